@@ -1,0 +1,100 @@
+"""Shared by the tests: Ultralytics' settings in a folder of their own, and small generated data sets."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+os.environ["YOLO_CONFIG_DIR"] = tempfile.mkdtemp(prefix="yolo_balance_tests_")  # before ultralytics is imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors: threads would only wait for each other
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+NAMES = ("scratch", "pit", "crack")
+Builder = Callable[..., Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ultralytics_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Data sets and runs of the tests go to temporary folders; nothing is synchronised or looked up."""
+    from ultralytics import SETTINGS
+
+    root = tmp_path_factory.mktemp("ultralytics")
+    SETTINGS.update({"datasets_dir": str(root / "datasets"), "runs_dir": str(root / "runs"), "sync": False})
+
+
+def write_split(root: Path, split: str, images: Sequence[Sequence[int]], *, size: int = 64, box: float = 0.3) -> None:
+    """One image per entry, holding one square box per class listed; bright squares whose shade tells the class."""
+    rng = np.random.default_rng(len(images))
+    for kind in ("images", "labels"):
+        (root / kind / split).mkdir(parents=True, exist_ok=True)
+    for i, classes in enumerate(images):
+        pixels = rng.integers(90, 110, (size, size, 3), dtype=np.uint8)
+        lines = []
+        for c in classes:
+            x, y = rng.uniform(box / 2, 1 - box / 2, 2)
+            corner, side = (int((x - box / 2) * size), int((y - box / 2) * size)), int(box * size)
+            cv2.rectangle(pixels, corner, (corner[0] + side, corner[1] + side), (c * 60, 255 - c * 60, 200), -1)
+            lines.append(f"{c} {x:.5f} {y:.5f} {box} {box}")
+        cv2.imwrite(str(root / "images" / split / f"{i:05d}.png"), pixels)
+        (root / "labels" / split / f"{i:05d}.txt").write_text("\n".join(lines))
+
+
+@pytest.fixture(scope="session")
+def make_data(tmp_path_factory: pytest.TempPathFactory) -> Builder:
+    """Builds a data set from the classes of each image's boxes and returns its data.yaml."""
+
+    def build(
+        train: Sequence[Sequence[int]],
+        val: Sequence[Sequence[int]],
+        *,
+        names: Sequence[str] = NAMES,
+        size: int = 64,
+        box: float = 0.3,
+    ) -> Path:
+        root = tmp_path_factory.mktemp("data")
+        write_split(root, "train", train, size=size, box=box)
+        write_split(root, "val", val, size=size, box=box)
+        file = root / "data.yaml"
+        file.write_text(yaml.safe_dump({"train": "images/train", "val": "images/val", "names": dict(enumerate(names))}))
+        return file
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny_data(make_data: Builder) -> Path:
+    """24 train images of a long tail with background, 12 val images, the class `crack` absent from val."""
+    train = [
+        [0],
+        [0],
+        [0, 0],
+        [0],
+        [0],
+        [0, 1],
+        [1],
+        [1],
+        [0],
+        [2],
+        [],
+        [],
+        [],
+        [],
+        [],
+        [],
+        [0],
+        [1],
+        [],
+        [],
+        [0],
+        [],
+        [0],
+        [],
+    ]
+    val = [[0], [1], [0, 1], [], [], [0], [], [1], [], [], [0, 0], []]
+    return make_data(train, val)

@@ -1,0 +1,205 @@
+"""The command line as a user runs it: one whole run, and every error in one line with nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from ultralytics import YOLO
+
+from yolo_balance import attach, train
+from yolo_balance.cli import main, parse_overrides
+from yolo_balance.errors import ConfigError, DataError, HostError
+
+RUN = {"model": "yolo11n.yaml", "epochs": 1, "imgsz": 32, "batch": 8, "plots": False, "device": "cpu", "verbose": False}
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a run's YAML, its runs going to tmp_path/runs, and returns its path."""
+
+    def write(**content):
+        file = tmp_path / "run.yaml"
+        file.write_text(yaml.safe_dump({**RUN, "project": str(tmp_path / "runs"), **content}))
+        return str(file)
+
+    return write
+
+
+def test_the_command_trains_and_reports(tiny_data, write, tmp_path):
+    file = write(data=str(tiny_data), balance={"sampling": {}, "losses": {"isr": {}}})
+    command = [sys.executable, "-m", "yolo_balance", "train", file, "epochs=2", "balance.losses.focal.beta=1.0"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "runs" / "train"
+    assert {"balance.yaml", "exposure.csv", "recall.csv", "recall.json", "results.csv", "weights"} <= {
+        p.name for p in folder.iterdir()
+    }
+    assert json.loads((folder / "recall.json").read_text())["schema"] == 1
+    assert yaml.safe_load((folder / "balance.yaml").read_text())["balance"]["losses"] == {
+        "isr": {},
+        "focal": {"beta": 1.0},
+    }
+    printed = done.stdout + done.stderr
+    assert "Recall per class on val" in printed
+    assert "no data" in printed
+    assert "share asked for" in printed
+
+
+def test_train_returns_the_report(tiny_data, write):
+    report = train(write(data=str(tiny_data)), epochs=1, **{"balance.recall.false_alarms": [2.0]})
+    assert [b.false_alarms for b in report.budgets] == [2.0]
+
+
+def fails(file, capsys, *words):
+    """The lines `train` prints on its way to exit code 1; nothing may be left behind."""
+    assert main(["train", file, *words]) == 1
+    assert not (Path(file).parent / "runs").exists()
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    return [line.removeprefix("error: ") for line in lines]
+
+
+def test_all_problems_of_both_parts_are_reported_at_once(tiny_data, write, capsys):
+    file = write(data=str(tiny_data), epoch=5, lr0="fast", balance={"losses": {"focal": {"beta": -1.0}, "isrr": {}}})
+    lines = fails(file, capsys)
+    assert "balance.losses.focal.beta: expected greater than or equal to 0, got -1.0" in lines
+    assert "balance.losses.isrr: unknown key, the nearest valid one is balance.losses.isr" in lines
+    assert "epoch: unknown key, the nearest valid one is epochs" in lines
+    assert [line.partition(":")[0] for line in lines] == [
+        "balance.losses.focal.beta",
+        "balance.losses.isrr",
+        "epoch",
+        "lr0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ({"balanc": {}}, "balanc: unknown key, the nearest valid one is balance"),
+        ({"task": "segment"}, "task: expected detect, got segment"),
+        ({"rect": True, "balance": {"sampling": {}}}, "rect: expected false with balance.sampling, got true"),
+        ({"device": "cuda:7"}, "device: cuda:7 cannot be used"),
+        ({"device": 0}, "device: 0 cannot be used"),
+        ({"model": None}, "model: missing, expected"),
+        ({"model": "mine.pt"}, "model: mine.pt is not a file"),
+        ({"model": "yolo99.yaml"}, "model: yolo99.yaml cannot be loaded"),
+        ({"model": "yolo11n-seg.yaml"}, "model: expected one of task detect, got yolo11n-seg.yaml of task segment"),
+        ({"data": None}, "data: missing, expected"),
+        ({"data": "no/such/data.yaml"}, "data: no/such/data.yaml cannot be used"),
+        ({"balance": {"recall": {"targets": {"dent": 0.9}}}}, "balance.recall.targets.dent: the data has no class dent, its classes are scratch, pit, crack"),
+        ({"resume": "runs/none.pt"}, "resume: expected the last.pt of an unfinished run, got runs/none.pt"),
+    ],
+)  # fmt: skip
+def test_a_users_mistake_is_one_line(tiny_data, write, capsys, content, line):
+    lines = fails(write(**{"data": str(tiny_data), **content}), capsys)
+    assert len(lines) == 1
+    assert lines[0].startswith(line)
+
+
+def broken(make_data, images, **changes):
+    file = make_data(images, [[0], []])
+    content = {**yaml.safe_load(file.read_text()), **changes}
+    file.write_text(yaml.safe_dump({k: v for k, v in content.items() if v is not None}))
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("images", "changes", "message"),
+    [
+        ([], {}, "the train split"),
+        ([[], [], []], {}, "has 3 images and no object, all are background"),
+        ([[0]], {"train": "images/nowhere"}, "the train split"),
+        ([[0]], {"val": "images/nowhere"}, "cannot be used"),
+        ([[0]], {"names": None}, "cannot be used"),
+    ],
+    ids=["empty train split", "all background", "no train folder", "no val folder", "no names"],
+)
+def test_data_that_cannot_be_trained_on_is_one_line(make_data, write, capsys, images, changes, message):
+    lines = fails(write(data=broken(make_data, images, **changes)), capsys)
+    assert len(lines) == 1
+    assert lines[0].startswith("data: ")
+    assert message in lines[0]
+
+
+def test_labels_that_are_missing_altogether_are_one_line(make_data, write, capsys):
+    file = make_data([[0], [1]], [[0]])
+    for label in (file.parent / "labels" / "train").iterdir():
+        label.unlink()
+    assert len(fails(write(data=str(file)), capsys)) == 1
+
+
+def test_a_finished_run_has_nothing_to_resume(tiny_data, write, tmp_path, capsys):
+    file = write(data=str(tiny_data))
+    assert main(["train", file]) == 0
+    last = tmp_path / "runs" / "train" / "weights" / "last.pt"
+    capsys.readouterr()
+    assert main(["train", file, f"resume={last}"]) == 1
+    assert f"resume: {last} is of a finished run" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_goes_on_where_it_was(tiny_data, write, tmp_path):
+    def cut(trainer):
+        if trainer.epoch == 2:
+            raise KeyboardInterrupt
+
+    file = write(data=str(tiny_data), epochs=4, balance={"sampling": {}})
+    model = attach(YOLO(RUN["model"]), file)
+    model.add_callback("on_train_epoch_start", cut)
+    with pytest.raises(KeyboardInterrupt):
+        model.train(data=str(tiny_data), project=str(tmp_path / "runs"), **{**RUN, "epochs": 4})
+    folder = tmp_path / "runs" / "train"
+    assert main(["train", file, f"resume={folder / 'weights' / 'last.pt'}"]) == 0
+    epochs = [line.partition(",")[0] for line in (folder / "exposure.csv").read_text().splitlines()[1:]]
+    assert epochs == [e for e in "1234" for _ in range(3)]
+    assert (folder / "recall.json").exists()
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path, capsys):
+    assert fails(str(tmp_path / "none.yaml"), capsys) == [f"{tmp_path / 'none.yaml'}: no such file"]
+
+
+def test_usage_errors_are_one_line(capsys):
+    for words in ([], ["trian", "x.yaml"], ["train"], ["train", "x.yaml", "--epochs"]):
+        assert main(words) == 1
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_overrides_are_read_as_yaml():
+    words = ["epochs=5", "lr0=1e-3", "cache=ram", "x=[1, 2]", "balance.sampling=null", "a=b=c"]
+    assert parse_overrides(words) == {
+        **{"epochs": 5, "lr0": 0.001, "cache": "ram", "x": [1, 2], "balance.sampling": None, "a": "b=c"}
+    }
+    with pytest.raises(ConfigError) as e:
+        parse_overrides(["epochs", "x=[", "=3"])
+    assert len(e.value.problems) == 3
+
+
+def test_an_unknown_error_is_a_traceback_and_another_code(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("yolo_balance.cli.parse_overrides", lambda words: 1 / 0)
+    assert main(["train", str(tmp_path)]) == 2
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_the_library_raises_what_the_command_prints(make_data, write, tmp_path):
+    with pytest.raises(DataError, match="all are background"):
+        train(write(data=str(make_data([[], []], [[0]]))))
+    with pytest.raises(HostError, match=r"mine\.pt"):
+        train(write(data=str(make_data([[0]], [[0]]))), model="mine.pt")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_checkpoint_that_cannot_be_downloaded_is_said_in_one_line(tiny_data, write, caplog, monkeypatch):
+    def offline(file):
+        raise ConnectionError("no network\nin this test")
+
+    monkeypatch.setattr("yolo_balance.integration.host.attempt_download_asset", offline)
+    train(write(data=str(tiny_data), model="yolo26n.pt"))
+    said = [line for line in caplog.text.splitlines() if "training starts from scratch" in line]
+    assert len(said) == 1
+    assert "yolo26n.pt is neither on disk nor downloadable (no network in this test)" in said[0]
+    assert "yolo26n.yaml" in said[0]

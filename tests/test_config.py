@@ -1,0 +1,121 @@
+"""The YAML schema: what is read, what is refused, and the lines it is refused with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from yolo_balance import BalanceConfig
+from yolo_balance.config import apply_overrides, dotted_keys, parse_section, read_yaml
+from yolo_balance.errors import ConfigError
+
+ROOT = Path(__file__).parent.parent
+
+
+def problems(section):
+    return parse_section(section)[1]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "cfg").glob("*.yaml")), ids=lambda p: p.name)
+def test_every_file_in_cfg_loads_and_opens_with_its_command(file):
+    assert not BalanceConfig.load(file).off()
+    assert file.read_text().startswith(f"# yolo_balance train cfg/{file.name}\n")
+
+
+def test_nothing_asked_is_everything_off_but_the_report():
+    for section in ({}, None):
+        config, _ = parse_section(section)
+        assert config.off()
+        assert config.recall.false_alarms == [0.1, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ({"sampling": {"stratgy": "repeat_factor"}}, "balance.sampling.stratgy: unknown key, the nearest valid one is balance.sampling.strategy"),
+        ({"focal": {}}, "balance.focal: unknown key, the nearest valid one is balance.losses.focal"),
+        ({"losses": {"focal": {"gamma": -2.0}}}, "balance.losses.focal.gamma: unknown key, the nearest valid one is balance.losses.focal.beta"),
+        ({"losses": {"focal": {"beta": -2.0}}}, "balance.losses.focal.beta: expected greater than or equal to 0, got -2.0"),
+        ({"losses": {"isr": True}}, "balance.losses.isr: expected a section of keys ({} for its defaults, null for off), got true"),
+        ({"losses": {"carl": {"gain": "0.5"}}}, "balance.losses.carl.gain: expected a valid number, got '0.5'"),
+        ({"sampling": {"strategy": "class_first"}}, "balance.sampling.strategy: expected 'repeat_factor', got class_first"),
+        ({"sampling": {"threshold": 2}}, "balance.sampling.threshold: expected 'median' or a frequency in (0, 1], got 2"),
+        ({"sampling": {"threshold": "mean"}}, "balance.sampling.threshold: expected 'median' or a frequency in (0, 1], got mean"),
+        ({"sampling": {"max_repeat": 0.5}}, "balance.sampling.max_repeat: expected greater than or equal to 1, got 0.5"),
+        ({"sampling": {"epoch_size": 2}}, "balance.sampling.epoch_size: a whole number is a count of images; write 2.0 for 2 times the data set, got 2"),
+        ({"sampling": {"epoch_size": -1.0}}, "balance.sampling.epoch_size: expected a positive multiple of the data set (1.0), a count of images (2000) or 'full', got -1.0"),
+        ({"recall": {"iou": 0.52}}, "balance.recall.iou: expected one of the IoU thresholds Ultralytics matches at: 0.5, 0.55, ..., 0.95, got 0.52"),
+        ({"recall": {"false_alarms": []}}, "balance.recall.false_alarms: expected at least one item, got []"),
+        ({"recall": {"false_alarms": [0.1, -1]}}, "balance.recall.false_alarms.1: expected greater than or equal to 0, got -1"),
+        ({"recall": {"targets": {"crack": 95}}}, "balance.recall.targets.crack: expected less than or equal to 1, got 95"),
+        ([1], "balance: expected a section of keys ({} for its defaults, null for off), got [1]"),
+    ],
+)  # fmt: skip
+def test_a_problem_is_one_line_with_key_expectation_and_value(section, line):
+    assert problems(section) == [line]
+
+
+def test_all_problems_are_reported_at_once():
+    section = {"sampling": {"power": -1, "stratgy": "x"}, "losses": {"focl": {}, "isr": {"bias": 3}}}
+    with pytest.raises(ConfigError) as e:
+        BalanceConfig.load(section)
+    assert len(e.value.problems) == 4
+    assert str(e.value).count("\n") == 3
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"sampling": {"epoch_size": "full", "threshold": 0.1, "max_repeat": 5}},
+        {"sampling": {"epoch_size": 2000, "power": 1}},
+        {"sampling": {"epoch_size": 0.5, "partners": False}},
+        {"losses": {"focal": {}, "isr": {"k": 1}, "carl": None}},
+        {"recall": {"targets": {"crack": 0.95}, "iou": 0.75}},
+    ],
+)
+def test_valid_sections_round_trip(section):
+    config = BalanceConfig.load(section)
+    assert BalanceConfig.load(config.model_dump()) == config
+    assert BalanceConfig.load({"balance": section, "epochs": 3}) == config
+
+
+def test_a_runs_mapping_without_the_section_is_off():
+    assert BalanceConfig.load({"model": "yolo26n.pt", "data": "demo"}).off()
+
+
+def test_configurations_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        BalanceConfig.load({}).sampling = None
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path):
+    cases = {
+        "a: [": "not valid YAML",
+        "- 1": "expected a mapping of keys",
+        "a: !!python/object/apply:os.getcwd []": "not valid YAML",
+    }
+    for text, message in cases.items():
+        file = tmp_path / "x.yaml"
+        file.write_text(text)
+        with pytest.raises(ConfigError, match=message) as e:
+            read_yaml(file)
+        assert str(e.value).startswith(str(file))
+        assert "\n" not in str(e.value)
+    with pytest.raises(ConfigError, match=r"none\.yaml: no such file"):
+        read_yaml(tmp_path / "none.yaml")
+
+
+def test_overrides_reach_into_sections_and_leave_the_source_alone():
+    source = {"epochs": 5, "balance": {"losses": None}}
+    assert apply_overrides(source, {"epochs": 7, "balance.losses.carl.gain": 0.1}) == {
+        "epochs": 7,
+        "balance": {"losses": {"carl": {"gain": 0.1}}},
+    }
+    assert source == {"epochs": 5, "balance": {"losses": None}}
+    with pytest.raises(ConfigError, match=r"epochs.x: epochs is 5, not a section"):
+        apply_overrides(source, {"epochs.x": 1})
+
+
+def test_dotted_keys_list_the_schema():
+    assert {"balance.sampling.power", "balance.losses.carl.gain", "balance.recall.targets"} <= set(dotted_keys())

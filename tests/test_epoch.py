@@ -1,0 +1,100 @@
+"""Laws of an epoch's plan."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from yolo_balance.sampling import SamplingPlan, epoch_length, plan_epoch
+
+FACTORS = 1 + np.random.default_rng(0).exponential(2.0, 200)
+
+
+def counts(plan):
+    return np.bincount(plan, minlength=len(FACTORS))
+
+
+@pytest.mark.parametrize("size", [1, 7, 200, 333, 1000])
+def test_every_image_appears_floor_or_ceil_of_its_expectation(size):
+    expected = size * FACTORS / FACTORS.sum()
+    for epoch in range(20):
+        seen = counts(plan_epoch(FACTORS, size, seed=3, epoch=epoch))
+        assert seen.sum() == size
+        assert ((seen == np.floor(expected)) | (seen == np.ceil(expected))).all()
+
+
+def test_the_expectation_is_exact():
+    epochs = 4000
+    mean = sum(counts(plan_epoch(FACTORS, 150, seed=0, epoch=e)) for e in range(epochs)) / epochs
+    expected = 150 * FACTORS / FACTORS.sum()
+    error = np.sqrt((expected % 1) * (1 - expected % 1) / epochs)
+    assert (np.abs(mean - expected) <= 5 * error + 1e-9).all()
+
+
+def test_ones_as_factors_is_plain_shuffling():
+    plan = plan_epoch(np.ones(50), 50, seed=1, epoch=0)
+    assert sorted(plan) == list(range(50))
+    assert plan.tolist() != list(range(50))
+
+
+def test_same_arguments_same_plan_and_every_epoch_another():
+    assert plan_epoch(FACTORS, 100, seed=1, epoch=2).tolist() == plan_epoch(FACTORS, 100, seed=1, epoch=2).tolist()
+    assert plan_epoch(FACTORS, 100, seed=1, epoch=2).tolist() != plan_epoch(FACTORS, 100, seed=1, epoch=3).tolist()
+    assert plan_epoch(FACTORS, 100, seed=2, epoch=2).tolist() != plan_epoch(FACTORS, 100, seed=1, epoch=2).tolist()
+
+
+@pytest.mark.parametrize("world_size", [2, 3, 8])
+@pytest.mark.parametrize("size", [5, 200, 1000])
+def test_ranks_partition_one_global_plan(world_size, size):
+    alone = counts(plan_epoch(FACTORS, size, seed=4, epoch=1))
+    shares = [plan_epoch(FACTORS, size, seed=4, epoch=1, rank=r, world_size=world_size) for r in range(world_size)]
+    assert len({len(share) for share in shares}) == 1
+    together = counts(np.concatenate(shares))
+    assert (together >= alone).all()
+    assert (together - alone).sum() == -size % world_size
+    assert (together <= np.ceil(size * FACTORS / FACTORS.sum())).all()  # the padding stays within the law
+
+
+def test_padding_has_to_repeat_someone_where_all_expectations_are_whole():
+    shares = [plan_epoch(np.ones(4), 4, seed=0, epoch=0, rank=r, world_size=3) for r in range(3)]
+    assert [len(share) for share in shares] == [2, 2, 2]
+    assert set(np.concatenate(shares)) == {0, 1, 2, 3}
+
+
+def test_an_image_of_factor_zero_never_appears():
+    assert 1 not in plan_epoch([1.0, 0.0, 3.0], 100, seed=0, epoch=0)
+
+
+def test_indices_are_int64():
+    assert plan_epoch(FACTORS, 10, seed=0, epoch=0).dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("factors", "size", "options", "message"),
+    [
+        ([], 1, {}, "non-empty"),
+        ([0.0], 1, {}, "at least one above 0"),
+        ([-1.0, 2.0], 1, {}, "factors >= 0"),
+        ([np.inf], 1, {}, "finite"),
+        ([1.0], 0, {}, "size >= 1, got 0"),
+        ([1.0], 1, {"rank": 2, "world_size": 2}, r"rank in \[0, 2\), got 2"),
+    ],
+)
+def test_bad_arguments_are_refused(factors, size, options, message):
+    with pytest.raises(ValueError, match=message):
+        plan_epoch(factors, size, seed=0, epoch=0, **options)
+
+
+@pytest.mark.parametrize(
+    ("option", "length"), [(1.0, 200), (0.25, 50), (2.0, 400), (77, 77), ("full", round(FACTORS.sum())), (1e-9, 1)]
+)
+def test_epoch_size_resolves_to_a_count(option, length):
+    assert epoch_length(option, FACTORS) == length
+
+
+def test_partners_are_another_stream_of_the_same_plan():
+    plan = SamplingPlan(FACTORS, 100, seed=0)
+    partners = plan.partners(opened=0)
+    assert partners.epoch(0).tolist() != plan.epoch(0).tolist()
+    assert partners.epoch(0).tolist() != plan.partners(opened=1).epoch(0).tolist()
+    np.testing.assert_allclose(partners.expectation(), plan.expectation())

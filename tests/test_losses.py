@@ -1,0 +1,338 @@
+"""Laws of the loss terms' numeric cores, and their papers restated slowly."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from yolo_balance.losses import (
+    CARL,
+    Assignment,
+    ISRPositive,
+    QualityFocal,
+    carl_weights,
+    iou_hlr,
+    isr_positive_weights,
+    quality_focal,
+    rank_within,
+)
+
+
+def positives(n=60, *, seed=0, classes=4, objects=9):
+    """Positives of a batch: IoU, object, class (one per object) and loss."""
+    g = torch.Generator().manual_seed(seed)
+    gt = torch.randint(objects, (n,), generator=g)
+    label = torch.randint(classes, (objects,), generator=g)[gt]
+    return torch.rand(n, generator=g, dtype=torch.float64), gt, label, torch.rand(n, generator=g, dtype=torch.float64)
+
+
+def assignment(images=2, anchors=50, classes=3, *, seed=0, dtype=torch.float32, foreground=0.3):
+    """A batch's assignment with logits that carry gradient."""
+    g = torch.Generator().manual_seed(seed)
+    mask = torch.rand(images, anchors, generator=g) < foreground
+    gt = torch.randint(4, (images, anchors), generator=g)
+    labels = (gt + torch.arange(images)[:, None]) % classes
+    corner = 50 * torch.rand(images, anchors, 2, generator=g)
+    target = torch.cat([corner, corner + 20], -1)
+    scores = torch.nn.functional.one_hot(labels, classes) * torch.rand(images, anchors, 1, generator=g)
+    return Assignment(
+        boxes=target + 6 * torch.randn(images, anchors, 4, generator=g),
+        target_boxes=target,
+        target_labels=labels,
+        target_scores=scores * mask.unsqueeze(-1),
+        foreground=mask,
+        gt=gt + 4 * torch.arange(images)[:, None],
+        logits=torch.randn(images, anchors, classes, generator=g).to(dtype).requires_grad_(),
+    )
+
+
+def cross_entropy(a):
+    return torch.nn.functional.binary_cross_entropy_with_logits(a.logits.float(), a.target_scores, reduction="none")
+
+
+# -- ranks -------------------------------------------------------------------------------------------------------------
+
+
+def restated_hlr(iou, gt, label):
+    """Prime Sample Attention, section 3: local ranks, then the ranks of equals, one sample at a time."""
+    n = len(iou)
+    local = [sum(gt[j] == gt[i] and (iou[j] > iou[i]) for j in range(n)) for i in range(n)]
+    return [sum(label[j] == label[i] and (local[j], -iou[j]) < (local[i], -iou[i]) for j in range(n)) for i in range(n)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_iou_hlr_agrees_with_the_paper_restated(seed):
+    iou, gt, label, _ = positives(seed=seed)
+    assert iou_hlr(iou, gt, label).tolist() == restated_hlr(iou.tolist(), gt.tolist(), label.tolist())
+
+
+def test_iou_hlr_by_hand():
+    iou = torch.tensor([0.9, 0.8, 0.5, 0.6, 0.7])
+    gt, label = torch.tensor([0, 0, 1, 1, 2]), torch.tensor([0, 0, 0, 0, 1])
+    assert iou_hlr(iou, gt, label).tolist() == [0, 2, 3, 1, 0]
+
+
+def test_ranks_do_not_depend_on_the_order_of_samples():
+    iou, gt, label, _ = positives()
+    order = torch.randperm(len(iou), generator=torch.Generator().manual_seed(1))
+    assert torch.equal(iou_hlr(iou[order], gt[order], label[order]), iou_hlr(iou, gt, label)[order])
+
+
+def test_every_group_has_each_rank_once():
+    _, gt, _, _ = positives()
+    rank = rank_within(gt)
+    for t in gt.unique():
+        assert sorted(rank[gt == t].tolist()) == list(range(int((gt == t).sum())))
+
+
+def test_ranks_of_nothing():
+    empty = torch.zeros(0, dtype=torch.int64)
+    assert iou_hlr(torch.zeros(0), empty, empty).shape == (0,)
+    assert iou_hlr(torch.zeros(0), empty, empty).dtype == torch.int64
+
+
+# -- ISR-P -------------------------------------------------------------------------------------------------------------
+
+
+def restated_isr(iou, gt, label, loss, k, bias):
+    """ISR-P class by class, as the paper and its published code compute it."""
+    rank = restated_hlr(iou.tolist(), gt.tolist(), label.tolist())
+    n_max = max(int((label == c).sum()) for c in label.unique())
+    w = torch.tensor([(bias + (1 - bias) * (n_max - r) / n_max) ** k for r in rank], dtype=torch.float64)
+    return w * (loss.sum() / (w * loss).sum())
+
+
+@pytest.mark.parametrize(("k", "bias"), [(2.0, 0.0), (1.0, 0.2), (0.5, 0.9), (0.0, 0.0)])
+def test_isr_agrees_with_the_paper_restated(k, bias):
+    for seed in range(3):
+        iou, gt, label, loss = positives(seed=seed)
+        ours = isr_positive_weights(iou, gt, label, loss, k=k, bias=bias)
+        torch.testing.assert_close(ours, restated_isr(iou, gt, label, loss, k, bias))
+
+
+def test_isr_gradient_of_the_weighted_loss_agrees_with_the_restatement():
+    iou, gt, label, _ = positives()
+    logits = torch.randn(len(iou), dtype=torch.float64, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    for weigh in (isr_positive_weights, lambda *a: restated_isr(*a, 2.0, 0.0)):
+        loss = torch.nn.functional.softplus(logits)
+        (weigh(iou, gt, label, loss.detach()) * loss).sum().backward()
+    ours, logits.grad = logits.grad / 2, None  # both accumulated: equal halves only if both are equal
+    loss = torch.nn.functional.softplus(logits)
+    (isr_positive_weights(iou, gt, label, loss) * loss).sum().backward()
+    torch.testing.assert_close(logits.grad, ours)
+
+
+def test_isr_preserves_the_loss_and_carries_no_gradient():
+    iou, gt, label, loss = positives()
+    weights = isr_positive_weights(iou.requires_grad_(), gt, label, loss.requires_grad_())
+    assert not weights.requires_grad
+    torch.testing.assert_close((weights * loss).sum(), loss.sum())
+
+
+@pytest.mark.parametrize(("k", "bias"), [(0.0, 0.0), (2.0, 1.0)])
+def test_isr_without_importance_is_ones(k, bias):
+    torch.testing.assert_close(isr_positive_weights(*positives(), k=k, bias=bias), torch.ones(60, dtype=torch.float64))
+
+
+def test_isr_favours_the_small_class():
+    """The denominator is the largest class's count: with k = 2, 500 and 5 positives differ about threefold."""
+    label = torch.tensor([0] * 500 + [1] * 5)
+    w = isr_positive_weights(torch.rand(505), torch.arange(505), label, torch.ones(505))
+    assert w[500:].mean() / w[:500].mean() == pytest.approx(3, rel=0.05)
+
+
+def test_a_mask_selects_what_indexing_would():
+    iou, gt, label, loss = positives()
+    mask = torch.rand(60, generator=torch.Generator().manual_seed(3)) < 0.4
+    dense = isr_positive_weights(iou, gt, label, loss, mask=mask)
+    torch.testing.assert_close(dense[mask], isr_positive_weights(iou[mask], gt[mask], label[mask], loss[mask]))
+    assert (dense[~mask] == 1).all()
+
+
+@pytest.mark.parametrize("mask", [None, torch.zeros(60, dtype=torch.bool)])
+def test_isr_of_no_positives(mask):
+    iou, gt, label, loss = positives() if mask is not None else (x[:0] for x in positives())
+    weights = isr_positive_weights(iou, gt, label, loss, mask=mask)
+    assert weights.isfinite().all()
+    assert (weights == 1).all()
+
+
+def test_isr_of_losses_that_are_all_zero():
+    iou, gt, label, loss = positives()
+    assert isr_positive_weights(iou, gt, label, loss * 0).isfinite().all()
+
+
+# -- CARL --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("k", "bias"), [(1.0, 0.2), (2.0, 0.5), (0.5, 0.1)])
+def test_carl_agrees_with_the_paper_restated(k, bias):
+    score = positives()[0].requires_grad_()
+    loss = positives(seed=1)[3]
+    v = [(bias + (1 - bias) * s) ** k for s in score]
+    restated = torch.stack([vi * (len(v) / sum(v)) for vi in v])
+    ours = carl_weights(score, k=k, bias=bias)
+    torch.testing.assert_close(ours, restated)
+    expected = torch.autograd.grad((restated * loss).sum(), score)[0]
+    torch.testing.assert_close(torch.autograd.grad((ours * loss).sum(), score)[0], expected)
+
+
+def test_carl_gradient_agrees_with_finite_differences():
+    score, loss = positives(12)[0].requires_grad_(), positives(12, seed=1)[3]
+    assert torch.autograd.gradcheck(lambda s: (carl_weights(s) * loss).sum(), score)
+
+
+def test_carl_sums_to_the_number_of_positives_and_pushes_large_losses_down():
+    score = torch.full((4,), 0.5, requires_grad=True)
+    weights = carl_weights(score)
+    torch.testing.assert_close(weights.sum(), torch.tensor(4.0))
+    (weights * torch.tensor([0.1, 0.2, 0.3, 2.0])).sum().backward()
+    assert score.grad[3] > 0  # descent lowers the score of the badly placed box
+    assert (score.grad[:3] < 0).all()
+
+
+@pytest.mark.parametrize(("k", "bias"), [(0.0, 0.2), (1.0, 1.0)])
+def test_carl_without_importance_is_ones(k, bias):
+    torch.testing.assert_close(carl_weights(torch.rand(7), k=k, bias=bias), torch.ones(7))
+
+
+def test_carl_of_no_positives_carries_gradient():
+    for score, mask in ((torch.zeros(0), None), (torch.rand(5), torch.zeros(5, dtype=torch.bool))):
+        score = score.requires_grad_()
+        total = carl_weights(score, mask=mask).sum()
+        total.backward()
+        assert total == 0
+        assert score.grad is not None
+        assert score.grad.isfinite().all()
+
+
+def test_carl_mask_selects_what_indexing_would():
+    score, mask = torch.rand(20), torch.arange(20) % 3 == 0
+    dense = carl_weights(score, mask=mask)
+    torch.testing.assert_close(dense[mask], carl_weights(score[mask]))
+    assert (dense[~mask] == 0).all()
+
+
+# -- quality focal -----------------------------------------------------------------------------------------------------
+
+
+def test_beta_zero_is_cross_entropy():
+    a = assignment()
+    torch.testing.assert_close(quality_focal(a.logits, a.target_scores, beta=0.0), cross_entropy(a))
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0, 2.0])
+def test_quality_focal_agrees_with_the_paper_restated(beta):
+    logits = torch.linspace(-4, 4, 24, dtype=torch.float64, requires_grad=True)
+    target = torch.linspace(0, 1, 24, dtype=torch.float64)
+    sigma = 1 / (1 + torch.exp(-logits))
+    restated = -((target - sigma).abs() ** beta) * ((1 - target) * torch.log(1 - sigma) + target * torch.log(sigma))
+    ours = quality_focal(logits, target, beta=beta)
+    torch.testing.assert_close(ours, restated)
+    expected = torch.autograd.grad(restated.sum(), logits)[0]
+    torch.testing.assert_close(torch.autograd.grad(ours.sum(), logits)[0], expected)
+    assert torch.autograd.gradcheck(lambda x: quality_focal(x, target, beta=beta).sum(), logits)
+
+
+def test_quality_focal_of_extreme_logits_is_finite():
+    logits = torch.tensor([-1e4, -90.0, 0.0, 90.0, 1e4], requires_grad=True)
+    for target in (0.0, 0.5, 1.0):
+        loss = quality_focal(logits, torch.full((5,), target), beta=0.5)
+        loss.sum().backward()
+        assert loss.isfinite().all()
+        assert logits.grad.isfinite().all()
+
+
+def test_a_perfect_score_costs_nothing():
+    logits = torch.tensor([0.3], requires_grad=True)
+    loss = quality_focal(logits, logits.detach().sigmoid())
+    loss.sum().backward()
+    assert loss.item() < 1e-9
+    assert abs(logits.grad.item()) < 1e-3
+
+
+# -- terms: one suite for all of them -------------------------------------------------------------------------------
+
+TERMS = [QualityFocal(2.0), QualityFocal(0.0), ISRPositive(), CARL()]
+IDS = ["focal", "focal-off", "isr", "carl"]
+
+
+@pytest.fixture(params=TERMS, ids=IDS)
+def term(request):
+    return request.param
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_terms_are_finite_and_preserve_the_classification_loss(term, dtype):
+    a = assignment(dtype=dtype)
+    loss = cross_entropy(a)
+    weights = term.classification_weights(a, loss)
+    if weights is not None:
+        assert weights.dtype == torch.float32
+        torch.testing.assert_close((weights * loss).sum(), loss.sum())
+        (weights * loss).sum().backward()
+        assert a.logits.grad.isfinite().all()
+
+
+def test_terms_leave_boxes_that_are_not_foreground_alone(term):
+    a = assignment()
+    weights = term.box_weights(a)
+    if weights is not None:
+        assert weights.shape == a.foreground.shape
+        assert (weights[~a.foreground] == 1).all()
+        assert weights.dtype == torch.float32
+
+
+def test_terms_survive_a_batch_without_positives(term):
+    a = assignment(foreground=0.0)
+    loss = cross_entropy(a)
+    classification = term.classification_weights(a, loss)
+    weighted = loss if classification is None else loss * classification
+    boxes = term.box_weights(a)
+    total = weighted.sum() + (0 if boxes is None else (boxes * a.foreground).sum())
+    total.backward()
+    assert a.logits.grad.isfinite().all()
+    torch.testing.assert_close(weighted.sum(), loss.sum())
+
+
+def test_terms_do_not_depend_on_the_order_of_anchors(term):
+    a = assignment()
+    order = torch.randperm(50, generator=torch.Generator().manual_seed(4))
+    b = Assignment(**{k: v[:, order] for k, v in vars(a).items() if k != "iou"})
+    for ours, theirs in (
+        (term.classification_weights(a, cross_entropy(a)), term.classification_weights(b, cross_entropy(b))),
+        (term.box_weights(a), term.box_weights(b)),
+    ):
+        if ours is not None:
+            torch.testing.assert_close(ours[:, order], theirs)
+
+
+def test_carl_box_weight_is_one_plus_gain_times_v():
+    a = assignment()
+    weights = CARL(gain=0.5).box_weights(a)
+    torch.testing.assert_close(weights[a.foreground], 1 + 0.5 * carl_weights(a.scores[a.foreground]))
+    assert weights[a.foreground].mean().item() == pytest.approx(1.5)
+
+
+def test_isr_weighs_whole_rows_of_positives_only():
+    a = assignment()
+    weights = ISRPositive().classification_weights(a, cross_entropy(a))
+    assert weights.shape == (2, 50, 1)
+    assert (weights[~a.foreground] == 1).all()
+    expected = isr_positive_weights(
+        a.iou[a.foreground],
+        a.gt[a.foreground],
+        a.target_labels[a.foreground],
+        cross_entropy(a).detach().sum(-1)[a.foreground],
+    )
+    torch.testing.assert_close(weights[..., 0][a.foreground], expected)
+
+
+def test_aligned_iou_agrees_with_the_boxes_by_hand():
+    a = assignment()
+    a.boxes, a.target_boxes = (
+        torch.tensor([[[0, 0, 2, 2], [0, 0, 1, 1], [0, 0, 0, 0.0]]]),
+        torch.tensor([[[1, 0, 3, 2], [5, 5, 6, 6], [0, 0, 1, 1.0]]]),
+    )
+    a.foreground = torch.tensor([[True, True, True]])
+    torch.testing.assert_close(a.iou, torch.tensor([[1 / 3, 0, 0]]))

@@ -1,0 +1,41 @@
+"""Ultralytics training for detectors that must not miss the rare class.
+
+The names below are imported when they are first used, so that `import yolo_balance` costs neither torch nor
+ultralytics.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from yolo_balance.config import BalanceConfig
+    from yolo_balance.integration.callbacks import attach
+    from yolo_balance.integration.run import train
+    from yolo_balance.integration.trainer import BalancedDetectionTrainer
+    from yolo_balance.recall.report import RecallReport
+
+__version__ = "0.1.0"
+__all__ = ["BalanceConfig", "BalancedDetectionTrainer", "RecallReport", "attach", "train"]
+
+_HOMES = {
+    "BalanceConfig": "yolo_balance.config",
+    "BalancedDetectionTrainer": "yolo_balance.integration.trainer",
+    "RecallReport": "yolo_balance.recall.report",
+    "attach": "yolo_balance.integration.callbacks",
+    "train": "yolo_balance.integration.run",
+}
+_ROOMS = {"integration", "losses", "recall", "sampling"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_ROOMS})

@@ -1,0 +1,73 @@
+"""`attach`: two callbacks that balance an existing script's run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from yolo_balance.config import BalanceConfig
+from yolo_balance.errors import HostError
+from yolo_balance.integration import host
+from yolo_balance.integration.trainer import BalancedTrainerMixin
+from yolo_balance.integration.validator import balance_validator
+
+
+def attach(model: Any, balance: BalanceConfig | str | Path | Mapping[str, Any] | None) -> Any:
+    """Balance every later `model.train(...)`; everything else of the script stays.
+
+    The run is the same as with `BalancedDetectionTrainer.configured(balance)`, also for a trainer class of your own.
+
+    Args:
+        model: An `ultralytics.YOLO` with a detection model.
+        balance: A YAML file, the `balance:` section as a mapping, or a BalanceConfig.
+
+    Returns:
+        The same model.
+
+    Raises:
+        ConfigError: With every problem of the configuration.
+        HostError: The model's task is not detection.
+
+    Example:
+        model = attach(YOLO("yolo26n.pt"), {"sampling": {"strategy": "repeat_factor"}})
+        model.train(data="defects.yaml", epochs=100)
+    """
+    config = BalanceConfig.load(balance)
+    if model.task != host.TASK:
+        raise HostError(f"attach: expected a model of task {host.TASK}, got {model.task}")
+    hooks = {"on_pretrain_routine_start": draw_demo, "on_pretrain_routine_end": partial(adopt, config=config)}
+    for event, hook in hooks.items():
+        registered = model.callbacks[event]
+        registered[:] = [other for other in registered if not _ours(other)]  # attached again: the last one counts
+        model.add_callback(event, hook)
+    return model
+
+
+def draw_demo(trainer: Any) -> None:
+    """Before the host reads `data`: draw the demo set if that is what it names."""
+    trainer.args.data = host.resolve_data(trainer.args.data)
+
+
+def adopt(trainer: Any, *, config: BalanceConfig) -> None:
+    """Turn a trainer that is set up into a balanced one of its own type; runs on every rank.
+
+    From then on it rebuilds its loader, as the host does after running out of memory, as a balanced trainer would.
+
+    Raises:
+        HostError: The trainer is balanced already.
+    """
+    if isinstance(trainer, BalancedTrainerMixin):
+        raise HostError("attach: the trainer is balanced already; use either attach or trainer=, not both")
+    host.mix_in(trainer, BalancedTrainerMixin, balance=config)
+    trainer.balance_loader(trainer.train_loader)
+    if not trainer.args.time:  # the host capped this by the length of an epoch that sampling may have changed
+        accumulate = max(round(trainer.args.nbs / trainer.batch_size), 1)
+        trainer.accumulate = min(accumulate, len(trainer.train_loader) * trainer.epochs)
+    balance_validator(trainer.validator, config.recall)
+    trainer.start_balance()
+
+
+def _ours(callback: Any) -> bool:
+    return callback is draw_demo or getattr(callback, "func", None) is adopt

@@ -1,0 +1,150 @@
+"""The host: what differs between Ultralytics releases, and its answers to what a run asks, as our errors.
+
+Supported: ultralytics >= 8.4.0. What differs between releases, and where it is dealt with:
+
+* 8.4.0 starts a loader's workers when the loader is built, later releases at its first epoch: a loader whose sampler
+  is exchanged has to be reset (`dataset.balance_loader`).
+* 8.4.0 pickles the EMA model's criterion into checkpoints, later releases drop it first: we take ours off in either
+  (`trainer.BalancedTrainerMixin.save_model`).
+* 8.4.0 skips the box loss of a batch without positives, later releases compute a zero: hooks may not rely on being
+  called (`criterion`).
+* Later releases rebuild the loader after running out of memory; 8.4.0 has no such retry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ultralytics.cfg import DEFAULT_CFG_DICT, check_cfg, get_cfg
+from ultralytics.data.build import build_yolo_dataset
+from ultralytics.data.utils import check_det_dataset
+from ultralytics.utils import LOGGER, SETTINGS
+from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
+from ultralytics.utils.torch_utils import select_device
+
+from yolo_balance import demo
+from yolo_balance.config import SECTION, BalanceConfig, unknown_key
+from yolo_balance.errors import ConfigError, DataError, HostError
+
+TASK = "detect"
+DEMO = "demo"
+RECT = "rect: expected false with balance.sampling, got true; rectangular batches fix the order of images"
+
+
+def mix_in(instance: Any, mixin: type, **attributes: Any) -> None:
+    """Give an instance the subclass of its own type that has `mixin` first, whoever's that type is."""
+    base = type(instance)
+    if not issubclass(base, mixin):
+        instance.__class__ = type(base.__name__, (mixin, base), attributes)
+
+
+def argument_problems(arguments: Mapping[str, Any]) -> list[str]:
+    """One line per train argument that the host would refuse, each key checked by itself."""
+    problems = []
+    for key, value in arguments.items():
+        if key not in DEFAULT_CFG_DICT and key not in ("augmentations", "save_dir"):
+            problems.append(unknown_key(key, [*DEFAULT_CFG_DICT, SECTION]))
+            continue
+        try:
+            check_cfg({key: value})
+        except (TypeError, ValueError) as e:
+            problems.append(f"{key}: {one_line(e)}")
+    if arguments.get("task", TASK) not in (TASK, None):
+        problems.append(f"task: expected {TASK}, got {arguments['task']}")
+    device = arguments.get("device")
+    try:
+        select_device("" if device is None else device, verbose=False)
+    except Exception as e:  # the host raises several kinds, all for a device that is not there
+        problems.append(f"device: {device} cannot be used ({one_line(e)})")
+    return problems
+
+
+def resolve_data(data: str | Path) -> str:
+    """The data YAML's path: `demo` is drawn into the host's data-set folder on first use, the rest is left as it is."""
+    if str(data) != DEMO:
+        return str(data)
+    try:
+        return str(demo.generate(Path(SETTINGS["datasets_dir"]) / "yolo_balance_demo"))
+    except OSError as e:  # a folder of the user's by that name, no space, no permission
+        raise DataError(f"data: demo cannot be written ({one_line(e)})") from e
+
+
+def read_data(data: str | Path) -> dict[str, Any]:
+    """The host's reading of a data YAML; raises DataError in one line."""
+    try:
+        found: dict[str, Any] = check_det_dataset(str(data))
+    except Exception as e:  # FileNotFoundError, SyntaxError, TypeError, YAML errors: whatever a user's file provokes
+        raise DataError(f"data: {data} cannot be used ({one_line(e)})") from e
+    return found
+
+
+def check_labels(arguments: Mapping[str, Any], data: dict[str, Any]) -> None:
+    """Scan both splits with the host's scanner, which keeps what it reads for the run's own loaders.
+
+    Raises:
+        DataError: A split has no readable image, or the train split no object.
+    """
+    cfg = get_cfg(overrides={**arguments, "cache": False, "task": TASK})
+    for split, mode in (("train", "train"), (cfg.split or "val", "val")):
+        try:
+            dataset = build_yolo_dataset(cfg, data[split], batch=1, data=data, mode=mode)
+        except Exception as e:
+            raise DataError(f"data: the {split} split {data[split]} cannot be used ({one_line(e)})") from e
+        if split == "train" and not any(len(label["cls"]) for label in dataset.labels):
+            raise DataError(
+                f"data: the train split {data[split]} has {len(dataset)} images and no object, all are background; "
+                "expected at least one labelled box"
+            )
+
+
+def class_names(names: Mapping[int, str]) -> list[str]:
+    """Names by class id; a name two classes share is told apart by its id."""
+    ordered = [str(names[i]) for i in range(len(names))]
+    return [name if ordered.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(ordered)]
+
+
+def check_names(config: BalanceConfig, names: Mapping[int, str]) -> None:
+    """Raise ConfigError for every class the configuration names and the data does not have."""
+    known = class_names(names)
+    section = f"{SECTION}.recall.targets"
+    problems = [
+        f"{section}.{name}: the data has no class {name}, its classes are {', '.join(known)}"
+        for name in config.recall.targets or {}
+        if name not in known
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def resolve_model(model: str | Path) -> str:
+    """The model to start from: an official checkpoint that is not to be had becomes its architecture, said aloud.
+
+    Raises:
+        HostError: A file that is neither there nor one of the host's published checkpoints.
+    """
+    model = str(model)
+    if not model.endswith(".pt") or Path(model).exists():
+        return model
+    name = Path(model).name
+    if name not in GITHUB_ASSETS_NAMES:
+        raise HostError(f"model: {model} is not a file, nor one of the checkpoints Ultralytics publishes")
+    try:
+        found = str(attempt_download_asset(model))
+        if Path(found).exists():
+            return found
+        reason = "no file came"
+    except Exception as e:  # whatever the network raises
+        reason = one_line(e)
+    architecture = f"{Path(name).stem}.yaml"
+    LOGGER.warning(
+        f"model: {model} is neither on disk nor downloadable ({reason}): training starts from scratch, {architecture}"
+    )
+    return architecture
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's own words in one line, without the host's decoration."""
+    text = " ".join(str(error).replace("❌", "").split()) or error.__class__.__name__
+    return text if len(text) <= 300 else f"{text[:297]}..."

@@ -1,0 +1,95 @@
+"""The files a run leaves beside its weights."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from yolo_balance.config import BalanceConfig
+from yolo_balance.sampling import ClassStatistics, SamplingPlan, class_repeat_factors
+from yolo_balance.sampling.statistics import Floats, shares
+
+EXPOSURE, RECALL_ROWS, RECALL, BALANCE = "exposure.csv", "recall.csv", "recall.json", "balance.yaml"
+
+
+def append_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Append rows to a CSV file, with a header if it is new."""
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as f:
+        csv.writer(f).writerows([columns, *rows] if new else rows)
+
+
+def keep_epochs(path: Path, last: int) -> None:
+    """Drop the rows after epoch `last`, which a run that resumes there writes again."""
+    if not path.exists():
+        return
+    with path.open(newline="", encoding="utf-8") as f:
+        header, *rows = csv.reader(f)
+    with path.open("w", newline="", encoding="utf-8") as f:
+        csv.writer(f).writerows([header, *(row for row in rows if int(row[0]) <= last)])
+
+
+def resolved(
+    config: BalanceConfig, names: Sequence[str], statistics: ClassStatistics, plan: SamplingPlan | None
+) -> dict[str, Any]:
+    """What the configuration became: its options with defaults; on this data, counts, factors and shares by class."""
+    requested = statistics.box_shares(None if plan is None else plan.expectation())
+    factors = np.ones(len(names))
+    if config.sampling is not None:
+        s = config.sampling
+        factors = class_repeat_factors(statistics, threshold=s.threshold, power=s.power, max_repeat=s.max_repeat)
+    columns: dict[str, Floats | Any] = {
+        "images": statistics.images,
+        "boxes": statistics.boxes,
+        "natural": shares(statistics.boxes).round(5),
+        "repeat_factor": factors.round(4),
+        "requested": requested.round(5),
+    }
+    return {
+        "options": config.model_dump(),
+        "images": statistics.num_images,
+        "background_images": int(statistics.background.sum()),
+        "images_per_epoch": statistics.num_images if plan is None else plan.size,
+        "classes": {name: {key: value[i].item() for key, value in columns.items()} for i, name in enumerate(names)},
+    }
+
+
+def write_balance(path: Path, config: BalanceConfig, resolution: Any) -> None:
+    """Write `balance.yaml`: the configuration as asked, and as resolved on the data."""
+    content = {"balance": config.model_dump(exclude_unset=True), "resolved": resolution}
+    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def plan_table(resolution: Any) -> str:
+    """The resolution as a console table, one line per class."""
+    table = Table(
+        title=f"Balance: {resolution['images']} train images, {resolution['background_images']} of them background, "
+        f"{resolution['images_per_epoch']} shown per epoch",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, 3, 0, 0),
+    )
+    for heading in ("class", "images", "boxes", "share of boxes", "repeat factor", "share asked for"):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for name, row in resolution["classes"].items():
+        table.add_row(
+            Text(name),
+            str(row["images"]),
+            str(row["boxes"]),
+            f"{row['natural']:.2%}",
+            f"{row['repeat_factor']:.2f}",
+            f"{row['requested']:.2%}",
+        )
+    console = Console(width=120, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())

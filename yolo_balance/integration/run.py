@@ -1,0 +1,91 @@
+"""`train`: one YAML, checked before anything is written, then the host's training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ultralytics import YOLO
+
+from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_section, read_yaml
+from yolo_balance.errors import ConfigError, HostError
+from yolo_balance.integration import host, records
+from yolo_balance.integration.trainer import BalancedDetectionTrainer
+from yolo_balance.recall.report import RecallReport
+
+
+def train(config: str | Path | Mapping[str, Any], **overrides: Any) -> RecallReport:
+    """Train as a YAML says and read recall per class.
+
+    Args:
+        config: A YAML file or mapping: what Ultralytics' `train` accepts, and our sections under `balance`.
+        **overrides: Keys that replace those of the file; dotted ones reach into sections, as in
+            `train("cfg/defects.yaml", epochs=5, **{"balance.losses.carl.gain": 0.1})`.
+
+    Returns:
+        The report of best.pt, as in the run's recall.json.
+
+    Raises:
+        ConfigError: With every problem of the file; nothing was written.
+        DataError: The data set is missing, unreadable or without objects; no run folder was made.
+        HostError: The model cannot be had or is not a detector.
+    """
+    content = read_yaml(config) if isinstance(config, (str, Path)) else config
+    arguments = apply_overrides(content, overrides)
+    balance = _check(arguments)
+
+    if arguments.get("resume"):
+        model = YOLO(_checkpoint(arguments))
+        arguments["resume"] = True
+    else:
+        arguments["data"] = host.resolve_data(arguments["data"])
+        data = host.read_data(arguments["data"])
+        names = {0: "item"} if arguments.get("single_cls") else data["names"]
+        host.check_names(balance, names)
+        host.check_labels(arguments, data)
+        model = _model(arguments)
+    if model.task != host.TASK:
+        raise HostError(f"model: expected one of task {host.TASK}, got {arguments['model']} of task {model.task}")
+
+    trainer = BalancedDetectionTrainer.configured(balance)
+    model.train(trainer=trainer, **{k: v for k, v in arguments.items() if k != "model"})
+    assert model.trainer is not None
+    return RecallReport.load(Path(model.trainer.save_dir) / records.RECALL)
+
+
+def _check(arguments: dict[str, Any]) -> BalanceConfig:
+    """Take the balance section out of a run's mapping and check both parts; raises with all problems of both."""
+    balance, problems = parse_section(arguments.pop(SECTION, None))
+    problems += host.argument_problems(arguments)
+    if balance is not None and balance.sampling is not None and arguments.get("rect"):
+        problems.append(host.RECT)
+    if not arguments.get("resume"):
+        expected = {"model": "a checkpoint or architecture such as yolo26n.pt", "data": "a data YAML or demo"}
+        problems += [f"{key}: missing, expected {what}" for key, what in expected.items() if not arguments.get(key)]
+    if problems or balance is None:
+        raise ConfigError(problems)
+    return balance
+
+
+def _model(arguments: dict[str, Any]) -> YOLO:
+    arguments["model"] = host.resolve_model(arguments["model"])
+    try:
+        return YOLO(arguments["model"])
+    except Exception as e:
+        raise HostError(f"model: {arguments['model']} cannot be loaded ({host.one_line(e)})") from e
+
+
+def _checkpoint(arguments: dict[str, Any]) -> str:
+    """The checkpoint to go on from: `resume=path/to/last.pt`, or `resume=true model=path/to/last.pt`."""
+    resume = arguments["resume"]
+    path = arguments.get("model") if resume is True else resume
+    if not path or not Path(path).is_file():
+        raise ConfigError(f"resume: expected the last.pt of an unfinished run, got {path}")
+    try:
+        checkpoint = YOLO(path).ckpt
+    except Exception as e:
+        raise ConfigError(f"resume: {path} cannot be loaded ({host.one_line(e)})") from e
+    if checkpoint.get("epoch", -1) < 0 or checkpoint.get("optimizer") is None:
+        raise ConfigError(f"resume: {path} is of a finished run, there is nothing to resume")
+    return str(path)

@@ -1,0 +1,29 @@
+"""What the gradient weighs: weights on the host's own classification and box losses. Pure torch.
+
+A term is an object with one or both of
+
+    classification_weights(assignment, loss) -> (B, A, 1) or (B, A, C), multiplied into the elementwise loss (B, A, C)
+    box_weights(assignment) -> (B, A), multiplied into each anchor's box weight
+
+and keeps these laws: magnitude is preserved, so a changed result is not a changed learning rate; an empty positive set
+gives a zero that carries gradient; no host synchronisation; float32 whatever the autocast.
+"""
+
+from yolo_balance.losses.assignment import Assignment, Term
+from yolo_balance.losses.carl import CARL, carl_weights
+from yolo_balance.losses.focal import QualityFocal, quality_focal
+from yolo_balance.losses.isr import ISRPositive, isr_positive_weights
+from yolo_balance.losses.ranking import iou_hlr, rank_within
+
+__all__ = [
+    "CARL",
+    "Assignment",
+    "ISRPositive",
+    "QualityFocal",
+    "Term",
+    "carl_weights",
+    "iou_hlr",
+    "isr_positive_weights",
+    "quality_focal",
+    "rank_within",
+]

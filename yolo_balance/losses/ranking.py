@@ -1,0 +1,50 @@
+"""Hierarchical local ranks, vectorised: stable sorts and segment starts, no loop over objects, no host sync."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def rank_within(group: Tensor, *keys: Tensor) -> Tensor:
+    """Rank of each entry inside its group by ascending keys; the first key decides, then the next, then position.
+
+    Args:
+        group: (N,) int group ids.
+        keys: (N,) each.
+
+    Returns:
+        int64 (N,), 0 for the first of each group.
+    """
+    position = torch.arange(len(group), device=group.device)
+    order = position
+    for key in (*reversed(keys), group):  # sorting by the last key first and stably is a lexicographic sort
+        order = order[torch.argsort(key[order], stable=True)]
+    in_order = group[order]
+    starts = torch.ones_like(in_order, dtype=torch.bool)
+    starts[1:] = in_order[1:] != in_order[:-1]
+    start = torch.where(starts, position, 0)
+    if len(start):
+        start = torch.cummax(start, 0).values
+    rank = torch.empty_like(position)
+    rank[order] = position - start
+    return rank
+
+
+def iou_hlr(iou: Tensor, gt: Tensor, label: Tensor) -> Tensor:
+    """IoU Hierarchical Local Rank of positive samples; Cao et al., Prime Sample Attention (2019), section 3.
+
+    1. Samples of one ground-truth box are ranked by falling IoU.
+    2. Samples of one class are ranked by that local rank, equal local ranks by falling IoU: first the best sample of
+       every object, best object first, then the second best ones, and so on.
+
+    Args:
+        iou: (N,) IoU of each sample's regressed box with its ground truth.
+        gt: (N,) id of that ground truth, unique over the whole batch.
+        label: (N,) its class.
+
+    Returns:
+        int64 (N,) rank within the class, 0 for the prime sample. Equal IoUs rank in the order given.
+    """
+    falling = -iou.detach()
+    return rank_within(label, rank_within(gt, falling), falling)

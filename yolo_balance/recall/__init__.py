@@ -1,0 +1,16 @@
+"""What the inspector reads: recall per class at a false-alarm budget, with intervals. Pure numpy and scipy."""
+
+from yolo_balance.recall.counts import Outcomes
+from yolo_balance.recall.intervals import interval
+from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
+from yolo_balance.recall.report import BudgetRecall, ClassRecall, RecallReport
+
+__all__ = [
+    "BudgetRecall",
+    "ClassRecall",
+    "Outcomes",
+    "RecallReport",
+    "false_alarm_rate",
+    "interval",
+    "threshold_at",
+]

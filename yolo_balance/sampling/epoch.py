@@ -1,0 +1,113 @@
+"""One epoch's images from image factors: seeded, without luck, the same plan on every rank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from yolo_balance.sampling.statistics import Floats, Ints
+
+
+def plan_epoch(factors: npt.ArrayLike, size: int, *, seed: int, epoch: int, rank: int = 0, world_size: int = 1) -> Ints:
+    """This rank's image indices of this epoch, in order.
+
+    1. e(I) = size * r(I) / sum of r: the expected appearances of image I.
+    2. Its whole part is certain. The fractions are drawn by systematic sampling over a random order of the images
+       (one random start, then equal steps), so every image appears floor or ceil of e(I) times, the expectation is
+       exact and the total is `size`.
+    3. The plan is shuffled; rank k takes every world_size-th entry from k on.
+
+    Equal lengths for all ranks may need up to world_size - 1 more entries; they go to images still below their ceil.
+
+    Args:
+        factors: (num_images,) non-negative factors, not all zero.
+        size: Images of the epoch over all ranks.
+        seed: Seed of the run; non-negative.
+        epoch: Epoch number; together with the seed it fixes the plan.
+        rank: This process.
+        world_size: Number of processes.
+
+    Returns:
+        int64 (ceil(size / world_size),) indices into `factors`. Same arguments, same plan.
+
+    Raises:
+        ValueError: For factors that are negative, not finite or all zero, a size below 1 or a rank out of range.
+    """
+    r = np.asarray(factors, np.float64)
+    if r.ndim != 1 or not len(r) or not np.isfinite(r).all() or (r < 0).any() or not r.any():
+        raise ValueError("expected a non-empty vector of finite factors >= 0, at least one above 0")
+    if size < 1:
+        raise ValueError(f"expected size >= 1, got {size!r}")
+    if not 0 <= rank < world_size:
+        raise ValueError(f"expected rank in [0, {world_size}), got {rank!r}")
+    rng = np.random.default_rng([seed, epoch])
+
+    e = expectation(r, size)
+    counts = np.floor(e + 1e-9).astype(np.int64)  # 2.9999999999 is 3 that lost a bit, not 2 and a fraction
+    fraction = np.maximum(e - counts, 0.0)
+    missing = size - int(counts.sum())
+    if missing:
+        order = rng.permutation(len(r))  # neighbours in the data set would otherwise exclude each other
+        steps = np.cumsum(fraction[order])
+        steps *= missing / steps[-1]
+        ticks = np.floor(steps + rng.random()).astype(np.int64)
+        ticks[-1] = missing  # what rounding may have left at the end
+        counts[order] += np.diff(ticks, prepend=0)
+
+    plan = rng.permutation(np.repeat(np.arange(len(r)), counts))
+    padding = -size % world_size
+    if padding:
+        candidates = rng.permutation(len(r))
+        candidates = candidates[np.argsort(counts[candidates] >= np.ceil(e[candidates] - 1e-9), kind="stable")]
+        plan = np.concatenate([plan, np.resize(candidates, padding)])
+    return plan[rank::world_size]
+
+
+def expectation(factors: Floats, size: int) -> Floats:
+    """(num_images,) expected appearances of each image in an epoch of `size` images."""
+    e: Floats = size * factors / factors.sum()
+    return e
+
+
+def epoch_length(epoch_size: float | Literal["full"], factors: Floats) -> int:
+    """Images per epoch from the option: a float is a multiple of the data set, an int a count, `full` sum(factors)."""
+    if epoch_size == "full":
+        return max(1, round(float(factors.sum())))
+    if isinstance(epoch_size, int):
+        return epoch_size
+    return max(1, round(epoch_size * len(factors)))
+
+
+@dataclass(frozen=True)
+class SamplingPlan:
+    """A run's plan: what every epoch is drawn from.
+
+    Attributes:
+        factors: (num_images,) image factors, the background's share already kept.
+        size: Images per epoch over all ranks.
+        seed: Seed of the run.
+    """
+
+    factors: Floats
+    size: int
+    seed: int
+
+    def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Ints:
+        """This rank's images of an epoch, see `plan_epoch`."""
+        return plan_epoch(self.factors, self.size, seed=self.seed, epoch=epoch, rank=rank, world_size=world_size)
+
+    def expectation(self) -> Floats:
+        """(num_images,) expected appearances per epoch."""
+        return expectation(self.factors, self.size)
+
+    def partners(self, opened: int) -> SamplingPlan:
+        """The same factors under another seed: the stream Mosaic and MixUp partners are drawn from.
+
+        Args:
+            opened: Epoch in which the stream is opened, so that a resumed run does not repeat its first partners.
+        """
+        seed = int(np.random.SeedSequence([self.seed, opened, 1]).generate_state(1)[0])
+        return SamplingPlan(self.factors, self.size, seed)

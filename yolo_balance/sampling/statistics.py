@@ -1,0 +1,111 @@
+"""Counts of a labelled data set: boxes and images per class, and the shares they imply."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+LabelTable: TypeAlias = tuple[Ints, Ints, int]
+"""One row per box: classes (M,), image_index (M,), and the number of images, background included."""
+
+
+def label_table(image_classes: Sequence[npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, int]) -> LabelTable:
+    """Resolve both accepted forms of labels into the flat table.
+
+    Args:
+        image_classes: Per image an int array of its boxes' classes, repeats kept, empty for background; or the flat
+            table (classes, image_index, num_images) itself, two equal-length int arrays and a count.
+
+    Raises:
+        ValueError: If the table's arrays differ in length or an image index is out of range.
+    """
+    if isinstance(image_classes, tuple) and len(image_classes) == 3 and np.ndim(image_classes[2]) == 0:
+        table: Any = image_classes
+        classes, image_index, num_images = _ints(table[0]), _ints(table[1]), int(table[2])
+    else:
+        rows = [_ints(row) for row in image_classes]
+        num_images = len(rows)
+        lengths = [len(row) for row in rows]
+        classes = np.concatenate(rows) if rows else np.zeros(0, np.int64)
+        image_index = np.repeat(np.arange(num_images), lengths)
+    if len(classes) != len(image_index):
+        raise ValueError(f"expected as many classes as image indices, got {len(classes)} and {len(image_index)}")
+    if len(image_index) and not 0 <= image_index.min() <= image_index.max() < num_images:
+        raise ValueError(f"expected image indices in [0, {num_images}), got {image_index.min()}..{image_index.max()}")
+    return classes, image_index, num_images
+
+
+def _ints(values: npt.ArrayLike) -> Ints:
+    return np.asarray(values).astype(np.int64).ravel()
+
+
+@dataclass(frozen=True)
+class ClassStatistics:
+    """What a labelled data set holds.
+
+    Attributes:
+        classes: (M,) class of every box.
+        image_index: (M,) image of every box.
+        num_images: Images, background included.
+        num_classes: C; classes without a box are counted as zero, never dropped.
+    """
+
+    classes: Ints
+    image_index: Ints
+    num_images: int
+    num_classes: int
+
+    @classmethod
+    def of(
+        cls, image_classes: Sequence[npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, int], num_classes: int
+    ) -> ClassStatistics:
+        """Count labels in either form that `label_table` accepts.
+
+        Raises:
+            ValueError: If a class is outside [0, num_classes), or as `label_table` does.
+        """
+        classes, image_index, num_images = label_table(image_classes)
+        if len(classes) and not 0 <= classes.min() <= classes.max() < num_classes:
+            raise ValueError(f"expected classes in [0, {num_classes}), got {classes.min()}..{classes.max()}")
+        return cls(classes, image_index, num_images, num_classes)
+
+    @property
+    def boxes(self) -> Ints:
+        """(C,) boxes per class."""
+        return np.bincount(self.classes, minlength=self.num_classes)
+
+    @property
+    def images(self) -> Ints:
+        """(C,) images per class: those with at least one box of it."""
+        pairs = np.unique(self.image_index * self.num_classes + self.classes)  # a class counts once per image
+        return np.bincount(pairs % self.num_classes, minlength=self.num_classes)
+
+    @property
+    def background(self) -> npt.NDArray[np.bool_]:
+        """(num_images,) whether an image has no box."""
+        background = np.ones(self.num_images, bool)
+        background[self.image_index] = False
+        return background
+
+    def box_shares(self, expectation: Floats | None = None) -> Floats:
+        """(C,) share of each class among the boxes shown when image I appears `expectation[I]` times.
+
+        Args:
+            expectation: (num_images,) expected appearances; None for each image once, the natural shares.
+        """
+        weights = None if expectation is None else expectation[self.image_index]
+        return shares(np.bincount(self.classes, weights=weights, minlength=self.num_classes))
+
+
+def shares(counts: npt.ArrayLike) -> Floats:
+    """Counts as shares of their sum; zeros where there is nothing to share."""
+    counts = np.asarray(counts, np.float64)
+    total = counts.sum()
+    return counts / total if total > 0 else np.zeros_like(counts)
