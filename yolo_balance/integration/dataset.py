@@ -104,7 +104,8 @@ def balance_loader(loader: Any, num_classes: int, plan: SamplingPlan | None, *, 
         object.__setattr__(loader, "sampler", sampler)
         object.__setattr__(loader, "batch_sampler", EpochBatches(sampler, loader.batch_size, loader.drop_last))
         loader.batch_sampler.serving = epoch
-    if getattr(loader, "iterator", None) is not None:  # workers that hold the dataset as it was
+    if loader.iterator is not None:  # its workers hold the dataset as it was
+        loader.generator.manual_seed(loader.generator.initial_seed())  # started anew, it shuffles as it would have
         loader.reset()
 
 

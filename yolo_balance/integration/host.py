@@ -9,6 +9,7 @@ Supported: ultralytics >= 8.4.0. What differs between releases, and where it is 
 * 8.4.0 skips the box loss of a batch without positives, later releases compute a zero: hooks may not rely on being
   called (`criterion`).
 * Later releases rebuild the loader after running out of memory; 8.4.0 has no such retry.
+* Later releases restore an end-to-end model's gain schedule on resume; 8.4.0 starts it anew, and so do we on it.
 """
 
 from __future__ import annotations
