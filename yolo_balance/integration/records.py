@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from yolo_balance.config import BalanceConfig
-from yolo_balance.sampling import ClassStatistics, SamplingPlan, class_repeat_factors
-from yolo_balance.sampling.statistics import Floats, shares
+from yolo_balance.sampling import ClassStatistics, Exposure, SamplingPlan
+from yolo_balance.sampling.statistics import Floats, Ints
 
 EXPOSURE, RECALL_ROWS, RECALL, BALANCE = "exposure.csv", "recall.csv", "recall.json", "balance.yaml"
 
@@ -38,27 +37,28 @@ def keep_epochs(path: Path, last: int) -> None:
 
 
 def resolved(
-    config: BalanceConfig, names: Sequence[str], statistics: ClassStatistics, plan: SamplingPlan | None
+    config: BalanceConfig,
+    statistics: ClassStatistics,
+    class_factors: Floats,
+    exposure: Exposure,
+    plan: SamplingPlan | None,
 ) -> dict[str, Any]:
     """What the configuration became: its options with defaults; on this data, counts, factors and shares by class."""
-    requested = statistics.box_shares(None if plan is None else plan.expectation())
-    factors = np.ones(len(names))
-    if config.sampling is not None:
-        s = config.sampling
-        factors = class_repeat_factors(statistics, threshold=s.threshold, power=s.power, max_repeat=s.max_repeat)
-    columns: dict[str, Floats | Any] = {
+    columns: dict[str, Floats | Ints] = {
         "images": statistics.images,
         "boxes": statistics.boxes,
-        "natural": shares(statistics.boxes).round(5),
-        "repeat_factor": factors.round(4),
-        "requested": requested.round(5),
+        "natural": exposure.natural.round(5),
+        "repeat_factor": class_factors.round(4),
+        "requested": exposure.requested.round(5),
     }
     return {
         "options": config.model_dump(),
         "images": statistics.num_images,
         "background_images": int(statistics.background.sum()),
         "images_per_epoch": statistics.num_images if plan is None else plan.size,
-        "classes": {name: {key: value[i].item() for key, value in columns.items()} for i, name in enumerate(names)},
+        "classes": {
+            name: {key: value[i].item() for key, value in columns.items()} for i, name in enumerate(exposure.names)
+        },
     }
 
 

@@ -24,15 +24,9 @@ from yolo_balance.integration.criterion import balance_criterion, loss_terms
 from yolo_balance.integration.dataset import DRAWN, balance_loader, start_epoch
 from yolo_balance.integration.validator import balance_validator
 from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
-from yolo_balance.sampling import (
-    ClassStatistics,
-    Exposure,
-    SamplingPlan,
-    epoch_length,
-    keep_background_share,
-    repeat_factors,
-)
+from yolo_balance.sampling import ClassStatistics, Exposure, SamplingPlan, class_repeat_factors
 from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
+from yolo_balance.sampling.statistics import Floats
 
 T = TypeVar("T", bound="BalancedTrainerMixin")
 
@@ -42,12 +36,16 @@ class BalancedTrainerMixin:
 
     Attributes:
         balance: The configuration; every term off unless `configured`.
+        statistics: The train split's labels.
+        class_factors: (C,) repeat factor of each class, ones without sampling.
+        plan: What epochs are drawn from, None without sampling.
         exposure: Boxes per class of the epoch at hand.
     """
 
     balance: ClassVar[BalanceConfig] = BalanceConfig()
     exposure: Exposure
     statistics: ClassStatistics
+    class_factors: Floats
     plan: SamplingPlan | None
 
     args: Any
@@ -100,24 +98,20 @@ class BalancedTrainerMixin:
         names = host.class_names(self.data["names"])
         labels = [label["cls"].ravel() for label in loader.dataset.labels]
         self.statistics = ClassStatistics.of(labels, len(names))
-        self.plan = self._plan(self.statistics)
+        self.class_factors, self.plan = np.ones(len(names)), None
+        if (s := self.balance.sampling) is not None:
+            self.class_factors = class_repeat_factors(
+                self.statistics, threshold=s.threshold, power=s.power, max_repeat=s.max_repeat
+            )
+            self.plan = SamplingPlan.of(
+                self.statistics, self.class_factors, epoch_size=s.epoch_size, seed=self.args.seed
+            )
         requested = self.statistics.box_shares(None if self.plan is None else self.plan.expectation())
         self.exposure = Exposure(names, self.statistics.box_shares(), requested)
         if self.plan is not None and getattr(loader.dataset, "rect", False):
             raise HostError(host.RECT)
-        partners = self.balance.sampling is not None and self.balance.sampling.partners
+        partners = s is not None and s.partners
         balance_loader(loader, len(names), self.plan, partners=partners, epoch=getattr(self, "epoch", 0))
-
-    def _plan(self, statistics: ClassStatistics) -> SamplingPlan | None:
-        s = self.balance.sampling
-        if s is None:
-            return None
-        table = (statistics.classes, statistics.image_index, statistics.num_images)
-        factors = repeat_factors(
-            table, statistics.num_classes, threshold=s.threshold, power=s.power, max_repeat=s.max_repeat
-        )
-        factors = keep_background_share(factors, statistics.background)
-        return SamplingPlan(factors, epoch_length(s.epoch_size, factors), self.args.seed)
 
     def start_balance(self) -> None:
         """What has to wait until the host has set everything up: criteria, records, the epochs' hooks."""
@@ -140,7 +134,7 @@ class BalancedTrainerMixin:
             else:
                 (self.save_dir / name).unlink(missing_ok=True)
         (self.save_dir / records.RECALL).unlink(missing_ok=True)
-        resolution = records.resolved(self.balance, self.exposure.names, self.statistics, self.plan)
+        resolution = records.resolved(self.balance, self.statistics, self.class_factors, self.exposure, self.plan)
         records.write_balance(self.save_dir / records.BALANCE, self.balance, resolution)
         LOGGER.info(f"\n{records.plan_table(resolution)}\n")
 

@@ -2,7 +2,7 @@
 
 from yolo_balance.sampling.epoch import SamplingPlan, epoch_length, plan_epoch
 from yolo_balance.sampling.exposure import Exposure
-from yolo_balance.sampling.factors import class_repeat_factors, keep_background_share, repeat_factors
+from yolo_balance.sampling.factors import class_repeat_factors, image_factors, keep_background_share, repeat_factors
 from yolo_balance.sampling.statistics import ClassStatistics, LabelTable, label_table
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "SamplingPlan",
     "class_repeat_factors",
     "epoch_length",
+    "image_factors",
     "keep_background_share",
     "label_table",
     "plan_epoch",

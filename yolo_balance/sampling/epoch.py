@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.sampling.statistics import Floats, Ints
+from yolo_balance.sampling.factors import image_factors, keep_background_share
+from yolo_balance.sampling.statistics import ClassStatistics, Floats, Ints
 
 
 def plan_epoch(factors: npt.ArrayLike, size: int, *, seed: int, epoch: int, rank: int = 0, world_size: int = 1) -> Ints:
@@ -94,6 +95,21 @@ class SamplingPlan:
     factors: Floats
     size: int
     seed: int
+
+    @classmethod
+    def of(
+        cls, statistics: ClassStatistics, class_factors: Floats, *, epoch_size: float | Literal["full"], seed: int
+    ) -> SamplingPlan:
+        """The plan that class factors make of a data set.
+
+        Args:
+            statistics: The labels.
+            class_factors: (C,) how many times as often images of a class are wanted.
+            epoch_size: As `epoch_length` takes it.
+            seed: Seed of the run.
+        """
+        factors = keep_background_share(image_factors(statistics, class_factors), statistics.background)
+        return cls(factors, epoch_length(epoch_size, factors), seed)
 
     def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Ints:
         """This rank's images of an epoch, see `plan_epoch`."""

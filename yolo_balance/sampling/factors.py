@@ -45,9 +45,7 @@ def repeat_factors(
     """
     statistics = ClassStatistics.of(image_classes, num_classes)
     r = class_repeat_factors(statistics, threshold=threshold, power=power, max_repeat=max_repeat)
-    factors = np.ones(statistics.num_images)
-    np.maximum.at(factors, statistics.image_index, r[statistics.classes])
-    return factors
+    return image_factors(statistics, r)
 
 
 def class_repeat_factors(
@@ -72,6 +70,13 @@ def class_repeat_factors(
     r = np.ones(len(f))
     r[present] = np.maximum(1.0, (t / f[present]) ** power)
     return r if max_repeat is None else np.minimum(r, max_repeat)
+
+
+def image_factors(statistics: ClassStatistics, r: Floats) -> Floats:
+    """Step 3 of `repeat_factors`: the largest of its classes' factors for every image, (num_images,)."""
+    factors = np.ones(statistics.num_images)
+    np.maximum.at(factors, statistics.image_index, r[statistics.classes])
+    return factors
 
 
 def keep_background_share(factors: Floats, background: npt.NDArray[np.bool_]) -> Floats:
