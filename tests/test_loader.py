@@ -77,6 +77,35 @@ def test_what_is_drawn_and_what_is_reached_is_what_was_requested(long_tail, tmp_
         np.testing.assert_allclose(counts / counts.sum(), t.exposure.requested, atol=0.01)
 
 
+class CountingList(list):
+    """The host's list of images it holds, counting those it had to read."""
+
+    appended = 0
+
+    def append(self, item):
+        self.appended += 1
+        super().append(item)
+
+
+def test_without_images_in_memory_partners_are_those_just_read(long_tail, tmp_path):
+    """Else each tile of a Mosaic would be read from disk and decoded anew."""
+    t = trainer(long_tail, tmp_path, batch=8, mixup=0.5)
+    dataset = t.train_loader.dataset
+    dataset.buffer = read = CountingList()
+    main = t.plan.epoch(0)[:400].tolist()
+    for i, index in enumerate(main):
+        dataset[index]
+        assert set(dataset._picked) <= set(main[max(0, i - 63) : i + 1])  # the host keeps batch * 8 images
+    assert read.appended <= len(main)
+
+
+def test_with_images_in_memory_partners_are_of_the_whole_set(long_tail, tmp_path):
+    t = trainer(long_tail, tmp_path, cache="ram")
+    dataset = t.train_loader.dataset
+    seen = {p for index in t.plan.epoch(0)[:10] for p in (dataset[int(index)], dataset._picked)[1]}
+    assert len(seen) > 30
+
+
 def test_background_images_keep_their_share(long_tail, tmp_path):
     t = trainer(long_tail, tmp_path)
     background = t.statistics.background

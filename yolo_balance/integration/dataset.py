@@ -7,6 +7,7 @@ the first epoch or again after running out of memory.
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,7 +97,10 @@ def balance_loader(loader: Any, num_classes: int, plan: SamplingPlan | None, *, 
     dataset.num_classes = num_classes
     if plan is not None:
         if partners:
-            dataset.partners = PartnerStream(plan, epoch)
+            # A deck is dealt while a third as many images are shown, three partners each for a Mosaic: dealt from three
+            # quarters of what the host keeps, its last card is still held.
+            lately = None if dataset.cache == "ram" else max(1, dataset.max_buffer_length * 3 // 4)
+            dataset.partners = PartnerStream(plan, epoch, lately)
             follow(dataset.transforms, dataset.partners)
         sampler = EpochSampler(plan)
         sampler.set_epoch(epoch)
@@ -124,19 +128,29 @@ def start_epoch(loader: Any, epoch: int) -> None:
 
 
 class PartnerStream:
-    """An endless stream of image indices dealt from the plan's factors, deck after deck.
+    """An endless stream of image indices on the plan, deck after shuffled deck.
 
-    Every loader worker of every rank holds its own share of each deck, so that all of them together stay on the plan.
+    Images in memory are dealt from the plan's factors; every loader worker of every rank holds its own share of each
+    deck, so that all of them together stay on the plan. Images on disk are dealt from those this worker was given to
+    show lately, as stock Mosaic does, because the host still holds them decoded: the plan already governs which those
+    are, and one shown twice is in the deck twice, which is what sets this apart from the host's list of distinct ones.
 
     Attributes:
         opened: Epoch in which the stream starts dealing.
+        shown: Images shown lately; None to deal from the whole data set.
     """
 
-    def __init__(self, plan: SamplingPlan, opened: int):
+    def __init__(self, plan: SamplingPlan, opened: int, lately: int | None):
         self.plan, self.opened = plan, opened
+        self.shown: deque[int] | None = None if lately is None else deque(maxlen=lately)
         self.rank, self.world_size = ranks()
         self._owner: int | None = None
         self._cards: Iterator[int] | None = None
+
+    def show(self, index: int) -> None:
+        """Note an image that the sampler chose."""
+        if self.shown is not None:
+            self.shown.append(index)
 
     def draw(self) -> int:
         """The next image index."""
@@ -147,10 +161,13 @@ class PartnerStream:
         return next(self._cards)
 
     def _deal(self, owner: int, workers: int) -> Iterator[int]:
-        plan = self.plan.partners(self.opened)
+        plan, share, shares = self.plan.partners(self.opened), self.rank * workers + owner, self.world_size * workers
+        rng = np.random.default_rng([plan.seed, share])
         for deck in itertools.count():
-            images = plan.epoch(deck, rank=self.rank * workers + owner, world_size=self.world_size * workers)
-            yield from images.tolist()
+            if self.shown:
+                yield from rng.permutation(self.shown).tolist()
+            else:
+                yield from plan.epoch(deck, rank=share, world_size=shares).tolist()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cards": None}
@@ -190,6 +207,8 @@ class CountingMixin(Dataset[Any]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         self._picked = []
+        if self.partners is not None:
+            self.partners.show(index)
         sample: dict[str, Any] = super().__getitem__(index)
         sample[DRAWN] = self._boxes(self._picked)
         return sample
