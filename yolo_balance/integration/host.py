@@ -8,6 +8,8 @@ Supported: ultralytics >= 8.4.0. What differs between releases, and where it is 
   (`trainer.BalancedTrainerMixin.save_model`).
 * 8.4.0 skips the box loss of a batch without positives, later releases compute a zero: hooks may not rely on being
   called (`criterion`).
+* 8.4.0 picks positives in the box loss by a mask, later releases by indices: with CARL, whose weights carry gradient,
+  the backward pass of the mask waits for the device once more there.
 * Later releases rebuild the loader after running out of memory; 8.4.0 has no such retry.
 * Later releases restore an end-to-end model's gain schedule on resume; 8.4.0 starts it anew, and so do we on it.
 """

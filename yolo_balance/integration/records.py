@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from yolo_balance.config import BalanceConfig
+from yolo_balance.recall.table import plain_text
 from yolo_balance.sampling import ClassStatistics, Exposure, SamplingPlan
 from yolo_balance.sampling.statistics import Floats, Ints
 
@@ -89,7 +89,4 @@ def plan_table(resolution: Any) -> str:
             f"{row['repeat_factor']:.2f}",
             f"{row['requested']:.2%}",
         )
-    console = Console(width=120, color_system=None, force_terminal=False)
-    with console.capture() as capture:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+    return plain_text(table)

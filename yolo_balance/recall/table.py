@@ -32,7 +32,12 @@ def render(report: RecallReport) -> str:
     for name in report.budgets[0].classes:
         rows = [budget.classes[name] for budget in report.budgets]
         table.add_row(Text(name), str(rows[0].n), *(Text(_recall(row)) for row in rows))
-    console = Console(width=max(100, 30 + 50 * len(report.budgets)), color_system=None, force_terminal=False)
+    return plain_text(table)
+
+
+def plain_text(table: Table) -> str:
+    """A table as lines of text, for logs and notebooks alike, never folded to a terminal's width."""
+    console = Console(width=1000, color_system=None, force_terminal=False, force_jupyter=False)
     with console.capture() as capture:
         console.print(table)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
