@@ -70,14 +70,11 @@ def write_balance(path: Path, config: BalanceConfig, resolution: Any) -> None:
 
 def plan_table(resolution: Any) -> str:
     """The resolution as a console table, one line per class."""
-    table = Table(
-        title=f"Balance: {resolution['images']} train images, {resolution['background_images']} of them background, "
-        f"{resolution['images_per_epoch']} shown per epoch",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-        padding=(0, 3, 0, 0),
+    title = (
+        f"Balance: {resolution['images']} train images, {resolution['background_images']} of them background, "
+        f"{resolution['images_per_epoch']} shown per epoch"
     )
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for heading in ("class", "images", "boxes", "share of boxes", "repeat factor", "share asked for"):
         table.add_column(heading, justify="left" if heading == "class" else "right")
     for name, row in resolution["classes"].items():
@@ -89,4 +86,4 @@ def plan_table(resolution: Any) -> str:
             f"{row['repeat_factor']:.2f}",
             f"{row['requested']:.2%}",
         )
-    return plain_text(table)
+    return f"{title}\n{plain_text(table)}"

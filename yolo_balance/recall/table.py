@@ -21,7 +21,7 @@ def render(report: RecallReport) -> str:
     )
     title = f"Recall per class on {report.split} (IoU {report.iou:g}, {report.confidence:.0%} Wilson interval; {basis})"
     per = "clean image" if report.clean_images else "image"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column("class")
     table.add_column("n", justify="right")
     for budget in report.budgets:
@@ -32,7 +32,7 @@ def render(report: RecallReport) -> str:
     for name in report.budgets[0].classes:
         rows = [budget.classes[name] for budget in report.budgets]
         table.add_row(Text(name), str(rows[0].n), *(Text(_recall(row)) for row in rows))
-    return plain_text(table)
+    return f"{title}\n{plain_text(table)}"
 
 
 def plain_text(table: Table) -> str:
