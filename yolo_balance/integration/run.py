@@ -11,7 +11,7 @@ from ultralytics import YOLO
 from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_section, read_yaml
 from yolo_balance.errors import ConfigError, HostError
 from yolo_balance.integration import host, records
-from yolo_balance.integration.trainer import BalancedDetectionTrainer
+from yolo_balance.integration.callbacks import attach
 from yolo_balance.recall.report import RecallReport
 
 
@@ -48,8 +48,8 @@ def train(config: str | Path | Mapping[str, Any], **overrides: Any) -> RecallRep
     if model.task != host.TASK:
         raise HostError(f"model: expected one of task {host.TASK}, got {arguments['model']} of task {model.task}")
 
-    trainer = BalancedDetectionTrainer.configured(balance)
-    model.train(trainer=trainer, **{k: v for k, v in arguments.items() if k != "model"})
+    attach(model, balance)  # and not a trainer class of ours: the model may have one of its own, as RT-DETR does
+    model.train(**{k: v for k, v in arguments.items() if k != "model"})
     assert model.trainer is not None
     return RecallReport.load(Path(model.trainer.save_dir) / records.RECALL)
 
