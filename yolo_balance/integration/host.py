@@ -10,6 +10,7 @@ Supported: ultralytics >= 8.4.0. What differs between releases, and where it is 
   called (`criterion`).
 * 8.4.0 picks positives in the box loss by a mask, later releases by indices: with CARL, whose weights carry gradient,
   the backward pass of the mask waits for the device once more there.
+* The latest releases cap gradient accumulation by the length of the run; we do so on every release when attached.
 * Later releases rebuild the loader after running out of memory; 8.4.0 has no such retry.
 * Later releases restore an end-to-end model's gain schedule on resume; 8.4.0 starts it anew, and so do we on it.
 """
