@@ -168,9 +168,9 @@ class BalanceConfig(Section):
             return source
         if isinstance(source, (str, Path)):
             source = read_yaml(source)
-        section = source.get(SECTION, {}) if source and SECTION in source else source
-        if isinstance(source, Mapping) and SECTION not in source and _looks_like_run(source):
-            section = {}
+        section: Any = source
+        if isinstance(source, Mapping) and (SECTION in source or "model" in source or "data" in source):
+            section = source.get(SECTION)  # a whole run's mapping
         config, problems = parse_section(section)
         if config is None:
             raise ConfigError(problems)
@@ -179,11 +179,6 @@ class BalanceConfig(Section):
     def off(self) -> bool:
         """Whether the run trains exactly as stock Ultralytics does (recall is still reported)."""
         return self.sampling is None and self.losses is None
-
-
-def _looks_like_run(source: Mapping[str, Any]) -> bool:
-    """Whether a mapping without `balance` is a run's arguments rather than the section: it names model or data."""
-    return "model" in source or "data" in source
 
 
 # ---------------------------------------------------------------------------------------------------------------------
