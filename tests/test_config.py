@@ -84,6 +84,11 @@ def test_a_runs_mapping_without_the_section_is_off():
     assert BalanceConfig.load({"model": "yolo26n.pt", "data": "demo"}).off()
 
 
+def test_a_misspelt_section_is_not_silently_off():
+    with pytest.raises(ConfigError, match="balanc: unknown key, the nearest valid one is balance"):
+        BalanceConfig.load({"model": "yolo26n.pt", "balanc": {"sampling": {}}})
+
+
 def test_configurations_are_frozen():
     with pytest.raises(ValueError, match="frozen"):
         BalanceConfig.load({}).sampling = None
