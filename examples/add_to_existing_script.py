@@ -2,7 +2,7 @@
 
     python examples/add_to_existing_script.py
 
-Runs as it stands, on the demo set and from scratch, in a minute or two on a CPU. It is not a recipe: two epochs only
+Runs as it stands, on the demo set and from scratch, in under a minute on a CPU. It is not a recipe: two epochs only
 show that the recall table and the run's files appear. Put your own checkpoint, data YAML and epochs in.
 """
 

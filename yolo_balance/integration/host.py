@@ -65,10 +65,10 @@ def argument_problems(arguments: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def resolve_data(data: str | Path) -> str:
+def resolve_data(data: Any) -> Any:
     """The data YAML's path: `demo` is drawn into the host's data-set folder on first use, the rest is left as it is."""
-    if str(data) != DEMO:
-        return str(data)
+    if data != DEMO:
+        return data
     try:
         return str(demo.generate(Path(SETTINGS["datasets_dir"]) / "yolo_balance_demo"))
     except OSError as e:  # a folder of the user's by that name, no space, no permission
