@@ -203,3 +203,11 @@ def test_a_checkpoint_that_cannot_be_downloaded_is_said_in_one_line(tiny_data, w
     assert len(said) == 1
     assert "yolo26n.pt is neither on disk nor downloadable (no network in this test)" in said[0]
     assert "yolo26n.yaml" in said[0]
+
+
+def test_a_checkpoint_on_disk_is_what_training_starts_from(tiny_data, write, tmp_path, caplog):
+    checkpoint = tmp_path / "yolo26n.pt"
+    YOLO("yolo26n.yaml").save(checkpoint)
+    train(write(data=str(tiny_data), model=str(checkpoint)))
+    assert "from scratch" not in caplog.text
+    assert "Transferred" in caplog.text  # the host's word for weights taken over
