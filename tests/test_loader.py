@@ -120,7 +120,6 @@ def test_workers_follow_the_plan_together(long_tail, tmp_path, start_method):
     main = run_epochs(t, 3)
     assert main == [planned(t, epoch) for epoch in range(3)]
     np.testing.assert_allclose(t.exposure.drawn / t.exposure.drawn.sum(), t.exposure.requested, atol=0.01)
-    t.train_loader.close()
 
 
 def test_every_epoch_gets_its_own_plan_whatever_was_prefetched(tiny_data, tmp_path):
@@ -129,7 +128,6 @@ def test_every_epoch_gets_its_own_plan_whatever_was_prefetched(tiny_data, tmp_pa
     assert run_epochs(t, 2, first=2, close=True) == [planned(t, 2), planned(t, 3)]
     assert run_epochs(t, 1, first=3) == [planned(t, 3)]  # the host repeats an epoch after a NaN
     assert run_epochs(t, 1, first=9) == [planned(t, 9)]  # and resumes at any
-    t.train_loader.close()
 
 
 @pytest.mark.parametrize(("epoch_size", "images"), [(1.0, 24), (0.5, 12), (2.0, 48), (30, 30)])
