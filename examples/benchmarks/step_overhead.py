@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.utils import LOGGER
 
 from yolo_balance import BalancedDetectionTrainer
 from yolo_balance.integration.criterion import balance_criterion, loss_terms
@@ -86,6 +87,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=20)
     options = parser.parse_args()
+    LOGGER.setLevel("ERROR")
     with tempfile.TemporaryDirectory() as folder:
         for options.cache in (False, "ram"):
             classes = (DetectionTrainer, BalancedDetectionTrainer.configured(BALANCE))

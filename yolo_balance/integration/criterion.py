@@ -59,6 +59,12 @@ class Record:
     def __init__(self) -> None:
         self.assignment: Assignment | None = None
 
+    def read(self) -> Assignment:
+        """The recorded assignment; raises HostError rather than let the terms drop out without a word."""
+        if self.assignment is None:
+            raise HostError("balance.losses: this Ultralytics computes its losses before it assigns targets")
+        return self.assignment
+
     def __getstate__(self) -> dict[str, Any]:
         return {"assignment": None}  # its logits belong to a graph, which neither deepcopy nor pickle can take
 
@@ -66,8 +72,8 @@ class Record:
 class _Wrapper:
     """Calls its hook and otherwise is the wrapped object, whose attributes the host reads and sets."""
 
-    def __init__(self, wrapped: Any, record: Record):
-        self.__dict__.update(wrapped=wrapped, record=record)
+    def __init__(self, wrapped: Any, record: Record, terms: Sequence[Term] = ()):
+        self.__dict__.update(wrapped=wrapped, record=record, terms=terms)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or "wrapped" not in self.__dict__:  # being unpickled
@@ -119,16 +125,10 @@ class WeightedBCE(_Wrapper):
     preserves the sum of all.
     """
 
-    def __init__(self, wrapped: Any, record: Record, terms: Sequence[Term]):
-        super().__init__(wrapped, record)
-        self.__dict__["terms"] = terms
-
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The weighted elementwise loss (B, A, C)."""
         loss: Tensor = self.wrapped(logits, targets)
-        assignment = self.record.assignment
-        if assignment is None:
-            return loss
+        assignment = self.record.read()
         assignment.logits = logits
         with torch.autocast(logits.device.type, enabled=False):
             loss = loss.float()
@@ -142,19 +142,13 @@ class WeightedBCE(_Wrapper):
 class WeightedBboxLoss(_Wrapper):
     """Passes the box loss target scores multiplied by the product of the terms' box weights."""
 
-    def __init__(self, wrapped: Any, record: Record, terms: Sequence[Term]):
-        super().__init__(wrapped, record)
-        self.__dict__["terms"] = terms
-
     def __call__(self, *args: Any) -> Any:
         """The host's box losses at the weighted target scores."""
-        assignment, self.record.assignment = self.record.assignment, None  # free the graph with the batch
-        if assignment is not None:
-            with torch.autocast(args[TARGET_SCORES].device.type, enabled=False):
-                scores = args[TARGET_SCORES]
-                for term in self.terms:
-                    weights = term.box_weights(assignment)
-                    if weights is not None:
-                        scores = scores * weights.unsqueeze(-1)
-            args = (*args[:TARGET_SCORES], scores, *args[TARGET_SCORES + 1 :])
-        return self.wrapped(*args)
+        assignment, scores = self.record.read(), args[TARGET_SCORES]
+        self.record.assignment = None  # free the graph with the batch
+        with torch.autocast(scores.device.type, enabled=False):
+            for term in self.terms:
+                weights = term.box_weights(assignment)
+                if weights is not None:
+                    scores = scores * weights.unsqueeze(-1)
+        return self.wrapped(*args[:TARGET_SCORES], scores, *args[TARGET_SCORES + 1 :])

@@ -116,7 +116,7 @@ def balance_loader(loader: Any, num_classes: int, plan: SamplingPlan | None, *, 
 def start_epoch(loader: Any, epoch: int) -> None:
     """Tell a balanced loader that an epoch starts; one that is repeated or resumed restarts the loader."""
     batches, dataset = loader.batch_sampler, loader.dataset
-    if getattr(dataset, "partners", None) is not None:
+    if dataset.partners is not None:
         dataset.partners.opened = epoch
     if isinstance(batches, EpochBatches) and batches.start_epoch(epoch):
         loader.reset()

@@ -36,7 +36,7 @@ def train(config: str | Path | Mapping[str, Any], **overrides: Any) -> RecallRep
     balance = _check(arguments)
 
     if arguments.get("resume"):
-        model = YOLO(_checkpoint(arguments))
+        model = _interrupted(arguments)
         arguments["resume"] = True
     else:
         arguments["data"] = host.resolve_data(arguments["data"])
@@ -45,8 +45,6 @@ def train(config: str | Path | Mapping[str, Any], **overrides: Any) -> RecallRep
         host.check_names(balance, names)
         host.check_labels(arguments, data)
         model = _model(arguments)
-    if model.task != host.TASK:
-        raise HostError(f"model: expected one of task {host.TASK}, got {arguments['model']} of task {model.task}")
 
     attach(model, balance)  # and not a trainer class of ours: the model may have one of its own, as RT-DETR does
     model.train(**{k: v for k, v in arguments.items() if k != "model"})
@@ -69,23 +67,26 @@ def _check(arguments: dict[str, Any]) -> BalanceConfig:
 
 
 def _model(arguments: dict[str, Any]) -> YOLO:
-    arguments["model"] = host.resolve_model(arguments["model"])
+    name = host.resolve_model(arguments["model"])
     try:
-        return YOLO(arguments["model"])
+        model = YOLO(name)
     except Exception as e:
-        raise HostError(f"model: {arguments['model']} cannot be loaded ({host.one_line(e)})") from e
+        raise HostError(f"model: {name} cannot be loaded ({host.one_line(e)})") from e
+    if model.task != host.TASK:
+        raise HostError(f"model: expected one of task {host.TASK}, got {name} of task {model.task}")
+    return model
 
 
-def _checkpoint(arguments: dict[str, Any]) -> str:
+def _interrupted(arguments: dict[str, Any]) -> YOLO:
     """The checkpoint to go on from: `resume=path/to/last.pt`, or `resume=true model=path/to/last.pt`."""
     resume = arguments["resume"]
     path = arguments.get("model") if resume is True else resume
     if not path or not Path(path).is_file():
         raise ConfigError(f"resume: expected the last.pt of an unfinished run, got {path}")
     try:
-        checkpoint = YOLO(path).ckpt
+        model = YOLO(path)
     except Exception as e:
         raise ConfigError(f"resume: {path} cannot be loaded ({host.one_line(e)})") from e
-    if checkpoint.get("epoch", -1) < 0 or checkpoint.get("optimizer") is None:
+    if model.ckpt.get("epoch", -1) < 0 or model.ckpt.get("optimizer") is None:
         raise ConfigError(f"resume: {path} is of a finished run, there is nothing to resume")
-    return str(path)
+    return model

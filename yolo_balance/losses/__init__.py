@@ -1,12 +1,13 @@
 """What the gradient weighs: weights on the host's own classification and box losses. Pure torch.
 
-A term is an object with one or both of
+A term is an object with two methods, each returning None where it has no part:
 
     classification_weights(assignment, loss) -> (B, A, 1) or (B, A, C), multiplied into the elementwise loss (B, A, C)
     box_weights(assignment) -> (B, A), multiplied into each anchor's box weight
 
-and keeps these laws: magnitude is preserved, so a changed result is not a changed learning rate; an empty positive set
-gives a zero that carries gradient; no host synchronisation; float32 whatever the autocast.
+and keeps these laws: magnitude is preserved, so a changed result is not a changed learning rate (CARL, an added loss,
+adds the stated amount); an empty positive set gives a zero that carries gradient; no host synchronisation; float32
+whatever the autocast.
 """
 
 from yolo_balance.losses.assignment import Assignment, Term

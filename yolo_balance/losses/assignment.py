@@ -1,6 +1,6 @@
 """One batch's label assignment, as the terms see it.
 
-Shapes: B images, A anchors per image, C classes, M padded ground-truth boxes per image.
+Shapes: B images, A anchors per image, C classes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class Term(Protocol):
-    """A loss term; either method may be None."""
+    """A loss term: its part in the classification loss, in the box losses, or in both."""
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor | None:
         """Weights on the elementwise classification loss (B, A, C), None for no part in it."""
