@@ -39,7 +39,7 @@ def test_nothing_asked_is_everything_off_but_the_report():
         ({"losses": {"focal": {"beta": -2.0}}}, "balance.losses.focal.beta: expected greater than or equal to 0, got -2.0"),
         ({"losses": {"isr": True}}, "balance.losses.isr: expected a section of keys ({} for its defaults, null for off), got true"),
         ({"losses": {"carl": {"gain": "0.5"}}}, "balance.losses.carl.gain: expected a valid number, got '0.5'"),
-        ({"sampling": {"strategy": "class_first"}}, "balance.sampling.strategy: expected 'repeat_factor', got class_first"),
+        ({"sampling": {"strategy": "class_first"}}, "balance.sampling.strategy: expected 'repeat_factor', 'inverse_frequency', 'effective_number' or 'class_uniform', got class_first"),
         ({"sampling": {"threshold": 2}}, "balance.sampling.threshold: expected 'median' or a frequency in (0, 1], got 2"),
         ({"sampling": {"threshold": "mean"}}, "balance.sampling.threshold: expected 'median' or a frequency in (0, 1], got mean"),
         ({"sampling": {"max_repeat": 0.5}}, "balance.sampling.max_repeat: expected greater than or equal to 1, got 0.5"),

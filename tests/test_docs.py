@@ -9,9 +9,10 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 import yolo_balance
-from yolo_balance.config import dotted_keys
+from yolo_balance.config import SamplingConfig, dotted_keys
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -49,7 +50,17 @@ def test_cfg_explains_every_sampling_and_recall_key():
     text = (ROOT / "cfg" / "defects.yaml").read_text()
     for key in dotted_keys():
         if key.startswith(("balance.sampling.", "balance.recall.")):
-            assert re.search(rf"^ +{key.rpartition('.')[2]}: .*# .+", text, re.MULTILINE), key
+            name = key.rpartition(".")[2]
+            own_line = rf"^ +(# )?{name}: .*# .+"
+            assert re.search(own_line if key.count(".") == 2 else rf"\b{name}\b", text, re.MULTILINE), key
+
+
+def test_keys_that_cfg_leaves_out_are_shown_at_their_defaults():
+    text = (ROOT / "cfg" / "defects.yaml").read_text()
+    shown = dict(re.findall(r"^    # (\w+): (.+?) +# ", text, re.MULTILINE))
+    assert len(shown) > 5
+    for key, value in shown.items():
+        assert yaml.safe_load(value) == getattr(SamplingConfig(), key), key
 
 
 def test_the_version_is_said_once_and_agrees():

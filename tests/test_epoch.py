@@ -31,6 +31,20 @@ def test_the_expectation_is_exact():
     assert (np.abs(mean - expected) <= 5 * error + 1e-9).all()
 
 
+@pytest.mark.parametrize("share", [0.5, 0.3, 0.18, 0.05])
+def test_undersampling_visits_every_image_in_time(share):
+    """An image of expectation f waits for less than 2 / f epochs, and its visits never fall behind by much."""
+    images, epochs = 400, 300
+    visits, waiting, longest = np.zeros(images), np.zeros(images), np.zeros(images)
+    for epoch in range(epochs):
+        seen = np.bincount(plan_epoch(np.ones(images), round(share * images), seed=5, epoch=epoch), minlength=images)
+        visits += seen
+        waiting = np.where(seen > 0, 0, waiting + 1)
+        longest = np.maximum(longest, waiting)
+    assert longest.max() < 2 / share
+    assert np.abs(visits - share * epochs).max() < 3
+
+
 def test_ones_as_factors_is_plain_shuffling():
     plan = plan_epoch(np.ones(50), 50, seed=1, epoch=0)
     assert sorted(plan) == list(range(50))
@@ -69,6 +83,13 @@ def test_indices_are_int64():
     assert plan_epoch(FACTORS, 10, seed=0, epoch=0).dtype == np.int64
 
 
+@pytest.mark.parametrize("world_size", [2, 3, 8])
+def test_any_world_size_shows_the_same_images_where_padding_can_repeat_one(world_size):
+    alone = set(plan_epoch(FACTORS, 331, seed=4, epoch=1))
+    shares = [plan_epoch(FACTORS, 331, seed=4, epoch=1, rank=r, world_size=world_size) for r in range(world_size)]
+    assert set(np.concatenate(shares)) == alone
+
+
 @pytest.mark.parametrize(
     ("factors", "size", "options", "message"),
     [
@@ -86,7 +107,8 @@ def test_bad_arguments_are_refused(factors, size, options, message):
 
 
 @pytest.mark.parametrize(
-    ("option", "length"), [(1.0, 200), (0.25, 50), (2.0, 400), (77, 77), ("full", round(FACTORS.sum())), (1e-9, 1)]
+    ("option", "length"),
+    [(1.0, 200), (0.25, 50), (2.0, 400), (77, 77), ("full", int(np.ceil(FACTORS.sum()))), (1e-9, 1)],
 )
 def test_epoch_size_resolves_to_a_count(option, length):
     assert epoch_length(option, FACTORS) == length
@@ -97,4 +119,4 @@ def test_partners_are_another_stream_of_the_same_plan():
     partners = plan.partners(opened=0)
     assert partners.epoch(0).tolist() != plan.epoch(0).tolist()
     assert partners.epoch(0).tolist() != plan.partners(opened=1).epoch(0).tolist()
-    np.testing.assert_allclose(partners.expectation(), plan.expectation())
+    np.testing.assert_allclose(partners.expectation, plan.expectation)

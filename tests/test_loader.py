@@ -16,7 +16,8 @@ from ultralytics.data.augment import BaseMixTransform, Compose, CopyPaste, CutMi
 from ultralytics.data.dataset import YOLODataset
 
 from yolo_balance import BalancedDetectionTrainer
-from yolo_balance.integration.dataset import DRAWN, CountingMixin, EpochBatches, PartnerIndexes, start_epoch
+from yolo_balance.integration.dataset import DRAWN, CountingMixin, PartnerIndexes
+from yolo_balance.integration.loader import EpochBatches, start_epoch
 
 SAMPLING = {"power": 1.0, "threshold": 0.3}
 
@@ -44,23 +45,23 @@ def run_epochs(t, epochs, *, first=0, close=False):
 
     With `close` the loader is reset after the first epoch's start, as the host does on closing mosaic.
     """
-    t.exposure.start_epoch()
+    t.exposure.start_epoch(None if t.sampling is None else t.sampling.schedule.balanced)
     main = []
     for epoch in range(first, first + epochs):
         t.epoch = epoch
-        start_epoch(t.train_loader, epoch)
+        start_epoch(t.train_loader, epoch, None if t.sampling is None else t.sampling.plan(t))
         if close and epoch == first:
             t.train_loader.reset()
         files = Counter()
         for batch in t.train_loader:
-            t.exposure.add(sum(batch[DRAWN]), batch["cls"].numpy())
+            t.exposure.add(sum(batch[DRAWN]), batch["cls"].numpy(), len(batch["img"]))
             files.update(batch["im_file"])
         main.append(files)
     return main
 
 
 def planned(t, epoch):
-    return Counter(t.train_loader.dataset.im_files[i] for i in t.plan.epoch(epoch))
+    return Counter(t.train_loader.dataset.im_files[i] for i in t.sampling.schedule.balanced.epoch(epoch))
 
 
 @pytest.mark.parametrize("cache", [False, "ram"])
@@ -92,7 +93,7 @@ def test_without_images_in_memory_partners_are_those_just_read(long_tail, tmp_pa
     t = trainer(long_tail, tmp_path, batch=8, mixup=0.5)
     dataset = t.train_loader.dataset
     dataset.buffer = read = CountingList()
-    main = t.plan.epoch(0)[:400].tolist()
+    main = t.sampling.schedule.balanced.epoch(0)[:400].tolist()
     for i, index in enumerate(main):
         dataset[index]
         assert set(dataset._picked) <= set(main[max(0, i - 63) : i + 1])  # the host keeps batch * 8 images
@@ -102,7 +103,9 @@ def test_without_images_in_memory_partners_are_those_just_read(long_tail, tmp_pa
 def test_with_images_in_memory_partners_are_of_the_whole_set(long_tail, tmp_path):
     t = trainer(long_tail, tmp_path, cache="ram")
     dataset = t.train_loader.dataset
-    seen = {p for index in t.plan.epoch(0)[:10] for p in (dataset[int(index)], dataset._picked)[1]}
+    seen = {
+        p for index in t.sampling.schedule.balanced.epoch(0)[:10] for p in (dataset[int(index)], dataset._picked)[1]
+    }
     assert len(seen) > 30
 
 
@@ -110,7 +113,7 @@ def test_background_images_keep_their_share(long_tail, tmp_path):
     t = trainer(long_tail, tmp_path)
     background = t.statistics.background
     for epoch in range(3):
-        assert background[t.plan.epoch(epoch)].sum() == pytest.approx(35, abs=1.01)
+        assert background[t.sampling.schedule.balanced.epoch(epoch)].sum() == pytest.approx(35, abs=1.01)
 
 
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])
@@ -191,7 +194,7 @@ def test_datasets_survive_pickling_whoever_s_class_they_are(tiny_data, tmp_path,
         dataset.__class__ = type(base.__name__, (CountingMixin, base), {})
         twin = pickle.loads(pickler.dumps(dataset))
         assert isinstance(twin, base)
-        assert twin[0][DRAWN].shape == (3,)
+        assert twin[0][DRAWN].shape == (2, 3)
         assert mixers(twin.transforms)[0].get_indexes.stream is twin.partners  # one stream, as before
 
 
@@ -199,9 +202,8 @@ def test_drawn_counts_every_image_picked(tiny_data, tmp_path):
     t = trainer(tiny_data, tmp_path, mosaic=0.0)
     dataset = t.train_loader.dataset
     for index in range(len(dataset)):
-        np.testing.assert_array_equal(
-            dataset[index][DRAWN], np.bincount(dataset.labels[index]["cls"].ravel().astype(int), minlength=3)
-        )
+        own = np.bincount(dataset.labels[index]["cls"].ravel().astype(int), minlength=3)
+        np.testing.assert_array_equal(dataset[index][DRAWN], [own, np.zeros(3)])
 
 
 def test_the_seed_fixes_every_draw(tiny_data, tmp_path):

@@ -17,7 +17,8 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from yolo_balance import BalancedDetectionTrainer, RecallReport, attach
 from yolo_balance.errors import ConfigError, HostError
 from yolo_balance.integration.criterion import WeightedBCE
-from yolo_balance.integration.dataset import CountingMixin, EpochBatches
+from yolo_balance.integration.dataset import CountingMixin
+from yolo_balance.integration.loader import EpochBatches
 from yolo_balance.integration.trainer import BalancedTrainerMixin
 
 BALANCE = {
@@ -146,7 +147,7 @@ def test_a_run_leaves_its_records(balanced):
     assert saved["balance"] == BALANCE  # as asked
     assert saved["resolved"]["options"]["losses"]["isr"] == {"k": 1.0, "bias": 0.0}
     assert saved["resolved"]["classes"]["crack"]["boxes"] == 1
-    assert saved["resolved"]["classes"]["crack"]["repeat_factor"] == 4.0
+    assert saved["resolved"]["classes"]["crack"]["factor"] == 4.0
 
 
 def test_recall_reaches_results_csv_and_so_every_logger(balanced):

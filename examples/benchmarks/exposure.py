@@ -21,7 +21,8 @@ import yaml
 from ultralytics.utils import LOGGER
 
 from yolo_balance import BalancedDetectionTrainer
-from yolo_balance.integration.dataset import DRAWN, start_epoch
+from yolo_balance.integration.dataset import DRAWN
+from yolo_balance.integration.loader import start_epoch
 
 SIZE, EPOCHS = 32, 10
 
@@ -49,10 +50,11 @@ def count(data: str, root: Path, partners: bool, **arguments: Any) -> Any:
     overrides = {"model": "yolo26n.yaml", "data": data, "imgsz": SIZE, "batch": 50, "plots": False, "device": "cpu"}
     trainer = cls(overrides={**overrides, "project": str(root), "verbose": False, **arguments})
     trainer._setup_train()
+    assert trainer.sampling is not None
     for epoch in range(EPOCHS):
-        start_epoch(trainer.train_loader, epoch)
+        start_epoch(trainer.train_loader, epoch, trainer.sampling.schedule.plan(epoch, EPOCHS))
         for batch in trainer.train_loader:
-            trainer.exposure.add(sum(batch[DRAWN]), batch["cls"].numpy())
+            trainer.exposure.add(sum(batch[DRAWN]), batch["cls"].numpy(), len(batch["img"]))
     return trainer.exposure
 
 

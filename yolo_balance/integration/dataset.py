@@ -1,130 +1,23 @@
-"""The host's dataset and loader, following a sampling plan and counting what they draw.
-
-A loader is changed in place, so that it does not matter who built it: our trainer, the host's, a user's own, before
-the first epoch or again after running out of memory.
-"""
+"""The host's dataset, its mix transforms following a sampling plan, counting what it picks."""
 
 from __future__ import annotations
 
 import itertools
+import random
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch.distributed as dist
-from torch.utils.data import BatchSampler, Dataset, Sampler, get_worker_info
+from torch.utils.data import Dataset, get_worker_info
 from ultralytics.data.augment import BaseMixTransform, Compose, Mosaic
 
-from yolo_balance.integration.host import mix_in
+from yolo_balance.integration.host import mix_in, ranks
 from yolo_balance.sampling import SamplingPlan
-from yolo_balance.sampling.statistics import Ints
+from yolo_balance.sampling.statistics import Bools, Ints
 
 DRAWN = "drawn"
-"""Key of a sample: (C,) boxes of the image and of every tile and partner picked for it, before any cropping."""
-
-
-def ranks() -> tuple[int, int]:
-    """This process's rank and the number of processes; (0, 1) unless training is distributed."""
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Which images: the loader
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-class EpochSampler(Sampler[int]):
-    """Streams this rank's share of the plan of one epoch, `epoch`."""
-
-    def __init__(self, plan: SamplingPlan):
-        self.plan, self.epoch = plan, 0
-        self.rank, self.world_size = ranks()
-
-    def images(self, epoch: int) -> list[int]:
-        """This rank's images of an epoch."""
-        images: list[int] = self.plan.epoch(epoch, rank=self.rank, world_size=self.world_size).tolist()
-        return images
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.images(self.epoch))
-
-    def __len__(self) -> int:
-        return -(-self.plan.size // self.world_size)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Set the epoch a new iterator starts with; the host calls this under distributed training."""
-        self.epoch = epoch
-
-
-class EpochBatches:
-    """Endless batches, epoch after epoch, starting with the sampler's.
-
-    The host's loader prefetches beyond the end of an epoch. A sampler that is told the epoch from outside is then late
-    by as much; an iterator that counts for itself is not. `sampler` is what the host measures an epoch's length by.
-    """
-
-    def __init__(self, sampler: EpochSampler, batch_size: int, drop_last: bool):
-        self.images, self.batch_size = sampler, batch_size
-        self.drop_last = drop_last and len(sampler) > batch_size
-        self.sampler = BatchSampler(sampler, self.batch_size, self.drop_last)
-        self.serving = 0
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for epoch in itertools.count(self.images.epoch):
-            yield from BatchSampler(self.images.images(epoch), self.batch_size, self.drop_last)
-
-    def start_epoch(self, epoch: int) -> bool:
-        """Note that an epoch starts; whether the loader, as it stands, would go on with another one."""
-        astray = self.serving != epoch
-        self.images.set_epoch(epoch)
-        self.serving = epoch + 1
-        return astray
-
-
-def balance_loader(loader: Any, num_classes: int, plan: SamplingPlan | None, *, partners: bool, epoch: int) -> None:
-    """Make a train loader count what it draws and, with a plan, follow it.
-
-    Args:
-        loader: The host's train loader.
-        num_classes: C, for the counts.
-        plan: What epochs are drawn from; None leaves order and partners to the host, bit for bit.
-        partners: Whether mix transforms draw their other images from the plan too.
-        epoch: Epoch the run is at.
-    """
-    dataset = loader.dataset
-    mix_in(dataset, CountingMixin)
-    dataset.num_classes = num_classes
-    if plan is not None:
-        if partners:
-            # A deck is dealt while a third as many images are shown, three partners each for a Mosaic: dealt from three
-            # quarters of what the host keeps, its last card is still held.
-            lately = None if dataset.cache == "ram" else max(1, dataset.max_buffer_length * 3 // 4)
-            dataset.partners = PartnerStream(plan, epoch, lately)
-            follow(dataset.transforms, dataset.partners)
-        sampler = EpochSampler(plan)
-        sampler.set_epoch(epoch)
-        # A DataLoader refuses a new sampler once it is built; the host's loader gets around that in the same way.
-        object.__setattr__(loader, "sampler", sampler)
-        object.__setattr__(loader, "batch_sampler", EpochBatches(sampler, loader.batch_size, loader.drop_last))
-        loader.batch_sampler.serving = epoch
-    if loader.iterator is not None:  # its workers hold the dataset as it was
-        loader.generator.manual_seed(loader.generator.initial_seed())  # started anew, it shuffles as it would have
-        loader.reset()
-
-
-def start_epoch(loader: Any, epoch: int) -> None:
-    """Tell a balanced loader that an epoch starts; one that is repeated or resumed restarts the loader."""
-    batches, dataset = loader.batch_sampler, loader.dataset
-    if dataset.partners is not None:
-        dataset.partners.opened = epoch
-    if isinstance(batches, EpochBatches) and batches.start_epoch(epoch):
-        loader.reset()
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Which partners: the dataset
-# ---------------------------------------------------------------------------------------------------------------------
+"""Key of a sample: (2, C) boxes of the image itself, and of every tile and partner picked for it, before cropping."""
 
 
 class PartnerStream:
@@ -138,14 +31,25 @@ class PartnerStream:
     Attributes:
         opened: Epoch in which the stream starts dealing.
         shown: Images shown lately; None to deal from the whole data set.
+        foreground: (num_images,) which images hold an object; None where no Mosaic has to hold one.
+        last: The image picked last: the first tile, when a Mosaic asks for its others.
     """
 
-    def __init__(self, plan: SamplingPlan, opened: int, lately: int | None):
-        self.plan, self.opened = plan, opened
+    def __init__(self, plan: SamplingPlan, opened: int, lately: int | None, foreground: Bools | None = None):
+        self.plan, self.opened, self.foreground, self.last = plan, opened, foreground, 0
         self.shown: deque[int] | None = None if lately is None else deque(maxlen=lately)
         self.rank, self.world_size = ranks()
         self._owner: int | None = None
         self._cards: Iterator[int] | None = None
+        self._objects: Iterator[int] | None = None
+
+    def open(self, epoch: int, plan: SamplingPlan) -> None:
+        """Deal from an epoch's plan; goes on where it is unless that is another one. Called where no worker is."""
+        if plan is not self.plan:
+            self.plan, self._cards, self._objects = plan, None, None
+            if self.shown is not None:
+                self.shown.clear()  # chosen by the plan before
+        self.opened = epoch
 
     def show(self, index: int) -> None:
         """Note an image that the sampler chose."""
@@ -154,34 +58,52 @@ class PartnerStream:
 
     def draw(self) -> int:
         """The next image index."""
-        worker = get_worker_info()
-        owner, workers = (worker.id, worker.num_workers) if worker else (0, 1)
-        if self._cards is None or owner != self._owner:  # a worker's copy deals its own share
-            self._owner, self._cards = owner, self._deal(owner, workers)
+        self._settle()
+        assert self._cards is not None
         return next(self._cards)
 
-    def _deal(self, owner: int, workers: int) -> Iterator[int]:
-        plan, share, shares = self.plan.partners(self.opened), self.rank * workers + owner, self.world_size * workers
+    def draw_tiles(self, count: int) -> list[int]:
+        """The next indices for a Mosaic; one with an object among them or first, if there has to be one."""
+        tiles = [self.draw() for _ in range(count)]
+        if self.foreground is not None and not self.foreground[[self.last, *tiles]].any():
+            assert self._objects is not None
+            tiles[random.randrange(count)] = next(self._objects)
+        return tiles
+
+    def _settle(self) -> None:
+        """Start dealing where this copy of the stream lives: each worker has its own share."""
+        worker = get_worker_info()
+        owner, workers = (worker.id, worker.num_workers) if worker else (0, 1)
+        if self._cards is not None and owner == self._owner:
+            return
+        plan, share, of = self.plan.partners(self.opened), self.rank * workers + owner, self.world_size * workers
+        self._owner, self._cards = owner, self._deal(plan, share, of)
+        if self.foreground is not None:  # factors of objects alone keep the shares of their classes
+            objects = SamplingPlan(plan.factors * self.foreground, plan.size, plan.seed + 1)
+            self._objects = self._deal(objects, share, of)
+
+    def _deal(self, plan: SamplingPlan, share: int, of: int) -> Iterator[int]:
         rng = np.random.default_rng([plan.seed, share])
         for deck in itertools.count():
-            if self.shown:
-                yield from rng.permutation(self.shown).tolist()
+            held = [i for i in self.shown or () if plan.factors[i] > 0]
+            if held:
+                yield from rng.permutation(held).tolist()
             else:
-                yield from plan.epoch(deck, rank=share, world_size=shares).tolist()
+                yield from plan.epoch(deck, rank=share, world_size=of).tolist()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cards": None}
+        return {**self.__dict__, "_cards": None, "_objects": None}
 
 
 class PartnerIndexes:
     """Stands in for a mix transform's `get_indexes`: as many images as it needs, from the stream."""
 
-    def __init__(self, stream: PartnerStream, count: int | None):
-        self.stream, self.count = stream, count
+    def __init__(self, stream: PartnerStream, tiles: int | None):
+        self.stream, self.tiles = stream, tiles
 
     def __call__(self) -> int | list[int]:
-        """One index, or a list where the transform mixes more than one image."""
-        return self.stream.draw() if self.count is None else [self.stream.draw() for _ in range(self.count)]
+        """One index, or for a Mosaic a list."""
+        return self.stream.draw() if self.tiles is None else self.stream.draw_tiles(self.tiles)
 
 
 def follow(transform: Any, stream: PartnerStream) -> None:
@@ -210,12 +132,14 @@ class CountingMixin(Dataset[Any]):
         if self.partners is not None:
             self.partners.show(index)
         sample: dict[str, Any] = super().__getitem__(index)
-        sample[DRAWN] = self._boxes(self._picked)
+        sample[DRAWN] = np.stack([self._boxes(self._picked[:1]), self._boxes(self._picked[1:])])
         return sample
 
     def get_image_and_label(self, index: int) -> dict[str, Any]:
         """The one door through which the image itself, every tile and every partner comes."""
         self._picked.append(index)
+        if self.partners is not None:
+            self.partners.last = index
         picked: dict[str, Any] = super().get_image_and_label(index)  # type: ignore[misc]
         return picked
 
@@ -227,8 +151,8 @@ class CountingMixin(Dataset[Any]):
         return transforms
 
     def _boxes(self, images: list[int]) -> Ints:
-        classes = np.concatenate([self.labels[i]["cls"].ravel() for i in images]).astype(np.int64)
-        return np.bincount(classes, minlength=self.num_classes)
+        classes = [self.labels[i]["cls"].ravel().astype(np.int64) for i in images]
+        return np.bincount(np.concatenate(classes or [np.zeros(0, np.int64)]), minlength=self.num_classes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         base = type(self).__mro__[2]  # the class is made at run time: pickle what it is made of

@@ -3,7 +3,7 @@
 Supported: ultralytics >= 8.4.0. What differs between releases, and where it is dealt with:
 
 * 8.4.0 starts a loader's workers when the loader is built, later releases at its first epoch: a loader whose sampler
-  is exchanged has to be reset (`dataset.balance_loader`).
+  is exchanged has to be reset (`loader.balance_loader`).
 * 8.4.0 pickles the EMA model's criterion into checkpoints, later releases drop it first: we take ours off in either
   (`trainer.BalancedTrainerMixin.save_model`).
 * 8.4.0 skips the box loss of a batch without positives, later releases compute a zero: hooks may not rely on being
@@ -21,6 +21,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import torch.distributed as dist
 from ultralytics.cfg import DEFAULT_CFG_DICT, check_cfg, get_cfg
 from ultralytics.data.build import build_yolo_dataset
 from ultralytics.data.utils import check_det_dataset
@@ -29,12 +32,16 @@ from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_as
 from ultralytics.utils.torch_utils import select_device
 
 from yolo_balance import demo
-from yolo_balance.config import SECTION, BalanceConfig, unknown_key
+from yolo_balance.config import SECTION, BalanceConfig, SamplingConfig, unknown_key
 from yolo_balance.errors import ConfigError, DataError, HostError
 
 TASK = "detect"
 DEMO = "demo"
-RECT = "rect: expected false with balance.sampling, got true; rectangular batches fix the order of images"
+
+
+def ranks() -> tuple[int, int]:
+    """This process's rank and the number of processes; (0, 1) unless training is distributed."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
 def mix_in(instance: Any, mixin: type, **attributes: Any) -> None:
@@ -62,6 +69,26 @@ def argument_problems(arguments: Mapping[str, Any]) -> list[str]:
         select_device("" if device is None else device, verbose=False)
     except Exception as e:  # the host raises several kinds, all for a device that is not there
         problems.append(f"device: {device} cannot be used ({one_line(e)})")
+    return problems
+
+
+def sampling_problems(options: SamplingConfig | None, arguments: Mapping[str, Any]) -> list[str]:
+    """One line per train argument that does not go with `balance.sampling`; the host's defaults fill in the others."""
+    if options is None:
+        return []
+    given = {**DEFAULT_CFG_DICT, **arguments}
+    problems = []
+    if given["rect"]:
+        problems.append("rect: expected false with balance.sampling, got true; rectangular batches fix the image order")
+    epochs = given["epochs"] or 100  # the host's reading of null
+    if isinstance(epochs, int) and not given["time"] and epochs <= options.open + options.close:
+        problems.append(
+            f"balance.sampling: open {options.open} and close {options.close} leave none of {epochs} epochs balanced"
+        )
+    hard = options.background is not None and options.background.hard
+    for key, asked in (("feedback", options.feedback is not None), ("background.hard", hard)):
+        if asked and not given["val"]:
+            problems.append(f"balance.sampling.{key}: expected val: true, which it follows, got false")
     return problems
 
 
@@ -112,14 +139,30 @@ def class_names(names: Mapping[int, str]) -> list[str]:
 def check_names(config: BalanceConfig, names: Mapping[int, str]) -> None:
     """Raise ConfigError for every class the configuration names and the data does not have."""
     known = class_names(names)
-    section = f"{SECTION}.recall.targets"
+    asked = {
+        "recall.targets": config.recall.targets,
+        "sampling.classes": None if config.sampling is None else config.sampling.classes,
+    }
     problems = [
-        f"{section}.{name}: the data has no class {name}, its classes are {', '.join(known)}"
-        for name in config.recall.targets or {}
+        f"{SECTION}.{section}.{name}: the data has no class {name}, its classes are {', '.join(known)}"
+        for section, classes in asked.items()
+        for name in classes or {}
         if name not in known
     ]
     if problems:
         raise ConfigError(problems)
+
+
+def labels(dataset: Any) -> list[npt.NDArray[Any]]:
+    """Per image the classes of its boxes; of an image folder, the one class each."""
+    if hasattr(dataset, "samples"):
+        return [np.array([sample[1]]) for sample in dataset.samples]
+    return [label["cls"].ravel() for label in dataset.labels]
+
+
+def image_files(dataset: Any) -> list[str]:
+    """Image files by index."""
+    return [sample[0] for sample in dataset.samples] if hasattr(dataset, "samples") else list(dataset.im_files)
 
 
 def resolve_model(model: str | Path) -> str:

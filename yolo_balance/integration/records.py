@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from rich.table import Table
 from rich.text import Text
 
-from yolo_balance.config import BalanceConfig
+from yolo_balance.config import BalanceConfig, SamplingConfig
+from yolo_balance.recall import RecallReport
 from yolo_balance.recall.table import plain_text
-from yolo_balance.sampling import ClassStatistics, Exposure, SamplingPlan
-from yolo_balance.sampling.statistics import Floats, Ints
+from yolo_balance.sampling import ClassStatistics, Exposure, SamplingSchedule
+from yolo_balance.sampling.exposure import lost
+from yolo_balance.sampling.statistics import Bools, Floats, Ints, shares
 
 EXPOSURE, RECALL_ROWS, RECALL, BALANCE = "exposure.csv", "recall.csv", "recall.json", "balance.yaml"
+FEEDBACK = "feedback.csv"
+FEEDBACK_COLUMNS = ("epoch", "class", "n", "recall", "low", "smoothed", "factor", "frozen")
+MOST = 5  # classes named in one remark; a data set may have a thousand
 
 
 def append_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -36,30 +43,83 @@ def keep_epochs(path: Path, last: int) -> None:
         csv.writer(f).writerows([header, *(row for row in rows if int(row[0]) <= last)])
 
 
+def feedback_rows(
+    epoch: int, names: Sequence[str], report: RecallReport, smoothed: Floats, factors: Floats, moved: Bools
+) -> list[tuple[str, ...]]:
+    """One row per class in the order of FEEDBACK_COLUMNS; empty fields where there is no data."""
+    classes = report.budgets[0].classes
+    return [
+        (
+            str(epoch),
+            name,
+            str(classes[name].n),
+            *(_decimals(value) for value in (classes[name].recall, classes[name].low, s, factor)),
+            str(int(not told)),
+        )
+        for name, s, factor, told in zip(names, smoothed, factors, moved, strict=True)
+    ]
+
+
+def _decimals(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:.5f}"
+
+
 def resolved(
-    config: BalanceConfig,
-    statistics: ClassStatistics,
-    class_factors: Floats,
-    exposure: Exposure,
-    plan: SamplingPlan | None,
+    config: BalanceConfig, statistics: ClassStatistics, names: Sequence[str], schedule: SamplingSchedule | None
 ) -> dict[str, Any]:
     """What the configuration became: its options with defaults; on this data, counts, factors and shares by class."""
+    expectation = np.ones(statistics.num_images) if schedule is None else schedule.balanced.expectation
+    factors = np.ones(len(names)) if schedule is None else schedule.with_multipliers(schedule.multipliers)
+    image, held, _ = statistics.held
+    distinct = np.bincount(held, weights=np.minimum(expectation, 1.0)[image], minlength=len(names))
     columns: dict[str, Floats | Ints] = {
         "images": statistics.images,
         "boxes": statistics.boxes,
-        "natural": exposure.natural.round(5),
-        "repeat_factor": class_factors.round(4),
-        "requested": exposure.requested.round(5),
+        "natural": statistics.box_shares().round(5),
+        "factor": factors.round(4),
+        "requested": statistics.box_shares(expectation).round(5),
+        "distinct_images_per_epoch": distinct.round(1),
+        "largest_image_share": statistics.largest_image_shares(expectation)[0].round(5),
     }
     return {
         "options": config.model_dump(),
         "images": statistics.num_images,
         "background_images": int(statistics.background.sum()),
-        "images_per_epoch": statistics.num_images if plan is None else plan.size,
-        "classes": {
-            name: {key: value[i].item() for key, value in columns.items()} for i, name in enumerate(exposure.names)
-        },
+        "images_per_epoch": statistics.num_images if schedule is None else schedule.size,
+        "background_share": round(float(expectation[statistics.background].sum() / expectation.sum()), 5),
+        "classes": {name: {key: value[i].item() for key, value in columns.items()} for i, name in enumerate(names)},
     }
+
+
+def remarks(schedule: SamplingSchedule, names: Sequence[str], files: Sequence[str]) -> list[str]:
+    """What a user should know before training starts: options without use, and images a class leans on too much."""
+    o, statistics, expectation = schedule.options, schedule.statistics, schedule.balanced.expectation
+    lines = []
+    if unused := o.unused():
+        lines.append(f"balance.sampling: strategy {o.strategy} has no use for {', '.join(unused)}")
+    share, image = statistics.largest_image_shares(expectation)
+    leaning = [
+        f"{names[c]} {share[c]:.0%} ({Path(files[image[c]]).name}, {statistics.images[c]} distinct images)"
+        for c in np.argsort(-share, kind="stable")
+        if share[c] > o.max_image_share
+    ]
+    if leaning:
+        lines.append(
+            f"balance.sampling: one image supplies more than max_image_share {o.max_image_share:.0%} of a class's "
+            f"boxes in an epoch, which invites overfitting: {_some(leaning)}"
+        )
+    if o.max_repeat is not None and (often := np.flatnonzero(expectation > o.max_repeat + 1e-9)).size:
+        most = often[np.argmax(expectation[often])]
+        lines.append(
+            f"balance.sampling: {len(often)} images are drawn more than max_repeat {o.max_repeat:g} times in an epoch "
+            f"of {schedule.size} images, {Path(files[most]).name} {expectation[most]:.1f} times"
+        )
+    return lines
+
+
+def _some(items: Sequence[str]) -> str:
+    more = len(items) - MOST
+    return ", ".join(items[:MOST]) + (f" and {more} more" if more > 0 else "")
 
 
 def write_balance(path: Path, config: BalanceConfig, resolution: Any) -> None:
@@ -72,18 +132,80 @@ def plan_table(resolution: Any) -> str:
     """The resolution as a console table, one line per class."""
     title = (
         f"Balance: {resolution['images']} train images, {resolution['background_images']} of them background, "
-        f"{resolution['images_per_epoch']} shown per epoch"
+        f"{resolution['images_per_epoch']} shown per epoch, {resolution['background_share']:.1%} of them background"
     )
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for heading in ("class", "images", "boxes", "share of boxes", "repeat factor", "share asked for"):
-        table.add_column(heading, justify="left" if heading == "class" else "right")
-    for name, row in resolution["classes"].items():
-        table.add_row(
-            Text(name),
+    o = resolution["options"]["sampling"] or {}
+    if o.get("open") or o.get("close"):
+        title += f"; the first {o['open']} and last {o['close']} epochs as the data is"
+    rows = [
+        (
+            name,
             str(row["images"]),
             str(row["boxes"]),
             f"{row['natural']:.2%}",
-            f"{row['repeat_factor']:.2f}",
+            f"{row['factor']:.2f}",
             f"{row['requested']:.2%}",
+            f"{row['largest_image_share']:.2%}",
         )
-    return f"{title}\n{plain_text(table)}"
+        for name, row in resolution["classes"].items()
+    ]
+    headings = ("class", "images", "boxes", "share of boxes", "factor", "share asked for", "most from one image")
+    return f"{title}\n{_table(headings, rows)}"
+
+
+def deviation_line(exposure: Exposure, epoch: int, sampling: SamplingConfig | None, planned: int) -> str | None:
+    """One line if an epoch was off its plan: by how much, why, and what cropping took; None if it was not.
+
+    Args:
+        exposure: The epoch's counts.
+        epoch: Counted from 1.
+        sampling: The section.
+        planned: Images the plan has.
+    """
+    deviations = exposure.deviations()
+    if not deviations:
+        return None
+    if exposure.images < planned:
+        reason = f"the epoch ended after {exposure.images} of {planned} images"
+    elif not any(d.partners for d in deviations):
+        reason = "the loader gave other images than the plan"
+    elif sampling is not None and not sampling.partners:
+        reason = "tiles and partners are left to Ultralytics (partners: false)"
+    else:
+        reason = "tiles or partners were picked outside the plan, by a transform of another kind"
+    taken = dict(zip(exposure.names, lost(exposure.drawn, exposure.reached), strict=True))
+    off = [
+        f"{d.name} {d.drawn:.1%} of the boxes drawn, {d.requested:.1%} asked for, {taken[d.name]:.1%} lost to cropping"
+        for d in sorted(deviations, key=lambda d: -abs(d.drawn - d.requested))
+    ]
+    return f"Exposure: epoch {epoch} is off its plan ({reason}): {'; '.join(off[:MOST])}" + (
+        f"; and {len(off) - MOST} more classes" if len(off) > MOST else ""
+    )
+
+
+def exposure_table(exposure: Exposure) -> str:
+    """What the run was shown, all its epochs together, as a console table."""
+    drawn, reached = shares(exposure.total_drawn), shares(exposure.total_reached)
+    requested, taken = shares(exposure.total_requested), lost(exposure.total_drawn, exposure.total_reached)
+    rows = [
+        (
+            name,
+            f"{exposure.natural[c]:.2%}",
+            f"{requested[c]:.2%}",
+            f"{drawn[c]:.2%}",
+            f"{reached[c]:.2%}",
+            "-" if math.isnan(taken[c]) else f"{taken[c]:.1%}",
+        )
+        for c, name in enumerate(exposure.names)
+    ]
+    headings = ("class", "in the data", "asked for", "drawn", "reached", "lost to cropping")
+    return f"Exposure: shares of boxes over all epochs\n{_table(headings, rows)}"
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return plain_text(table)

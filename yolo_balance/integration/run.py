@@ -56,8 +56,8 @@ def _check(arguments: dict[str, Any]) -> BalanceConfig:
     """Take the balance section out of a run's mapping and check both parts; raises with all problems of both."""
     balance, problems = parse_section(arguments.pop(SECTION, None))
     problems += host.argument_problems(arguments)
-    if balance is not None and balance.sampling is not None and arguments.get("rect"):
-        problems.append(host.RECT)
+    if balance is not None:
+        problems += host.sampling_problems(balance.sampling, arguments)
     if not arguments.get("resume"):
         expected = {"model": "a checkpoint or architecture such as yolo26n.pt", "data": "a data YAML or demo"}
         problems += [f"{key}: missing, expected {what}" for key, what in expected.items() if not arguments.get(key)]

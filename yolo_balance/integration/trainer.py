@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from ultralytics.models.yolo.detect import DetectionTrainer
@@ -18,15 +17,16 @@ from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from yolo_balance.config import BalanceConfig
-from yolo_balance.errors import HostError
+from yolo_balance.errors import ConfigError
 from yolo_balance.integration import host, records
 from yolo_balance.integration.criterion import balance_criterion, loss_terms
-from yolo_balance.integration.dataset import DRAWN, balance_loader, start_epoch
+from yolo_balance.integration.dataset import DRAWN
+from yolo_balance.integration.loader import balance_loader, start_epoch
+from yolo_balance.integration.sampling import RunSampling
 from yolo_balance.integration.validator import balance_validator
 from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
-from yolo_balance.sampling import ClassStatistics, Exposure, SamplingPlan, class_repeat_factors
+from yolo_balance.sampling import ClassStatistics, Exposure, plots
 from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
-from yolo_balance.sampling.statistics import Floats
 
 T = TypeVar("T", bound="BalancedTrainerMixin")
 
@@ -37,16 +37,14 @@ class BalancedTrainerMixin:
     Attributes:
         balance: The configuration; every term off unless `configured`.
         statistics: The train split's labels.
-        class_factors: (C,) repeat factor of each class, ones without sampling.
-        plan: What epochs are drawn from, None without sampling.
+        sampling: What `balance.sampling` is while the run lasts, None without.
         exposure: Boxes per class of the epoch at hand.
     """
 
     balance: ClassVar[BalanceConfig] = BalanceConfig()
     exposure: Exposure
     statistics: ClassStatistics
-    class_factors: Floats
-    plan: SamplingPlan | None
+    sampling: RunSampling | None = None
 
     args: Any
     data: dict[str, Any]
@@ -55,6 +53,8 @@ class BalancedTrainerMixin:
     model: Any
     ema: Any
     save_dir: Path
+    wdir: Path
+    epochs: int
 
     @classmethod
     def configured(cls: type[T], balance: BalanceConfig | str | Path | Mapping[str, Any] | None) -> type[T]:
@@ -95,27 +95,32 @@ class BalancedTrainerMixin:
 
     def balance_loader(self, loader: Any) -> None:
         """Resolve the sampling section on the loader's labels and make the loader follow it."""
-        names = host.class_names(self.data["names"])
-        labels = [label["cls"].ravel() for label in loader.dataset.labels]
-        self.statistics = ClassStatistics.of(labels, len(names))
-        self.class_factors, self.plan = np.ones(len(names)), None
-        if (s := self.balance.sampling) is not None:
-            self.class_factors = class_repeat_factors(
-                self.statistics, threshold=s.threshold, power=s.power, max_repeat=s.max_repeat
-            )
-            self.plan = SamplingPlan.of(
-                self.statistics, self.class_factors, epoch_size=s.epoch_size, seed=self.args.seed
-            )
-        requested = self.statistics.box_shares(None if self.plan is None else self.plan.expectation())
-        self.exposure = Exposure(names, self.statistics.box_shares(), requested)
-        if self.plan is not None and getattr(loader.dataset, "rect", False):
-            raise HostError(host.RECT)
-        partners = s is not None and s.partners
-        balance_loader(loader, len(names), self.plan, partners=partners, epoch=getattr(self, "epoch", 0))
+        host.check_names(self.balance, self.data["names"])
+        options, names, dataset = self.balance.sampling, host.class_names(self.data["names"]), loader.dataset
+        self.statistics = ClassStatistics.of(host.labels(dataset), len(names))
+        self.exposure = Exposure(names, self.statistics)
+        if options is None:
+            balance_loader(loader, len(names), None, epoch=0)
+            return
+        if problems := host.sampling_problems(options, vars(self.args)):
+            raise ConfigError(problems)
+        if self.sampling is None:  # a loader built again, as after running out of memory, goes on with what was learnt
+            self.sampling = RunSampling(options, self.statistics, names, self.args.seed)
+        epoch = getattr(self, "epoch", 0)
+        plan = self.sampling.schedule.plan(epoch, self.epochs)
+        self.exposure.start_epoch(plan)
+        balance_loader(
+            loader,
+            len(names),
+            plan,
+            epoch=epoch,
+            partners=options.partners,
+            foreground=~self.statistics.background if options.foreground_mosaic else None,
+            changing=self.sampling.changing,
+        )
 
     def start_balance(self) -> None:
         """What has to wait until the host has set everything up: criteria, records, the epochs' hooks."""
-        host.check_names(self.balance, self.data["names"])
         terms = loss_terms(self.balance.losses)
         if terms:  # training asks the model's criterion, validation the EMA model's; both are otherwise built lazily
             for model in (unwrap_model(self.model), self.ema.ema):
@@ -128,13 +133,21 @@ class BalancedTrainerMixin:
 
     def _start_records(self) -> None:
         resumed_at = self.start_epoch if self.resume else 0  # type: ignore[attr-defined]
-        for name in (records.EXPOSURE, records.RECALL_ROWS):
+        for name in (records.EXPOSURE, records.RECALL_ROWS, records.FEEDBACK):
             if resumed_at:
                 records.keep_epochs(self.save_dir / name, resumed_at)
             else:
                 (self.save_dir / name).unlink(missing_ok=True)
         (self.save_dir / records.RECALL).unlink(missing_ok=True)
-        resolution = records.resolved(self.balance, self.statistics, self.class_factors, self.exposure, self.plan)
+        files = host.image_files(self.train_loader.dataset)
+        schedule = None
+        if self.sampling is not None:
+            schedule = self.sampling.schedule
+            if resumed_at:
+                self.sampling.restore(self.wdir, files)
+            for line in records.remarks(schedule, self.exposure.names, files):
+                LOGGER.warning(line)
+        resolution = records.resolved(self.balance, self.statistics, self.exposure.names, schedule)
         records.write_balance(self.save_dir / records.BALANCE, self.balance, resolution)
         LOGGER.info(f"\n{records.plan_table(resolution)}\n")
 
@@ -144,9 +157,9 @@ class BalancedTrainerMixin:
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Count the batch while it is still in host memory, then the host's preprocessing."""
-        drawn = batch.pop(DRAWN, None)
+        drawn, classes = batch.pop(DRAWN, None), batch["cls"].numpy()
         if drawn is not None:
-            self.exposure.add(sum(drawn), batch["cls"].numpy())
+            self.exposure.add(sum(drawn), classes, len(batch["img"]))
         prepared: dict[str, Any] = super().preprocess_batch(batch)  # type: ignore[misc]
         return prepared
 
@@ -157,6 +170,8 @@ class BalancedTrainerMixin:
         if report is not None and RANK in (-1, 0):
             epoch: int = self.epoch + 1  # type: ignore[attr-defined]
             records.append_csv(self.save_dir / records.RECALL_ROWS, RECALL_COLUMNS, report.rows(epoch))
+            if self.sampling is not None:
+                self.sampling.observe(report, self.save_dir, epoch)
         return answer
 
     def save_model(self) -> Any:
@@ -164,33 +179,47 @@ class BalancedTrainerMixin:
         ema = self.ema.ema
         criterion, ema.criterion = getattr(ema, "criterion", None), None
         try:
-            return super().save_model()  # type: ignore[misc]
+            saved = super().save_model()  # type: ignore[misc]
         finally:
             ema.criterion = criterion
+        if self.sampling is not None:
+            files = host.image_files(self.train_loader.dataset)
+            self.sampling.save(self.wdir, self.epoch + 1, files)  # type: ignore[attr-defined]
+        return saved
 
     def final_eval(self) -> None:
-        """The host's validation of best.pt, its recall written to recall.json."""
+        """The host's validation of best.pt, its recall written to recall.json, after what the run was shown."""
+        first = RANK in (-1, 0)
+        if first:
+            LOGGER.info(f"\n{records.exposure_table(self.exposure)}\n")
+            if self.args.plots:
+                plots.feedback(self.save_dir / records.FEEDBACK)
         super().final_eval()  # type: ignore[misc]
         report = self.validator.recall_report
-        if report is not None and RANK in (-1, 0):
+        if report is not None and first:
             report.save(self.save_dir / records.RECALL)
             LOGGER.info(f"Recall per class saved to {self.save_dir / records.RECALL}")
 
 
 def _start_epoch(trainer: Any) -> None:
-    trainer.exposure.start_epoch()
-    start_epoch(trainer.train_loader, trainer.epoch)
+    plan = None if trainer.sampling is None else trainer.sampling.plan(trainer)
+    trainer.exposure.start_epoch(plan)
+    start_epoch(trainer.train_loader, trainer.epoch, plan)
 
 
 def _end_epoch(trainer: Any) -> None:
     exposure = trainer.exposure
     if dist.is_initialized():  # once per epoch, after its last step
-        counts = torch.as_tensor(np.stack([exposure.drawn, exposure.reached]), device=trainer.device)
+        counts = torch.as_tensor(exposure.counts(), device=trainer.device)
         dist.all_reduce(counts)
-        exposure.drawn, exposure.reached = counts.cpu().numpy()
+        exposure.set_counts(counts.cpu().numpy())
+    exposure.end_epoch()
     if RANK in (-1, 0):
         rows = exposure.rows(trainer.epoch + 1)
         records.append_csv(trainer.save_dir / records.EXPOSURE, EXPOSURE_COLUMNS, rows)
+        options, planned = trainer.balance.sampling, len(trainer.train_loader.sampler) * max(trainer.world_size, 1)
+        if line := records.deviation_line(exposure, trainer.epoch + 1, options, planned):
+            LOGGER.warning(line)
 
 
 EPOCH_HOOKS = {"on_train_epoch_start": _start_epoch, "on_train_epoch_end": _end_epoch}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from yolo_balance.errors import DataError
+from yolo_balance.files import write_whole
 from yolo_balance.recall.counts import Outcomes
 from yolo_balance.recall.intervals import interval
 from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
@@ -158,10 +159,7 @@ class RecallReport:
 
     def save(self, path: str | Path) -> None:
         """Write `recall.json`, whole or not at all."""
-        path = Path(path)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_whole(Path(path), json.dumps(self.to_dict(), indent=1) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> RecallReport:

@@ -2,18 +2,39 @@
 
 from yolo_balance.sampling.epoch import SamplingPlan, epoch_length, plan_epoch
 from yolo_balance.sampling.exposure import Exposure
-from yolo_balance.sampling.factors import class_repeat_factors, image_factors, keep_background_share, repeat_factors
+from yolo_balance.sampling.factors import (
+    background_share,
+    class_effective_number,
+    class_inverse_frequency,
+    class_repeat_factors,
+    class_uniform,
+    class_uniform_factors,
+    effective_number_factors,
+    image_factors,
+    inverse_frequency_factors,
+    repeat_factors,
+)
+from yolo_balance.sampling.feedback import RecallFeedback
+from yolo_balance.sampling.schedule import SamplingSchedule
 from yolo_balance.sampling.statistics import ClassStatistics, LabelTable, label_table
 
 __all__ = [
     "ClassStatistics",
     "Exposure",
     "LabelTable",
+    "RecallFeedback",
     "SamplingPlan",
+    "SamplingSchedule",
+    "background_share",
+    "class_effective_number",
+    "class_inverse_frequency",
     "class_repeat_factors",
+    "class_uniform",
+    "class_uniform_factors",
+    "effective_number_factors",
     "epoch_length",
     "image_factors",
-    "keep_background_share",
+    "inverse_frequency_factors",
     "label_table",
     "plan_epoch",
     "repeat_factors",

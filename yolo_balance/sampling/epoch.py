@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.sampling.factors import image_factors, keep_background_share
-from yolo_balance.sampling.statistics import ClassStatistics, Floats, Ints
+from yolo_balance.sampling.statistics import Floats, Ints
+
+GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 def plan_epoch(factors: npt.ArrayLike, size: int, *, seed: int, epoch: int, rank: int = 0, world_size: int = 1) -> Ints:
     """This rank's image indices of this epoch, in order.
 
     1. e(I) = size * r(I) / sum of r: the expected appearances of image I.
-    2. Its whole part is certain. The fractions are drawn by systematic sampling over a random order of the images
-       (one random start, then equal steps), so every image appears floor or ceil of e(I) times, the expectation is
-       exact and the total is `size`.
-    3. The plan is shuffled; rank k takes every world_size-th entry from k on.
+    2. Its whole part is certain. The fractions are drawn by systematic sampling: the images lie side by side on a line,
+       in an order that the seed fixes, each as long as its fraction, and ticks one apart pick those they fall on. So
+       every image appears floor or ceil of e(I) times and the total is `size`.
+    3. The ticks start at u(epoch) = u + epoch * 0.618... mod 1, u from the seed: the expectation is exact, and as the
+       golden ratio's multiples fill [0, 1) evenly, an image of fraction f waits for less than 2 / f epochs.
+    4. The plan is shuffled; rank k takes every world_size-th entry from k on.
 
-    Equal lengths for all ranks may need up to world_size - 1 more entries; they go to images still below their ceil.
+    Equal lengths for all ranks may need up to world_size - 1 more entries; they go to images still below their ceil,
+    those of the plan first, so that other world sizes show the same images where the law above allows it.
 
     Args:
         factors: (num_images,) non-negative factors, not all zero.
@@ -44,25 +50,27 @@ def plan_epoch(factors: npt.ArrayLike, size: int, *, seed: int, epoch: int, rank
         raise ValueError(f"expected size >= 1, got {size!r}")
     if not 0 <= rank < world_size:
         raise ValueError(f"expected rank in [0, {world_size}), got {rank!r}")
-    rng = np.random.default_rng([seed, epoch])
+    line = np.random.default_rng([seed])  # the same in every epoch
+    order = line.permutation(len(r))  # neighbours in the data set would otherwise exclude each other
+    start = (line.random() + epoch * GOLDEN) % 1.0
 
     e = expectation(r, size)
     counts = np.floor(e + 1e-9).astype(np.int64)  # 2.9999999999 is 3 that lost a bit, not 2 and a fraction
-    fraction = np.maximum(e - counts, 0.0)
     missing = size - int(counts.sum())
     if missing:
-        order = rng.permutation(len(r))  # neighbours in the data set would otherwise exclude each other
-        steps = np.cumsum(fraction[order])
-        steps *= missing / steps[-1]
-        ticks = np.floor(steps + rng.random()).astype(np.int64)
+        ends = np.cumsum(np.maximum(e - counts, 0.0)[order])
+        ends *= missing / ends[-1]
+        ticks = np.floor(ends + start).astype(np.int64)
         ticks[-1] = missing  # what rounding may have left at the end
         counts[order] += np.diff(ticks, prepend=0)
 
+    rng = np.random.default_rng([seed, epoch])
     plan = rng.permutation(np.repeat(np.arange(len(r)), counts))
     padding = -size % world_size
     if padding:
         candidates = rng.permutation(len(r))
-        candidates = candidates[np.argsort(counts[candidates] >= np.ceil(e[candidates] - 1e-9), kind="stable")]
+        full = counts[candidates] >= np.ceil(e[candidates] - 1e-9)
+        candidates = candidates[np.lexsort((counts[candidates] == 0, full))]
         plan = np.concatenate([plan, np.resize(candidates, padding)])
     return plan[rank::world_size]
 
@@ -74,9 +82,12 @@ def expectation(factors: Floats, size: int) -> Floats:
 
 
 def epoch_length(epoch_size: float | Literal["full"], factors: Floats) -> int:
-    """Images per epoch from the option: a float is a multiple of the data set, an int a count, `full` sum(factors)."""
+    """Images per epoch from the option: a float is a multiple of the data set, an int a count, `full` sum(factors).
+
+    The sum is rounded up, so that an image of factor 1 is seen in every epoch.
+    """
     if epoch_size == "full":
-        return max(1, round(float(factors.sum())))
+        return max(1, math.ceil(float(factors.sum()) - 1e-9))
     if isinstance(epoch_size, int):
         return epoch_size
     return max(1, round(epoch_size * len(factors)))
@@ -84,10 +95,10 @@ def epoch_length(epoch_size: float | Literal["full"], factors: Floats) -> int:
 
 @dataclass(frozen=True)
 class SamplingPlan:
-    """A run's plan: what every epoch is drawn from.
+    """What an epoch is drawn from.
 
     Attributes:
-        factors: (num_images,) image factors, the background's share already kept.
+        factors: (num_images,) image factors.
         size: Images per epoch over all ranks.
         seed: Seed of the run.
     """
@@ -96,25 +107,11 @@ class SamplingPlan:
     size: int
     seed: int
 
-    @classmethod
-    def of(
-        cls, statistics: ClassStatistics, class_factors: Floats, *, epoch_size: float | Literal["full"], seed: int
-    ) -> SamplingPlan:
-        """The plan that class factors make of a data set.
-
-        Args:
-            statistics: The labels.
-            class_factors: (C,) how many times as often images of a class are wanted.
-            epoch_size: As `epoch_length` takes it.
-            seed: Seed of the run.
-        """
-        factors = keep_background_share(image_factors(statistics, class_factors), statistics.background)
-        return cls(factors, epoch_length(epoch_size, factors), seed)
-
     def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Ints:
         """This rank's images of an epoch, see `plan_epoch`."""
         return plan_epoch(self.factors, self.size, seed=self.seed, epoch=epoch, rank=rank, world_size=world_size)
 
+    @cached_property
     def expectation(self) -> Floats:
         """(num_images,) expected appearances per epoch."""
         return expectation(self.factors, self.size)

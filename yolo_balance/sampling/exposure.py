@@ -2,44 +2,103 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.sampling.statistics import Floats, Ints, shares
+from yolo_balance.sampling.epoch import SamplingPlan
+from yolo_balance.sampling.statistics import ClassStatistics, Floats, Ints, shares
 
 COLUMNS = ("epoch", "class", "natural", "requested", "drawn", "reached", "boxes")
+TOLERANCE = 0.01
+"""Deviation of a class's share that is of no consequence: one percentage point."""
+CHANCE = 3.0
+"""Standard deviations that chance is given."""
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """A class whose share of what was drawn in an epoch is off by more than tolerance and chance.
+
+    Attributes:
+        name: The class.
+        requested: Share of boxes the plan asked for.
+        drawn: Share drawn.
+        partners: Whether tiles and partners are off, and not the images of the loader themselves.
+    """
+
+    name: str
+    requested: float
+    drawn: float
+    partners: bool
 
 
 class Exposure:
-    """Counts one epoch at a time; the shares asked for stay fixed.
+    """Counts one epoch at a time, and all of them together.
 
     Attributes:
         names: C class names, by class id.
         natural: (C,) shares of boxes in the data.
-        requested: (C,) shares of boxes the plan asks for.
-        drawn: (C,) boxes of every image, tile and partner picked in this epoch.
+        requested: (C,) shares of boxes the epoch's plan asks for.
+        images: Images the loader gave in this epoch, tiles and partners aside.
+        picked: (2, C) boxes of every image picked in this epoch: the loader's own, and tiles and partners.
         reached: (C,) boxes that cropping left of them in the batches.
+        total_drawn: (C,) as `drawn`, over all epochs that ended.
+        total_reached: (C,) as `reached`, over all epochs that ended.
+        total_requested: (C,) boxes that the plans asked for among all drawn.
     """
 
-    def __init__(self, names: list[str], natural: Floats, requested: Floats):
-        self.names, self.natural, self.requested = names, natural, requested
-        self.drawn: Ints = np.zeros(len(names), np.int64)
-        self.reached: Ints = np.zeros(len(names), np.int64)
+    def __init__(self, names: list[str], statistics: ClassStatistics):
+        self.names, self.statistics = names, statistics
+        self.natural = self.requested = statistics.box_shares()
+        self.total_drawn: Ints = np.zeros(len(names), np.int64)
+        self.total_reached: Ints = np.zeros(len(names), np.int64)
+        self.total_requested: Floats = np.zeros(len(names))
+        self._plan: SamplingPlan | None = None
+        self.start_epoch(None)
 
-    def start_epoch(self) -> None:
-        """Forget what was counted."""
-        self.drawn[:] = 0
-        self.reached[:] = 0
+    @property
+    def drawn(self) -> Ints:
+        """(C,) boxes of everything picked in this epoch."""
+        drawn: Ints = self.picked.sum(0)
+        return drawn
 
-    def add(self, drawn: Ints, classes: npt.ArrayLike) -> None:
+    def start_epoch(self, plan: SamplingPlan | None) -> None:
+        """Forget what was counted; the epoch follows a plan, or None: as the host draws."""
+        if plan is not self._plan:  # most epochs share one, and the sums are over all boxes
+            self.requested = self.natural if plan is None else self.statistics.box_shares(plan.expectation)
+            self._plan = plan
+        self.images = 0
+        self.picked: Ints = np.zeros((2, len(self.names)), np.int64)
+        self.reached: Ints = np.zeros(len(self.names), np.int64)
+
+    def add(self, picked: Ints, classes: npt.ArrayLike, images: int) -> None:
         """Count one batch.
 
         Args:
-            drawn: (C,) boxes of everything picked for it.
+            picked: (2, C) boxes of its images as the loader chose them, and of their tiles and partners.
             classes: Class of every box in it.
+            images: Its images.
         """
-        self.drawn += drawn
+        self.picked += picked
         self.reached += np.bincount(np.asarray(classes, np.int64).ravel(), minlength=len(self.names))
+        self.images += images
+
+    def counts(self) -> Ints:
+        """The epoch's counts in one array, to be summed over ranks."""
+        return np.concatenate([self.picked.ravel(), self.reached, [self.images]])
+
+    def set_counts(self, counts: Ints) -> None:
+        """Inverse of `counts`."""
+        c = len(self.names)
+        self.picked, self.reached, self.images = counts[: 2 * c].reshape(2, c), counts[2 * c : 3 * c], int(counts[-1])
+
+    def end_epoch(self) -> None:
+        """Add the epoch to the totals."""
+        self.total_drawn += self.drawn
+        self.total_reached += self.reached
+        self.total_requested += self.requested * self.drawn.sum()
 
     def rows(self, epoch: int) -> list[tuple[str, ...]]:
         """One row per class in the order of COLUMNS; `epoch` counts from 1 as in results.csv."""
@@ -48,3 +107,45 @@ class Exposure:
             (str(epoch), name, *(f"{share:.5f}" for share in row), str(boxes))
             for name, row, boxes in zip(self.names, table, self.reached, strict=True)
         ]
+
+    def deviations(self) -> list[Deviation]:
+        """Classes off by more than one point and three standard deviations of independent draws from the plan."""
+        if self._plan is None or not self.drawn.any():
+            return []
+        chance = CHANCE * share_deviation(
+            self.statistics, self._plan.expectation, self.requested, int(self.drawn.sum())
+        )
+        drawn = shares(self.drawn)
+        off = np.abs(drawn - self.requested) > TOLERANCE + chance
+        own, others = (shares(boxes) - self.requested if boxes.any() else np.zeros_like(drawn) for boxes in self.picked)
+        return [
+            Deviation(self.names[c], float(self.requested[c]), float(drawn[c]), bool(abs(others[c]) > abs(own[c])))
+            for c in np.flatnonzero(off)
+        ]
+
+
+def lost(drawn: Ints, reached: Ints) -> Floats:
+    """(C,) 1 - reached / drawn; NaN where nothing was drawn."""
+    return np.where(drawn > 0, 1 - reached / np.maximum(drawn, 1), np.nan)
+
+
+def share_deviation(statistics: ClassStatistics, expectation: Floats, requested: Floats, boxes: int) -> Floats:
+    """(C,) standard deviation of a class's share among so many boxes of independently drawn images.
+
+    A share is a ratio, sum of b_c(I) over sum of b(I); to first order its variance after N draws with probabilities
+    p(I) is sum of p(I) (b_c(I) - s_c b(I))^2 / (N mean(b)^2), and N mean(b) is the number of boxes.
+
+    Args:
+        statistics: The labels; b_c(I) boxes of class c in image I, b(I) all of them.
+        expectation: (num_images,) relative to which p is.
+        requested: (C,) shares s_c.
+        boxes: Boxes drawn.
+    """
+    image, held, b_c = statistics.held
+    p = expectation / expectation.sum()
+    b = np.bincount(statistics.image_index, minlength=statistics.num_images)
+    own = np.bincount(
+        held, weights=p[image] * (b_c**2 - 2 * requested[held] * b_c * b[image]), minlength=len(requested)
+    )
+    mean = float((p * b).sum())
+    return np.sqrt(np.maximum(own + requested**2 * float((p * b**2).sum()), 0.0) / (mean * boxes))

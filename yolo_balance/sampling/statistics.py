@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,12 +12,16 @@ import numpy.typing as npt
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
+Bools: TypeAlias = npt.NDArray[np.bool_]
 
 LabelTable: TypeAlias = tuple[Ints, Ints, int]
 """One row per box: classes (M,), image_index (M,), and the number of images, background included."""
 
+Labels: TypeAlias = Sequence[npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, int]
+"""Per image an int array of its boxes' classes, repeats kept, empty for background; or the flat LabelTable itself."""
 
-def label_table(image_classes: Sequence[npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, int]) -> LabelTable:
+
+def label_table(image_classes: Labels) -> LabelTable:
     """Resolve both accepted forms of labels into the flat table.
 
     Args:
@@ -43,7 +48,7 @@ def label_table(image_classes: Sequence[npt.ArrayLike] | tuple[npt.ArrayLike, np
 
 
 def _ints(values: npt.ArrayLike) -> Ints:
-    return np.asarray(values).astype(np.int64).ravel()
+    return np.asarray(values).astype(np.int64, copy=False).ravel()
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,7 @@ class ClassStatistics:
     num_classes: int
 
     @classmethod
-    def of(
-        cls, image_classes: Sequence[npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike, int], num_classes: int
-    ) -> ClassStatistics:
+    def of(cls, image_classes: Labels, num_classes: int) -> ClassStatistics:
         """Count labels in either form that `label_table` accepts.
 
         Raises:
@@ -76,19 +79,25 @@ class ClassStatistics:
             raise ValueError(f"expected classes in [0, {num_classes}), got {classes.min()}..{classes.max()}")
         return cls(classes, image_index, num_images, num_classes)
 
-    @property
+    @cached_property
+    def held(self) -> tuple[Ints, Ints, Ints]:
+        """Which images hold which classes: (P,) image, (P,) class and (P,) boxes of every pair there is."""
+        pairs, boxes = np.unique(self.image_index * self.num_classes + self.classes, return_counts=True)
+        image, held = np.divmod(pairs, max(self.num_classes, 1))
+        return image, held, boxes
+
+    @cached_property
     def boxes(self) -> Ints:
         """(C,) boxes per class."""
         return np.bincount(self.classes, minlength=self.num_classes)
 
-    @property
+    @cached_property
     def images(self) -> Ints:
         """(C,) images per class: those with at least one box of it."""
-        pairs = np.unique(self.image_index * self.num_classes + self.classes)  # a class counts once per image
-        return np.bincount(pairs % self.num_classes, minlength=self.num_classes)
+        return np.bincount(self.held[1], minlength=self.num_classes)
 
-    @property
-    def background(self) -> npt.NDArray[np.bool_]:
+    @cached_property
+    def background(self) -> Bools:
         """(num_images,) whether an image has no box."""
         background = np.ones(self.num_images, bool)
         background[self.image_index] = False
@@ -100,8 +109,30 @@ class ClassStatistics:
         Args:
             expectation: (num_images,) expected appearances; None for each image once, the natural shares.
         """
-        weights = None if expectation is None else expectation[self.image_index]
-        return shares(np.bincount(self.classes, weights=weights, minlength=self.num_classes))
+        if expectation is None:
+            return shares(self.boxes)
+        image, held, boxes = self.held
+        return shares(np.bincount(held, weights=boxes * expectation[image], minlength=self.num_classes))
+
+    def largest_image_shares(self, expectation: Floats) -> tuple[Floats, Ints]:
+        """How much of a class one image supplies.
+
+        Args:
+            expectation: (num_images,) expected appearances per epoch.
+
+        Returns:
+            (C,) largest share of the class's boxes of an epoch that a single image supplies, 0 for a class without
+            boxes, and (C,) that image, -1 for none.
+        """
+        image, held, boxes = self.held
+        weight = boxes * expectation[image]
+        largest = np.zeros(self.num_classes)
+        np.maximum.at(largest, held, weight)
+        supplier = np.full(self.num_classes, -1)
+        first = weight == largest[held]
+        supplier[held[first]] = image[first]
+        total = np.bincount(held, weights=weight, minlength=self.num_classes)
+        return np.divide(largest, total, out=np.zeros_like(largest), where=total > 0), supplier
 
 
 def shares(counts: npt.ArrayLike) -> Floats:

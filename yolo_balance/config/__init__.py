@@ -1,0 +1,121 @@
+"""The YAML schema: everything under `balance:`, typed, with every problem of a file reported at once.
+
+A file holds what Ultralytics accepts at its top level and our sections under `balance:`. A section left out is off.
+This package needs neither torch nor Ultralytics, so a file can be checked anywhere.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from yolo_balance.config.losses import CARLConfig, FocalConfig, ISRConfig, LossesConfig
+from yolo_balance.config.reading import apply_overrides, read_yaml, shown, unknown_key
+from yolo_balance.config.recall import RecallConfig
+from yolo_balance.config.sampling import BackgroundConfig, FeedbackConfig, SamplingConfig
+from yolo_balance.config.section import Section
+from yolo_balance.errors import ConfigError
+
+__all__ = [
+    "SECTION",
+    "BackgroundConfig",
+    "BalanceConfig",
+    "CARLConfig",
+    "FeedbackConfig",
+    "FocalConfig",
+    "ISRConfig",
+    "LossesConfig",
+    "RecallConfig",
+    "SamplingConfig",
+    "apply_overrides",
+    "dotted_keys",
+    "parse_section",
+    "read_yaml",
+    "unknown_key",
+]
+
+SECTION = "balance"
+
+
+class BalanceConfig(Section):
+    """The `balance:` section: what was asked, checked. A section that is None is off.
+
+    Example:
+        >>> BalanceConfig.load({"losses": {"focal": {"beta": 1.5}}}).losses.focal.beta
+        1.5
+    """
+
+    sampling: SamplingConfig | None = None
+    losses: LossesConfig | None = None
+    recall: RecallConfig = RecallConfig()
+
+    @classmethod
+    def load(cls, source: BalanceConfig | str | Path | Mapping[str, Any] | None) -> BalanceConfig:
+        """Read the section from a file, from a whole run's mapping or from the section's own mapping.
+
+        Args:
+            source: Path of a YAML file with a `balance:` section; or a mapping, either with a `balance` key or the
+                section itself; or a BalanceConfig, returned as it is; or None for every term off.
+
+        Raises:
+            ConfigError: The file cannot be read, or with every problem of the section.
+        """
+        if isinstance(source, BalanceConfig):
+            return source
+        if isinstance(source, (str, Path)):
+            source = read_yaml(source)
+        section: Any = source
+        if isinstance(source, Mapping) and (SECTION in source or "model" in source or "data" in source):
+            section = source.get(SECTION)  # a whole run's mapping
+            if SECTION not in source and (misspelt := difflib.get_close_matches(SECTION, map(str, source))):
+                raise ConfigError(unknown_key(misspelt[0], [SECTION]))  # else all would be off without a word
+        config, problems = parse_section(section)
+        if config is None:
+            raise ConfigError(problems)
+        return config
+
+    def off(self) -> bool:
+        """Whether the run trains exactly as stock Ultralytics does (recall is still reported)."""
+        return self.sampling is None and self.losses is None
+
+
+def parse_section(section: Any) -> tuple[BalanceConfig | None, list[str]]:
+    """Check a `balance:` section.
+
+    Returns:
+        The configuration and no problems, or None and one line per problem.
+    """
+    try:
+        return BalanceConfig.model_validate({} if section is None else section), []
+    except ValidationError as e:
+        return None, [_line(error["loc"], error["type"], error["msg"], error["input"]) for error in e.errors()]
+
+
+def dotted_keys(model: type[BaseModel] = BalanceConfig, prefix: str = SECTION) -> list[str]:
+    """Every valid dotted key of the section, `balance.sampling.power` and so on."""
+    keys = []
+    for name, field in model.model_fields.items():
+        keys.append(f"{prefix}.{name}")
+        for option in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(option, type) and issubclass(option, BaseModel):
+                keys += dotted_keys(option, f"{prefix}.{name}")
+    return keys
+
+
+def _line(loc: tuple[int | str, ...], kind: str, message: str, value: Any) -> str:
+    """One problem in one line: dotted key, what was expected, what arrived."""
+    path = ".".join([SECTION, *map(str, loc)])
+    if kind == "extra_forbidden":
+        return unknown_key(path, dotted_keys())
+    if kind == "model_type":
+        return f"{path}: expected a section of keys ({{}} for its defaults, null for off), got {shown(value)}"
+    text = message.removeprefix("Value error, ").replace("Input should be", "expected")
+    if kind == "too_short":
+        text = "expected at least one item"
+    if kind == "value_error" and isinstance(value, Mapping):  # options that do not fit together name their keys
+        return f"{path}.{text}"
+    return f"{path}: {text}, got {shown(value)}"

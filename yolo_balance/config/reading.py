@@ -1,0 +1,70 @@
+"""Reading a YAML file and its overrides, and the words for what is wrong with them."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from yolo_balance.errors import ConfigError
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML mapping with the safe loader; raises ConfigError naming the file."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as e:
+        raise ConfigError(f"{path}: cannot be read ({e.__class__.__name__}: {e})") from None
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as e:
+        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(e).split())})") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys at the top level, got {shown(content)}")
+    return content
+
+
+def apply_overrides(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a run's mapping with dotted keys set: {"epochs": 5, "balance.losses.carl.gain": 0.1}."""
+    result: dict[str, Any] = copy.deepcopy(dict(content))
+    for dotted, value in overrides.items():
+        *parents, last = dotted.split(".")
+        node = result
+        for i, key in enumerate(parents):
+            if node.get(key) is None:  # a section left out or switched off is opened by naming a key in it
+                node[key] = {}
+            if not isinstance(node[key], dict):
+                path = ".".join(parents[: i + 1])
+                raise ConfigError(f"{dotted}: {path} is {shown(node[key])}, not a section with keys")
+            node = node[key]
+        node[last] = value
+    return result
+
+
+def unknown_key(path: str, valid: Iterable[str]) -> str:
+    """The line for an unknown key: names the nearest valid one by its dotted path.
+
+    A key of the same section is preferred; one of another section is named only if it is spelt nearly alike.
+    """
+    parent, _, key = path.rpartition(".")
+
+    def closeness(candidate: str) -> tuple[bool, float]:
+        candidate_parent, _, candidate_key = candidate.rpartition(".")
+        ratio = difflib.SequenceMatcher(None, key, candidate_key).ratio()
+        return ratio >= 0.6 or candidate_parent == parent, ratio + 0.1 * (candidate_parent == parent)
+
+    return f"{path}: unknown key, the nearest valid one is {max(valid, key=closeness)}"
+
+
+def shown(value: Any) -> str:
+    """A value as the user wrote it, short."""
+    text = " ".join(yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").split())
+    return text if len(text) <= 60 else f"{text[:57]}..."

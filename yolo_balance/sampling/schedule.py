@@ -1,0 +1,106 @@
+"""A run's sampling over its epochs: natural at first and last if asked, balanced between, following what was learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from yolo_balance.config import SamplingConfig
+from yolo_balance.errors import ConfigError
+from yolo_balance.sampling.epoch import SamplingPlan, epoch_length
+from yolo_balance.sampling.factors import (
+    Aggregate,
+    background_share,
+    class_effective_number,
+    class_inverse_frequency,
+    class_repeat_factors,
+    class_uniform,
+    image_factors,
+)
+from yolo_balance.sampling.statistics import Bools, ClassStatistics, Floats
+
+
+class SamplingSchedule:
+    """Which plan each epoch follows.
+
+    Attributes:
+        options: The section as asked.
+        statistics: The train split's labels.
+        class_factors: (C,) factors of the strategy, with those given by name in their place.
+        multipliers: (C,) what feedback makes of them; ones without.
+        hard: (num_images,) background images on which the detector raised false alarms.
+        size: Images per epoch, the same in all: the host counts its batches once.
+
+    Raises:
+        ConfigError: A share of background images is asked for and there is none.
+    """
+
+    def __init__(self, options: SamplingConfig, statistics: ClassStatistics, names: Sequence[str], seed: int):
+        if options.background is not None and options.background.share and not statistics.background.any():
+            raise ConfigError(
+                f"balance.sampling.background: a share of {options.background.share:g} was asked for, but none of the "
+                f"{statistics.num_images} train images is free of objects"
+            )
+        self.options, self.statistics, self.seed = options, statistics, seed
+        self.class_factors = class_factors(options, statistics, names)
+        self.multipliers: Floats = np.ones(len(names))
+        self.hard: Bools = np.zeros(statistics.num_images, bool)
+        self.size = epoch_length(options.epoch_size, self._factors())
+        self._natural = SamplingPlan(np.ones(statistics.num_images), self.size, seed)
+        self._balanced: SamplingPlan | None = None
+
+    def plan(self, epoch: int, epochs: int) -> SamplingPlan:
+        """The plan of an epoch of a run of so many: the same object until something changes."""
+        return self._natural if self.natural(epoch, epochs) else self.balanced
+
+    @property
+    def balanced(self) -> SamplingPlan:
+        """The plan of the epochs that are not natural, as things stand."""
+        if self._balanced is None:
+            self._balanced = SamplingPlan(self._factors(), self.size, self.seed)
+        return self._balanced
+
+    def natural(self, epoch: int, epochs: int) -> bool:
+        """Whether an epoch is drawn as the data is: one of the first `open` or the last `close`."""
+        return epoch < self.options.open or epoch >= epochs - self.options.close
+
+    def follow(self, multipliers: Floats, hard: Bools) -> None:
+        """Take what feedback and the reading of clean images say; later plans follow it."""
+        if not (np.array_equal(multipliers, self.multipliers) and np.array_equal(hard, self.hard)):
+            self.multipliers, self.hard, self._balanced = multipliers, hard, None
+
+    def with_multipliers(self, multipliers: Floats) -> Floats:
+        """(C,) class factors times multipliers, at most `max_repeat`."""
+        factors = self.class_factors * multipliers
+        return factors if self.options.max_repeat is None else np.minimum(factors, self.options.max_repeat)
+
+    def _factors(self) -> Floats:
+        aggregate: Aggregate = "sum" if self.options.strategy == "class_uniform" else self.options.aggregate
+        factors = image_factors(
+            self.statistics,
+            self.with_multipliers(self.multipliers),
+            aggregate=aggregate,
+            max_repeat=self.options.max_repeat,
+        )
+        background = self.options.background
+        if background is not None and background.hard:
+            factors = np.where(self.hard, 1 + background.gain, factors)
+        share = None if background is None else background.share
+        return background_share(factors, self.statistics.background, share)
+
+
+def class_factors(options: SamplingConfig, statistics: ClassStatistics, names: Sequence[str]) -> Floats:
+    """(C,) the strategy's class factors, with those that `classes` names in their place."""
+    o = options
+    if o.strategy == "repeat_factor":
+        r = class_repeat_factors(statistics, threshold=o.threshold, power=o.power, frequency=o.frequency)
+    elif o.strategy == "inverse_frequency":
+        r = class_inverse_frequency(statistics, power=o.power, frequency=o.frequency)
+    elif o.strategy == "effective_number":
+        r = class_effective_number(statistics, beta=o.beta, frequency=o.frequency)
+    else:
+        r = class_uniform(statistics)
+    for name, factor in (o.classes or {}).items():
+        r[names.index(name)] = factor
+    return r
