@@ -12,14 +12,12 @@ import numpy as np
 import pytest
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from loading import planned, run_epochs, trainer
 from ultralytics.data.augment import BaseMixTransform, Compose, CopyPaste, CutMix, MixUp, Mosaic
 from ultralytics.data.dataset import YOLODataset
 
-from yolo_balance import BalancedDetectionTrainer
 from yolo_balance.integration.dataset import DRAWN, CountingMixin, PartnerIndexes
-from yolo_balance.integration.loader import EpochBatches, start_epoch
-
-SAMPLING = {"power": 1.0, "threshold": 0.3}
+from yolo_balance.integration.loader import EpochBatches
 
 
 @pytest.fixture(scope="module")
@@ -28,40 +26,6 @@ def long_tail(make_data):
     images = [[0]] * 800 + [[1]] * 150 + [[2]] * 15 + [[]] * 35
     order = np.random.default_rng(0).permutation(1000)
     return make_data([images[i] for i in order], [[0], [1], [2], []], size=32, box=0.5)
-
-
-def trainer(data, tmp_path, sampling=SAMPLING, *, workers=0, **arguments):
-    """A trainer of the host's with its loader built, nothing trained."""
-    cls = BalancedDetectionTrainer.configured({"sampling": sampling})
-    overrides = {"model": "yolo26n.yaml", "data": str(data), "imgsz": 32, "plots": False, "device": "cpu"}
-    t = cls(overrides={**overrides, "project": str(tmp_path), "verbose": False, "batch": 50, **arguments})
-    t.args.workers = workers  # the host allows none on a CPU
-    t._setup_train()
-    return t
-
-
-def run_epochs(t, epochs, *, first=0, close=False):
-    """Go through the loader as the host's training loop does, counting all epochs together.
-
-    With `close` the loader is reset after the first epoch's start, as the host does on closing mosaic.
-    """
-    t.exposure.start_epoch(None if t.sampling is None else t.sampling.schedule.balanced)
-    main = []
-    for epoch in range(first, first + epochs):
-        t.epoch = epoch
-        start_epoch(t.train_loader, epoch, None if t.sampling is None else t.sampling.plan(t))
-        if close and epoch == first:
-            t.train_loader.reset()
-        files = Counter()
-        for batch in t.train_loader:
-            t.exposure.add(sum(batch[DRAWN]), batch["cls"].numpy(), len(batch["img"]))
-            files.update(batch["im_file"])
-        main.append(files)
-    return main
-
-
-def planned(t, epoch):
-    return Counter(t.train_loader.dataset.im_files[i] for i in t.sampling.schedule.balanced.epoch(epoch))
 
 
 @pytest.mark.parametrize("cache", [False, "ram"])

@@ -12,15 +12,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from yolo_balance.config import BalanceConfig
     from yolo_balance.integration.callbacks import attach
+    from yolo_balance.integration.classification import BalancedClassificationTrainer
     from yolo_balance.integration.run import train
     from yolo_balance.integration.trainer import BalancedDetectionTrainer
     from yolo_balance.recall.report import RecallReport
 
 __version__ = "0.1.0"
-__all__ = ["BalanceConfig", "BalancedDetectionTrainer", "RecallReport", "attach", "train"]
+__all__ = [
+    "BalanceConfig",
+    "BalancedClassificationTrainer",
+    "BalancedDetectionTrainer",
+    "RecallReport",
+    "attach",
+    "train",
+]
 
 _HOMES = {
     "BalanceConfig": "yolo_balance.config",
+    "BalancedClassificationTrainer": "yolo_balance.integration.classification",
     "BalancedDetectionTrainer": "yolo_balance.integration.trainer",
     "RecallReport": "yolo_balance.recall.report",
     "attach": "yolo_balance.integration.callbacks",

@@ -10,8 +10,14 @@ from typing import Any
 from yolo_balance.config import BalanceConfig
 from yolo_balance.errors import HostError
 from yolo_balance.integration import host
+from yolo_balance.integration.classification import BalancedClassificationMixin
 from yolo_balance.integration.trainer import BalancedTrainerMixin
-from yolo_balance.integration.validator import balance_validator
+
+MIXINS: dict[str, type[BalancedTrainerMixin]] = {
+    "detect": BalancedTrainerMixin,
+    "classify": BalancedClassificationMixin,
+}
+"""What a trainer becomes, by task."""
 
 
 def attach(model: Any, balance: BalanceConfig | str | Path | Mapping[str, Any] | None) -> Any:
@@ -20,7 +26,7 @@ def attach(model: Any, balance: BalanceConfig | str | Path | Mapping[str, Any] |
     The run is the same as with `BalancedDetectionTrainer.configured(balance)`, also for a trainer class of your own.
 
     Args:
-        model: An `ultralytics.YOLO` with a detection model.
+        model: An `ultralytics.YOLO` with a detection or classification model.
         balance: A YAML file, the `balance:` section as a mapping, or a BalanceConfig.
 
     Returns:
@@ -28,15 +34,15 @@ def attach(model: Any, balance: BalanceConfig | str | Path | Mapping[str, Any] |
 
     Raises:
         ConfigError: With every problem of the configuration.
-        HostError: The model's task is not detection.
+        HostError: The model's task is another one.
 
     Example:
         model = attach(YOLO("yolo26n.pt"), {"sampling": {"strategy": "repeat_factor"}})
         model.train(data="defects.yaml", epochs=100)
     """
     config = BalanceConfig.load(balance)
-    if model.task != host.TASK:
-        raise HostError(f"attach: expected a model of task {host.TASK}, got {model.task}")
+    if model.task not in MIXINS:
+        raise HostError(f"attach: expected a model of task {' or '.join(MIXINS)}, got {model.task}")
     hooks = {"on_pretrain_routine_start": draw_demo, "on_pretrain_routine_end": partial(adopt, config=config)}
     for event, hook in hooks.items():
         registered = model.callbacks[event]
@@ -47,7 +53,7 @@ def attach(model: Any, balance: BalanceConfig | str | Path | Mapping[str, Any] |
 
 def draw_demo(trainer: Any) -> None:
     """Before the host reads `data`: draw the demo set if that is what it names."""
-    trainer.args.data = host.resolve_data(trainer.args.data)
+    trainer.args.data = host.resolve_data(trainer.args.data, trainer.args.task)
 
 
 def adopt(trainer: Any, *, config: BalanceConfig) -> None:
@@ -60,12 +66,12 @@ def adopt(trainer: Any, *, config: BalanceConfig) -> None:
     """
     if isinstance(trainer, BalancedTrainerMixin):
         raise HostError("attach: the trainer is balanced already; use either attach or trainer=, not both")
-    host.mix_in(trainer, BalancedTrainerMixin, balance=config)
+    host.mix_in(trainer, MIXINS[trainer.args.task], balance=config)
     trainer.balance_loader(trainer.train_loader)
     if not trainer.args.time:  # the host capped this by the length of an epoch that sampling may have changed
         accumulate = max(round(trainer.args.nbs / trainer.batch_size), 1)
         trainer.accumulate = min(accumulate, len(trainer.train_loader) * trainer.epochs)
-    balance_validator(trainer.validator, config.recall)
+    trainer.balance_validator(trainer.validator)
     trainer.start_balance()
 
 

@@ -92,10 +92,12 @@ def sampling_problems(options: SamplingConfig | None, arguments: Mapping[str, An
     return problems
 
 
-def resolve_data(data: Any) -> Any:
+def resolve_data(data: Any, task: str = TASK) -> Any:
     """The data YAML's path: `demo` is drawn into the host's data-set folder on first use, the rest is left as it is."""
     if data != DEMO:
         return data
+    if task == "classify":
+        raise DataError("data: demo holds boxes; expected a folder of class folders for task classify")
     try:
         return str(demo.generate(Path(SETTINGS["datasets_dir"]) / "yolo_balance_demo"))
     except OSError as e:  # a folder of the user's by that name, no space, no permission

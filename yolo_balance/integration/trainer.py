@@ -74,7 +74,7 @@ class BalancedTrainerMixin:
 
     def get_dataset(self) -> dict[str, Any]:
         """The host's data dictionary; `data: demo` is drawn first."""
-        self.args.data = host.resolve_data(self.args.data)
+        self.args.data = host.resolve_data(self.args.data, self.args.task)
         data: dict[str, Any] = super().get_dataset()  # type: ignore[misc]
         return data
 
@@ -87,7 +87,7 @@ class BalancedTrainerMixin:
 
     def get_validator(self) -> Any:
         """The host's validator, reporting recall."""
-        return balance_validator(super().get_validator(), self.balance.recall)  # type: ignore[misc]
+        return self.balance_validator(super().get_validator())  # type: ignore[misc]
 
     def _setup_train(self) -> None:
         super()._setup_train()  # type: ignore[misc]
@@ -118,6 +118,10 @@ class BalancedTrainerMixin:
             foreground=~self.statistics.background if options.foreground_mosaic else None,
             changing=self.sampling.changing,
         )
+
+    def balance_validator(self, validator: Any) -> Any:
+        """Make the validator report recall."""
+        return balance_validator(validator, self.balance.recall)
 
     def start_balance(self) -> None:
         """What has to wait until the host has set everything up: criteria, records, the epochs' hooks."""
@@ -157,16 +161,20 @@ class BalancedTrainerMixin:
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Count the batch while it is still in host memory, then the host's preprocessing."""
-        drawn, classes = batch.pop(DRAWN, None), batch["cls"].numpy()
-        if drawn is not None:
-            self.exposure.add(sum(drawn), classes, len(batch["img"]))
+        self.count(batch)
         prepared: dict[str, Any] = super().preprocess_batch(batch)  # type: ignore[misc]
         return prepared
+
+    def count(self, batch: dict[str, Any]) -> None:
+        """Add a batch to the exposure."""
+        drawn = batch.pop(DRAWN, None)
+        if drawn is not None:
+            self.exposure.add(sum(drawn), batch["cls"].numpy(), len(batch["img"]))
 
     def validate(self) -> Any:
         """The host's validation, its recall appended to recall.csv."""
         answer = super().validate()  # type: ignore[misc]
-        report = self.validator.recall_report
+        report = getattr(self.validator, "recall_report", None)
         if report is not None and RANK in (-1, 0):
             epoch: int = self.epoch + 1  # type: ignore[attr-defined]
             records.append_csv(self.save_dir / records.RECALL_ROWS, RECALL_COLUMNS, report.rows(epoch))
@@ -195,7 +203,7 @@ class BalancedTrainerMixin:
             if self.args.plots:
                 plots.feedback(self.save_dir / records.FEEDBACK)
         super().final_eval()  # type: ignore[misc]
-        report = self.validator.recall_report
+        report = getattr(self.validator, "recall_report", None)
         if report is not None and first:
             report.save(self.save_dir / records.RECALL)
             LOGGER.info(f"Recall per class saved to {self.save_dir / records.RECALL}")

@@ -1,0 +1,45 @@
+"""Trainers whose loader is built and nothing trained, and a walk through their epochs."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from yolo_balance import BalancedDetectionTrainer
+from yolo_balance.integration.dataset import DRAWN
+from yolo_balance.integration.loader import start_epoch
+
+SAMPLING = {"power": 1.0, "threshold": 0.3}
+
+
+def trainer(data, tmp_path, sampling=SAMPLING, *, workers=0, **arguments):
+    """A trainer of the host's with its loader built, nothing trained."""
+    cls = BalancedDetectionTrainer.configured({"sampling": sampling})
+    overrides = {"model": "yolo26n.yaml", "data": str(data), "imgsz": 32, "plots": False, "device": "cpu"}
+    t = cls(overrides={**overrides, "project": str(tmp_path), "verbose": False, "batch": 50, **arguments})
+    t.args.workers = workers  # the host allows none on a CPU
+    t._setup_train()
+    return t
+
+
+def run_epochs(t, epochs, *, first=0, close=False):
+    """Go through the loader as the host's training loop does, counting all epochs together.
+
+    With `close` the loader is reset after the first epoch's start, as the host does on closing mosaic.
+    """
+    t.exposure.start_epoch(None if t.sampling is None else t.sampling.schedule.balanced)
+    main = []
+    for epoch in range(first, first + epochs):
+        t.epoch = epoch
+        start_epoch(t.train_loader, epoch, None if t.sampling is None else t.sampling.plan(t))
+        if close and epoch == first:
+            t.train_loader.reset()
+        files = Counter()
+        for batch in t.train_loader:
+            t.exposure.add(sum(batch[DRAWN]), batch["cls"].numpy(), len(batch["img"]))
+            files.update(batch["im_file"])
+        main.append(files)
+    return main
+
+
+def planned(t, epoch):
+    return Counter(t.train_loader.dataset.im_files[i] for i in t.sampling.schedule.balanced.epoch(epoch))
