@@ -23,6 +23,15 @@ def test_every_image_appears_floor_or_ceil_of_its_expectation(size):
         assert ((seen == np.floor(expected)) | (seen == np.ceil(expected))).all()
 
 
+def test_images_of_one_factor_together_appear_as_often_as_expected():
+    factors = np.repeat([1.0, 3.3, 0.2], [150, 20, 30])[np.random.default_rng(1).permutation(200)]
+    for epoch in range(20):
+        seen = np.bincount(plan_epoch(factors, 170, seed=0, epoch=epoch), minlength=200)
+        for factor in (1.0, 3.3, 0.2):
+            expected = 170 * factors[factors == factor].sum() / factors.sum()
+            assert abs(seen[factors == factor].sum() - expected) < 1
+
+
 def test_the_expectation_is_exact():
     epochs = 4000
     mean = sum(counts(plan_epoch(FACTORS, 150, seed=0, epoch=e)) for e in range(epochs)) / epochs

@@ -6,6 +6,7 @@ import itertools
 import random
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,7 @@ class PartnerStream:
         plan, share, of = self.plan.partners(self.opened), self.rank * workers + owner, self.world_size * workers
         self._owner, self._cards = owner, self._deal(plan, share, of)
         if self.foreground is not None:  # factors of objects alone keep the shares of their classes
-            objects = SamplingPlan(plan.factors * self.foreground, plan.size, plan.seed + 1)
+            objects = replace(plan, factors=plan.factors * self.foreground, seed=plan.seed + 1)
             self._objects = self._deal(objects, share, of)
 
     def _deal(self, plan: SamplingPlan, share: int, of: int) -> Iterator[int]:

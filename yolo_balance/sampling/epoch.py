@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -15,13 +15,23 @@ from yolo_balance.sampling.statistics import Floats, Ints
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-def plan_epoch(factors: npt.ArrayLike, size: int, *, seed: int, epoch: int, rank: int = 0, world_size: int = 1) -> Ints:
+def plan_epoch(
+    factors: npt.ArrayLike,
+    size: int,
+    *,
+    seed: int,
+    epoch: int,
+    rank: int = 0,
+    world_size: int = 1,
+    strata: npt.ArrayLike | None = None,
+) -> Ints:
     """This rank's image indices of this epoch, in order.
 
     1. e(I) = size * r(I) / sum of r: the expected appearances of image I.
     2. Its whole part is certain. The fractions are drawn by systematic sampling: the images lie side by side on a line,
-       in an order that the seed fixes, each as long as its fraction, and ticks one apart pick those they fall on. So
-       every image appears floor or ceil of e(I) times and the total is `size`.
+       each as long as its fraction, and ticks one apart pick those they fall on. So every image appears floor or ceil
+       of e(I) times and the total is `size`. Images of one stratum are neighbours, in an order that the seed fixes: of
+       those together floor or ceil of what is expected appears too, or at most one more where whole parts add up.
     3. The ticks start at u(epoch) = u + epoch * 0.618... mod 1, u from the seed: the expectation is exact, and as the
        golden ratio's multiples fill [0, 1) evenly, an image of fraction f waits for less than 2 / f epochs.
     4. The plan is shuffled; rank k takes every world_size-th entry from k on.
@@ -36,6 +46,7 @@ def plan_epoch(factors: npt.ArrayLike, size: int, *, seed: int, epoch: int, rank
         epoch: Epoch number; together with the seed it fixes the plan.
         rank: This process.
         world_size: Number of processes.
+        strata: (num_images,) numbers that group images, as by class; None groups those of equal factor.
 
     Returns:
         int64 (ceil(size / world_size),) indices into `factors`. Same arguments, same plan.
@@ -52,6 +63,7 @@ def plan_epoch(factors: npt.ArrayLike, size: int, *, seed: int, epoch: int, rank
         raise ValueError(f"expected rank in [0, {world_size}), got {rank!r}")
     line = np.random.default_rng([seed])  # the same in every epoch
     order = line.permutation(len(r))  # neighbours in the data set would otherwise exclude each other
+    order = order[np.argsort((r if strata is None else np.asarray(strata))[order], kind="stable")]
     start = (line.random() + epoch * GOLDEN) % 1.0
 
     e = expectation(r, size)
@@ -101,15 +113,25 @@ class SamplingPlan:
         factors: (num_images,) image factors.
         size: Images per epoch over all ranks.
         seed: Seed of the run.
+        strata: (num_images,) groups of images that are to appear as often as expected together; None for equal factors.
     """
 
     factors: Floats
     size: int
     seed: int
+    strata: Ints | None = None
 
     def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Ints:
         """This rank's images of an epoch, see `plan_epoch`."""
-        return plan_epoch(self.factors, self.size, seed=self.seed, epoch=epoch, rank=rank, world_size=world_size)
+        return plan_epoch(
+            self.factors,
+            self.size,
+            seed=self.seed,
+            epoch=epoch,
+            rank=rank,
+            world_size=world_size,
+            strata=self.strata,
+        )
 
     @cached_property
     def expectation(self) -> Floats:
@@ -123,4 +145,4 @@ class SamplingPlan:
             opened: Epoch in which the stream is opened, so that a resumed run does not repeat its first partners.
         """
         seed = int(np.random.SeedSequence([self.seed, opened, 1]).generate_state(1)[0])
-        return SamplingPlan(self.factors, self.size, seed)
+        return replace(self, seed=seed)

@@ -47,7 +47,7 @@ class SamplingSchedule:
         self.multipliers: Floats = np.ones(len(names))
         self.hard: Bools = np.zeros(statistics.num_images, bool)
         self.size = epoch_length(options.epoch_size, self._factors())
-        self._natural = SamplingPlan(np.ones(statistics.num_images), self.size, seed)
+        self._natural = SamplingPlan(np.ones(statistics.num_images), self.size, seed, statistics.rarest)
         self._balanced: SamplingPlan | None = None
 
     def plan(self, epoch: int, epochs: int) -> SamplingPlan:
@@ -58,7 +58,7 @@ class SamplingSchedule:
     def balanced(self) -> SamplingPlan:
         """The plan of the epochs that are not natural, as things stand."""
         if self._balanced is None:
-            self._balanced = SamplingPlan(self._factors(), self.size, self.seed)
+            self._balanced = SamplingPlan(self._factors(), self.size, self.seed, self.statistics.rarest)
         return self._balanced
 
     def natural(self, epoch: int, epochs: int) -> bool:

@@ -103,6 +103,18 @@ class ClassStatistics:
         background[self.image_index] = False
         return background
 
+    @cached_property
+    def rarest(self) -> Ints:
+        """(num_images,) the class of each image that the fewest images hold; C for a background image."""
+        order = np.argsort(self.images, kind="stable")
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        image, held, _ = self.held
+        rarest = np.full(self.num_images, self.num_classes)
+        np.minimum.at(rarest, image, rank[held])
+        classes: Ints = np.append(order, self.num_classes)[rarest]
+        return classes
+
     def box_shares(self, expectation: Floats | None = None) -> Floats:
         """(C,) share of each class among the boxes shown when image I appears `expectation[I]` times.
 
@@ -129,8 +141,8 @@ class ClassStatistics:
         largest = np.zeros(self.num_classes)
         np.maximum.at(largest, held, weight)
         supplier = np.full(self.num_classes, -1)
-        first = weight == largest[held]
-        supplier[held[first]] = image[first]
+        largest_first = np.flatnonzero(weight == largest[held])[::-1]  # of several the first in the data is named
+        supplier[held[largest_first]] = image[largest_first]
         total = np.bincount(held, weights=weight, minlength=self.num_classes)
         return np.divide(largest, total, out=np.zeros_like(largest), where=total > 0), supplier
 
