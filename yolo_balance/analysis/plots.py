@@ -54,7 +54,7 @@ def boxes_per_class(analysis: DataAnalysis) -> str:
         for k, (split, figures) in enumerate(splits):
             counts = [figures.classes[name].boxes for name in names]
             y = np.arange(len(names)) + (k - (len(splits) - 1) / 2) * height
-            axes.barh(y, [max(n, 0.5) for n in counts], height * 0.9, left=0.5, color=COLOURS[split], label=split)
+            axes.barh(y, [max(n - 0.5, 0) for n in counts], height * 0.9, left=0.5, color=COLOURS[split], label=split)
             for position, n in zip(y, counts, strict=True):
                 axes.text(max(n, 0.5) * 1.15 + 0.5, float(position), str(n), va="center", fontsize=9, color=FAINT)
         highest = max(figures.classes[name].boxes for _, figures in splits for name in names)
@@ -62,7 +62,7 @@ def boxes_per_class(analysis: DataAnalysis) -> str:
         axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=3, handlelength=1)
         axes.set_xlabel("images" if analysis.task == "classify" else "boxes")
 
-    return _by_class(draw, names, rows=max(0.26 * len(splits), 0.36))
+    return _by_class(draw, names, rows=max(0.26 * len(splits), 0.36), top=0.4)
 
 
 def needs(analysis: DataAnalysis) -> str:
@@ -90,7 +90,7 @@ def sizes(analysis: DataAnalysis) -> str:
         return ""
 
     def draw(axes: Axes) -> None:
-        _logarithmic(axes)
+        _logarithmic(axes, (1.0, 2.0, 5.0))
         for y, name in enumerate(names):
             found = train[name].sizes
             assert found is not None
@@ -106,7 +106,7 @@ def sizes(analysis: DataAnalysis) -> str:
         axes.set_xlim(min(low, TINY / 1.5), max(high, SMALL * 1.5))
         axes.set_xlabel(f"px at imgsz {analysis.imgsz}")
 
-    return _by_class(draw, names, rows=0.34)
+    return _by_class(draw, names, rows=0.34, top=0.3)
 
 
 def together(analysis: DataAnalysis) -> str:
@@ -150,11 +150,11 @@ def _by_class(
     *,
     rows: float,
     right: float = 0.97,
+    top: float = 0.08,
     bottom: float = 0.5,
     grid: bool = True,
 ) -> str:
     """A figure with one row of `rows` inches per class."""
-    top = 0.4
     height = max(rows * len(names), 0.8) + top + bottom
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, height))
@@ -178,9 +178,9 @@ def _by_class(
         return _svg(figure)
 
 
-def _logarithmic(axes: Axes) -> None:
+def _logarithmic(axes: Axes, ticks: tuple[float, ...] = (1.0,)) -> None:
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,)))
+    axes.xaxis.set_major_locator(LogLocator(subs=ticks))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 

@@ -11,7 +11,6 @@ import numpy as np
 import yaml
 
 from yolo_balance.analysis.analysis import DataAnalysis
-from yolo_balance.analysis.findings import BACKGROUND
 from yolo_balance.analysis.needs import RECALL, boxes_for_verdict
 from yolo_balance.analysis.sizes import TINY
 from yolo_balance.analysis.split import Labels
@@ -158,14 +157,15 @@ def _sampling(analysis: DataAnalysis, statistics: ClassStatistics) -> list[str]:
             4,
             "epoch_size",
             1.0,
-            f"as long as without balancing, {counted(total, 'image')}; background stays {percent(background)}",
+            f"as long as without balancing, {counted(total, 'image')}"
+            + (f"; background stays {percent(background)}" if background else ""),
         ),
         *_line(4, "partners", True, "else Mosaic and MixUp take their other images as if nothing were balanced"),
     ]
     if background**4 > 0.25:
         why = (
-            f"background is {percent(background)} of the images (above {BACKGROUND:.0%}): all four tiles would be "
-            f"empty in {percent(background**4)} of the mosaics"
+            f"{percent(background)} background: by chance {percent(background)}^4 = {percent(background**4)} of the "
+            "mosaics, more than a quarter, would have four empty tiles"
         )
         lines += _line(4, "foreground_mosaic", True, why)
     return lines
@@ -192,7 +192,7 @@ def false_alarms(analysis: DataAnalysis) -> tuple[list[float], str]:
     if val is None:
         return [0.1, 1.0], "one false box per ten defect-free images, and one per image; there is no val split yet"
     clean, what = (val.background, "defect-free image") if val.background else (val.images, "image")
-    basis = f"false boxes per {what}; val has {clean if val.background else 'no defect-free image, but ' + str(clean)}"
+    basis = f"false boxes per {what}; val has {clean}{'' if val.background else ' and none that is defect-free'}"
     step = math.ceil(100 / clean) / 100
     if clean >= 10:
         return [0.1, 1.0], f"{basis}, so the smallest step is {1 / clean:.2g}"

@@ -18,9 +18,8 @@ def listed(items: Sequence[str], most: int = 6) -> str:
 
 
 def counted(n: int, noun: str) -> str:
-    """`1 image`, `1,200 images`, `2 boxes`."""
-    plural = f"{noun}es" if noun.endswith(("x", "s", "y")) else f"{noun}s"
-    return f"{n:,} {noun if n == 1 else plural}"
+    """`1 image`, `1,200 images`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def percent(share: float) -> str:

@@ -106,7 +106,7 @@ def read(source: str | Path, overrides: Mapping[str, Any]) -> Reading:
     imgsz = _image_size(arguments)
     data = host.resolve_data(name)
     if task == "classify" or (task is None and _is_image_folder(Path(data))):
-        names, labels = _classified(data, arguments)
+        names, labels = _classified(name, arguments)
         return Reading(name, "classify", imgsz, names, labels, arguments)
     content = host.read_data(data)
     task = task or ("pose" if content.get("kpt_shape") else "detect")
@@ -149,7 +149,8 @@ def _named_task(arguments: Mapping[str, Any]) -> str | None:
 
 
 def _image_size(arguments: Mapping[str, Any]) -> int:
-    imgsz = arguments.get("imgsz") or DEFAULT_CFG_DICT["imgsz"]
+    imgsz = arguments.get("imgsz")
+    imgsz = DEFAULT_CFG_DICT["imgsz"] if imgsz is None else imgsz
     sides = imgsz if isinstance(imgsz, list) else [imgsz]
     if not sides or not all(isinstance(side, int) and side > 0 for side in sides):
         raise ConfigError(f"imgsz: expected a positive whole number, got {imgsz}")
