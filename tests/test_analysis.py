@@ -68,7 +68,9 @@ def analysis(train, val=None, names=("a", "b", "c"), **options):
 
 def suggestion(result, train, num_classes=3, run=None, **options):
     part = labels("train", train, num_classes, **options)
-    return suggest(result, part, data="data.yaml", run=run or {}, origin="run.yaml", epochs=100)
+    return suggest(
+        result, part, data="data.yaml", run=run or {}, origins=dict.fromkeys(run or {}, "as given"), epochs=100
+    )
 
 
 # Measures ------------------------------------------------------------------------------------------------------------

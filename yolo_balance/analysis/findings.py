@@ -82,8 +82,7 @@ def _shared(duplicates: Duplicates) -> Iterator[Finding]:
         yield _about(
             "duplicates_labelled_otherwise",
             (),
-            f"{counted(otherwise, 'group')} of identical images {'has' if otherwise == 1 else 'have'} other classes "
-            "labelled from copy to copy.",
+            f"Copies of one image are labelled with different classes: {counted(otherwise, 'case')}.",
         )
 
 
@@ -215,8 +214,8 @@ def _unread(splits: Splits) -> Iterator[Finding]:
                 "ignored",
                 (),
                 f"{counted(figures.ignored, 'image')} of {split} cannot be used and "
-                f"{'is' if figures.ignored == 1 else 'are'} ignored by Ultralytics, which names "
-                f"{'it' if figures.ignored == 1 else 'them'} above with the reason.",
+                f"{'is' if figures.ignored == 1 else 'are'} ignored by Ultralytics, whose scan "
+                f"names {'it' if figures.ignored == 1 else 'them'} and says why.",
             )
         if figures.unlabelled:
             yield _about(

@@ -134,7 +134,7 @@ def together(analysis: DataAnalysis) -> str:
         axes.spines[:].set_visible(False)
         axes.set_ylim(len(names), 0)
 
-    return _by_class(draw, names, rows=0.34, bottom=1.2, grid=False)
+    return _by_class(draw, names, rows=0.34, bottom=0.3 + 0.085 * max(len(_label(n)) for n in names), grid=False)
 
 
 def shown(analysis: DataAnalysis) -> list[str]:

@@ -27,7 +27,7 @@ WIDTH, COLUMN = 118, 30
 
 
 def suggest(
-    analysis: DataAnalysis, train: Labels, *, data: str, run: Mapping[str, Any], origin: str, epochs: int
+    analysis: DataAnalysis, train: Labels, *, data: str, run: Mapping[str, Any], origins: Mapping[str, str], epochs: int
 ) -> str:
     """The text of a run's YAML.
 
@@ -36,7 +36,7 @@ def suggest(
         train: Its train labels.
         data: The data set as a run should name it.
         run: What was said of the run, Ultralytics' keys at the top level; carried over as it is.
-        origin: Where that was said.
+        origins: Where each of its keys was said, as a comment.
         epochs: Ultralytics' own default.
 
     Raises:
@@ -50,7 +50,7 @@ def suggest(
         f"{HEADER}; a starting point, not a result: the comment at a number is the rule it came from.",
         *_comment(f"Data: {plain(analysis.data)}; {counted(train.statistics.num_images, 'train image')}."),
         "",
-        *_top(analysis, train, data, run, origin, epochs),
+        *_top(analysis, train, data, run, origins, epochs),
         "",
         "balance:",
         *_sampling(analysis, train.statistics),
@@ -67,9 +67,8 @@ def suggest(
 
 
 def _top(
-    analysis: DataAnalysis, train: Labels, data: str, run: Mapping[str, Any], origin: str, epochs: int
+    analysis: DataAnalysis, train: Labels, data: str, run: Mapping[str, Any], origins: Mapping[str, str], epochs: int
 ) -> list[str]:
-    given = f"as in {plain(origin)}"
     imgsz, why = image_size(train)
     own = {
         "model": (f"yolo26n{SUFFIXES[analysis.task]}.pt", "the smallest of its family: a first run should be quick"),
@@ -80,10 +79,10 @@ def _top(
     lines = []
     for key, (value, comment) in own.items():
         kept = key != "data" and run.get(key) is not None
-        lines += _line(0, key, run[key] if kept else value, given if kept else comment)
+        lines += _line(0, key, run[key] if kept else value, plain(origins[key]) if kept else comment)
     for key, value in run.items():
         if key not in own and value is not None:
-            lines += _line(0, key, value, given)
+            lines += _line(0, key, value, plain(origins[key]))
     return lines
 
 

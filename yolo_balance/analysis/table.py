@@ -14,6 +14,8 @@ from yolo_balance.analysis.split import ClassFigures
 from yolo_balance.analysis.words import percent, plain
 from yolo_balance.recall.table import plain_text
 
+LONGEST = 24  # characters of a class name in a table
+
 
 def render(analysis: DataAnalysis, width: int = 80) -> str:
     """Everything a terminal shows; tables keep their width, sentences are folded to `width`."""
@@ -72,7 +74,7 @@ def _classes(analysis: DataAnalysis) -> str:
         for figures in analysis.splits.values():
             here = figures.classes[name]
             counts += [str(here.boxes), str(here.images)] if boxes else [str(here.images)]
-        _row(table, plain(name), *counts, percent(c.share))
+        _row(table, _label(name), *counts, percent(c.share))
     return f"{'Boxes and images' if boxes else 'Images'} per class\n{plain_text(table)}"
 
 
@@ -81,7 +83,7 @@ def _sizes(analysis: DataAnalysis) -> str:
     rows = 0
     for name, c in analysis.splits["train"].classes.items():
         if c.sizes is not None:
-            _row(table, plain(name), *_size_cells(c))
+            _row(table, _label(name), *_size_cells(c))
             rows += 1
     if not rows:
         return ""
@@ -105,7 +107,7 @@ def _needs(analysis: DataAnalysis) -> str:
     table = _table("class", "n", f"if {RECALL:g} is read", f"more for ±{HALF_WIDTH:g}", f"more to show {RECALL:g}")
     for name, need in analysis.needs.items():
         interval = f"[{need.low:.2f}, {need.high:.2f}]" if need.n else "no data"
-        _row(table, plain(name), str(need.n), interval, _more(need.more_for_interval), _more(need.more_to_show))
+        _row(table, _label(name), str(need.n), interval, _more(need.more_for_interval), _more(need.more_to_show))
     title = (
         f"What val can show (95% Wilson interval; ±{HALF_WIDTH:g} takes {boxes_for_half_width()}, showing {RECALL:g} "
         f"takes {boxes_to_show()})"
@@ -124,7 +126,7 @@ def _blind(analysis: DataAnalysis) -> str:
         table = _table("class", "scored on", "accuracy", "mean over classes")
     for name, blind in analysis.blind.items():
         scores = [percent(blind.boxes_found), percent(blind.mean_precision)]
-        _row(table, plain(name), blind.split, *scores, *([percent(blind.images_right)] if boxes else []))
+        _row(table, _label(name), blind.split, *scores, *([percent(blind.images_right)] if boxes else []))
     return f"{title}\n{plain_text(table)}"
 
 
@@ -141,7 +143,7 @@ def _together(analysis: DataAnalysis) -> str:
         return ""
     table = _table("rare class", "of its train images", "also hold", left=(0, 2))
     for share, name, other, images in sorted(rows, key=lambda row: -row[0])[:10]:
-        _row(table, plain(name), f"{images} of {train.classes[name].images} ({share:.0%})", plain(other))
+        _row(table, _label(name), f"{images} of {train.classes[name].images} ({share:.0%})", _label(other))
     return f"Seen together\n{plain_text(table)}"
 
 
@@ -154,6 +156,12 @@ def _table(*headings: str, left: tuple[int, ...] = (0,)) -> Table:
 
 def _row(table: Table, *cells: str) -> None:
     table.add_row(*(Text(cell) for cell in cells))  # data, never markup
+
+
+def _label(name: str) -> str:
+    """A name that leaves room for figures: of a long one the beginning and the end, where names of a family differ."""
+    name = plain(name)
+    return name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}…{name[1 - LONGEST // 2 :]}"
 
 
 def _number(value: float | None) -> str:

@@ -72,7 +72,8 @@ def analyze(
         ConfigError: With every problem of the file, or for a file that cannot be written.
         DataError: The data set is missing, unreadable, or nothing can be suggested for it.
     """
-    reading = read(source, overrides or {})
+    asked = overrides or {}
+    reading = read(source, asked)
     analysis = DataAnalysis.of(reading.labels, reading.names, data=reading.data, task=reading.task, imgsz=reading.imgsz)
     folder = Path(f"{Path(source).resolve().stem}_analysis" if out is None else out)
     files = [(folder / PAGE, "--out", html.render(analysis)), (folder / FIGURES, "--out", analysis.to_json())]
@@ -84,7 +85,7 @@ def analyze(
             reading.labels[0],
             data=str(found.resolve()) if found.exists() else reading.data,
             run=reading.run,
-            origin=Path(source).name,
+            origins={k: "as given" if k in asked else f"as in {Path(source).name}" for k in reading.run},
             epochs=int(DEFAULT_CFG_DICT["epochs"]),
         )
         _check_ours(target)
