@@ -52,7 +52,13 @@ def test_the_command_prints_and_writes(tiny_data, capsys):
     assert found["absent_in_val"] == ["crack"]
     assert found["single_image"] == ["crack"]
     printed = capsys.readouterr().out
-    for title in ("Boxes and images per class", "What val can show", "Why accuracy hides it", "Findings"):
+    for title in (
+        "Boxes and images per class",
+        "What val can show",
+        "Why accuracy hides it",
+        "Identical images",
+        "Findings",
+    ):
         assert title in printed
     assert (
         printed.splitlines()[-1]

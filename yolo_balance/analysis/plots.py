@@ -112,9 +112,9 @@ def sizes(analysis: DataAnalysis) -> str:
 def together(analysis: DataAnalysis) -> str:
     """Heat map: of the train images with the row's class, the share that also hold the column's."""
     train = analysis.splits["train"]
-    names = [name for name in shown(analysis) if train.classes[name].images]
-    if len(names) < 2 or analysis.task == "classify":
+    if not train.together:
         return ""
+    names = [name for name in shown(analysis) if train.classes[name].images]
     place = {name: i for i, name in enumerate(names)}
     share = np.eye(len(names))
     for a, b, images in train.together:

@@ -22,7 +22,13 @@ def render(analysis: DataAnalysis, width: int = 80) -> str:
     parts = [_splits(analysis), _classes(analysis)]
     if analysis.task != "classify":
         parts.append(_sizes(analysis))
-    parts += [_needs(analysis), _blind(analysis), _together(analysis), findings(analysis, width)]
+    parts += [
+        _needs(analysis),
+        _blind(analysis),
+        _together(analysis),
+        _identical(analysis, width),
+        findings(analysis, width),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -145,6 +151,14 @@ def _together(analysis: DataAnalysis) -> str:
     for share, name, other, images in sorted(rows, key=lambda row: -row[0])[:10]:
         _row(table, _label(name), f"{images} of {train.classes[name].images} ({share:.0%})", _label(other))
     return f"Seen together\n{plain_text(table)}"
+
+
+def _identical(analysis: DataAnalysis, width: int) -> str:
+    across = [
+        f"{n} of {pair.split('/')[1]} also in {pair.split('/')[0]}" for pair, n in analysis.duplicates.across.items()
+    ]
+    within = [f"{n} inside {split}" for split, n in analysis.duplicates.within.items()]
+    return textwrap.fill(f"Identical images (files compared byte for byte): {', '.join([*across, *within])}", width)
 
 
 def _table(*headings: str, left: tuple[int, ...] = (0,)) -> Table:
