@@ -12,7 +12,7 @@ import pytest
 import yolo_balance
 
 PACKAGE = Path(yolo_balance.__file__).parent
-PURE = ["sampling", "losses", "recall"]
+PURE = ["analysis", "sampling", "losses", "recall"]
 
 
 def modules_after(code: str) -> set[str]:

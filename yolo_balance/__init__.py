@@ -35,7 +35,7 @@ _HOMES = {
     "attach": "yolo_balance.integration.callbacks",
     "train": "yolo_balance.integration.run",
 }
-_ROOMS = {"integration", "losses", "recall", "sampling"}
+_ROOMS = {"analysis", "integration", "losses", "recall", "sampling"}
 
 
 def __getattr__(name: str) -> Any:

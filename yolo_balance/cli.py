@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import traceback
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ OK, USER_ERROR, UNKNOWN_ERROR, INTERRUPTED = 0, 1, 2, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 is success, 1 an error of the user's said in one line each, 2 a bug with its traceback."""
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = _parse(argv)
         arguments.verb(arguments)
     except BalanceError as e:
         for line in str(e).splitlines():
@@ -38,6 +39,25 @@ def _train(arguments: argparse.Namespace) -> None:
     from yolo_balance.integration.run import train  # torch and ultralytics are needed from here on
 
     train(arguments.file, **overrides)
+
+
+def _analyze(arguments: argparse.Namespace) -> None:
+    if isinstance(arguments.suggest, str) and "=" in arguments.suggest:  # --suggest imgsz=320: no path, an override
+        arguments.overrides.append(arguments.suggest)
+        arguments.suggest = True
+    overrides = parse_overrides(arguments.overrides)
+    from yolo_balance.analysis.table import render
+    from yolo_balance.integration.analyze import analyze
+
+    analysis, files = analyze(arguments.file, out=arguments.out, suggestion=arguments.suggest, overrides=overrides)
+    width = min(max(shutil.get_terminal_size().columns, 60), 120)
+    _print(f"\n{render(analysis, width)}\n\nWritten: {', '.join(map(str, files))}")
+
+
+def _print(text: str) -> None:
+    """Print, writing what the terminal's encoding lacks as escapes."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
@@ -78,6 +98,16 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message}; see {self.prog} --help")
 
 
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse; `key=value` words may also follow an option, where argparse itself does not take them."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if unknown := [word for word in rest if word.startswith("-") or "=" not in word]:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    arguments.overrides += rest
+    return arguments
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="yolo_balance", description="Train detectors that must not miss the rare class.")
     parser.add_argument("--version", action="version", version=f"yolo_balance {__version__}")
@@ -86,4 +116,17 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("file", help="YAML: what Ultralytics accepts, and our sections under balance:")
     train.add_argument("overrides", nargs="*", metavar="key=value", help="replaces a key of the file, dotted or not")
     train.set_defaults(verb=_train)
+    analyze = verbs.add_parser("analyze", help="say what imbalance costs before any training")
+    analyze.add_argument("file", help="a data YAML or a whole run's YAML")
+    analyze.add_argument("overrides", nargs="*", metavar="key=value", help="replaces a key of the run, dotted or not")
+    analyze.add_argument("--out", metavar="FOLDER", help="folder of the files; <stem>_analysis when left out")
+    analyze.add_argument(
+        "--suggest",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="PATH",
+        help="also write a commented YAML to start from; suggested.yaml in FOLDER when no PATH is given",
+    )
+    analyze.set_defaults(verb=_analyze)
     return parser

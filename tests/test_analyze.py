@@ -1,0 +1,316 @@
+"""`yolo_balance analyze` as a user runs it, on data sets of every kind and on those that cannot be used."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from yolo_balance import BalanceConfig
+from yolo_balance.cli import main
+
+FILES = {"analysis.html", "analysis.json"}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def analyze(*words):
+    """The figures that a run of the command leaves in its default folder."""
+    assert main(["analyze", *map(str, words)]) == 0
+    return json.loads((Path(f"{Path(words[0]).stem}_analysis") / "analysis.json").read_text())
+
+
+def kinds(content):
+    return {finding["kind"]: finding["classes"] for finding in content["findings"]}
+
+
+def counts(content, split, what="boxes"):
+    return {name: c[what] for name, c in content["splits"][split]["classes"].items()}
+
+
+def write(**content):
+    Path("run.yaml").write_text(yaml.safe_dump(content))
+    return "run.yaml"
+
+
+def test_the_command_prints_and_writes(tiny_data, capsys):
+    content = analyze(tiny_data)
+    assert {p.name for p in Path("data_analysis").iterdir()} == FILES
+    assert content["schema"] == 1
+    assert counts(content, "train") == {"scratch": 11, "pit": 4, "crack": 1}
+    assert counts(content, "val", "images") == {"scratch": 4, "pit": 3, "crack": 0}
+    assert content["splits"]["train"]["background"] == 10
+    found = kinds(content)
+    assert found["absent_in_val"] == ["crack"]
+    assert found["single_image"] == ["crack"]
+    printed = capsys.readouterr().out
+    for title in (
+        "Boxes and images per class",
+        "What val can show",
+        "Why accuracy hides it",
+        "Identical images",
+        "Findings",
+    ):
+        assert title in printed
+    assert (
+        printed.splitlines()[-1]
+        == f"Written: {Path('data_analysis/analysis.html')}, {Path('data_analysis/analysis.json')}"
+    )
+
+
+def test_it_writes_nothing_to_the_data_set_but_the_host_s_cache(make_data):
+    file = make_data([[0], [1], []], [[0], [2]])
+    before = {p for p in file.parent.rglob("*") if p.is_file()}
+    analyze(file, "--suggest")
+    after = {p for p in file.parent.rglob("*") if p.is_file()}
+    assert {p.suffix for p in after - before} <= {".cache"}
+
+
+def test_a_suggestion_is_a_run_s_yaml(tiny_data):
+    analyze(tiny_data, "--suggest")
+    content = yaml.safe_load(Path("data_analysis/suggested.yaml").read_text())
+    assert BalanceConfig.load(content).sampling is not None
+    assert Path(content["data"]) == tiny_data.resolve()
+    first = Path("data_analysis/suggested.yaml").read_bytes()
+    analyze(tiny_data, "--suggest")
+    assert Path("data_analysis/suggested.yaml").read_bytes() == first
+
+
+def test_what_is_suggested_trains(tiny_data):
+    words = ["epochs=1", "batch=8", "plots=false", "device=cpu", "model=yolo11n.yaml", "imgsz=32"]
+    analyze(tiny_data, "--suggest", "mine.yaml", *words, f"project={Path('runs').resolve()}")
+    assert main(["train", "mine.yaml"]) == 0
+    assert Path("runs/train/recall.json").exists()
+
+
+def test_options_and_overrides_come_in_any_order(tiny_data):
+    for words in (
+        [tiny_data, "imgsz=320", "--suggest"],
+        [tiny_data, "--suggest", "imgsz=320"],
+        [tiny_data, "--out", "data_analysis", "imgsz=320", "--suggest"],
+    ):
+        assert analyze(*words)["imgsz"] == 320
+        assert "imgsz: 320 " in Path("data_analysis/suggested.yaml").read_text()
+
+
+def test_demo_needs_no_file():
+    content = analyze("demo", "--suggest")
+    assert counts(content, "train")["crack"] == 4
+    assert "\ndata: demo " in Path("demo_analysis/suggested.yaml").read_text()
+
+
+def test_a_whole_run_s_yaml_says_what_the_run_sees(make_data):
+    train = [[0, 1], [1, 2], [2], [], [0], [0]]
+    file = make_data(train, [[0], [1, 2], []])
+    single = analyze(write(data=str(file), single_cls=True, imgsz=96, model="yolo11n.yaml"))
+    assert counts(single, "train") == {"item": 7}
+    assert single["imgsz"] == 96
+    two = analyze(write(data=str(file), classes=[2, 1]))
+    assert counts(two, "train") == {"pit": 2, "crack": 2}
+    assert two["splits"]["train"]["background"] == 3
+    half = analyze(write(data=str(file), fraction=0.5))
+    assert (half["splits"]["train"]["images"], half["splits"]["val"]["images"]) == (3, 3)
+    shown = analyze(write(data="demo", device="cuda:7", balance={"sampling": {}}), f"data={file}", "classes=0")
+    assert counts(shown, "train") == {"scratch": 3}
+
+
+def test_images_without_a_label_file_are_background_and_named(make_data):
+    file = make_data([[0], [0], [1], []], [[0], []])
+    (file.parent / "labels" / "train" / "00001.txt").unlink()
+    (file.parent / "images" / "train" / "00002.png").write_bytes(b"no image")
+    content = analyze(file)
+    train = content["splits"]["train"]
+    assert (train["images"], train["background"], train["unlabelled"], train["ignored"]) == (3, 2, 1, 1)
+    assert {"ignored", "unlabelled"} <= set(kinds(content))
+
+
+@pytest.mark.parametrize(
+    ("train", "val"),
+    [([[0]], [[0]]), ([[1]] * 3, [[1]]), ([[0], [1]], [[2], [2]]), ([[], []], [[]]), ([[0], []], [[]])],
+    ids=["one image", "one class", "nothing shared", "all background", "val all background"],
+)
+def test_small_and_lopsided_sets(make_data, train, val):
+    content = analyze(make_data(train, val))
+    assert content["splits"]["train"]["images"] == len(train)
+
+
+def test_copies_are_found_across_and_within(make_data):
+    file = make_data([[0], [1], [], []], [[0], [2], []])  # of other lengths, hence of other noise
+    images, text = file.parent / "images", file.parent / "labels"
+    shutil.copy(images / "train" / "00000.png", images / "val" / "copy.png")
+    shutil.copy(images / "val" / "00001.png", images / "val" / "again.png")
+    shutil.copy(text / "val" / "00001.txt", text / "val" / "again.txt")
+    (text / "val" / "copy.txt").write_text("")
+    content = analyze(file)
+    assert content["duplicates"]["across"] == {"train/val": 1}
+    assert content["duplicates"]["within"] == {"train": 0, "val": 1}
+    found = kinds(content)
+    assert "duplicates_labelled_otherwise" in found
+    assert found["duplicates_within_a_split"] == ["crack"]
+    assert "copy.png" in Path("data_analysis/analysis.html").read_text()
+
+
+def test_a_test_split_is_read_too(make_data):
+    file = make_data([[0], [1]], [[0]])
+    content = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({**content, "test": "images/val"}))
+    content = analyze(file)
+    assert list(content["splits"]) == ["train", "val", "test"]
+    assert content["duplicates"]["across"]["val/test"] == 1
+
+
+def test_a_val_that_is_left_open_is_said(make_data):
+    file = make_data([[0], [1]], [[0]])
+    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "val": None}))
+    assert "no_val" in kinds(analyze(file, "--suggest"))
+
+
+def test_hostile_names_stay_text(make_data, capsys):
+    names = ["<script>x</script>", "$x_1$", "=cmd", "a\nb"]
+    content = analyze(make_data([[0], [1], [2, 3]], [[0], [3]], names=names), "--suggest")
+    assert set(counts(content, "train")) == set(names)
+    page = Path("data_analysis/analysis.html").read_text()
+    assert "<script" not in page
+    assert "$x_1$" in page
+    assert "a\\nb" in capsys.readouterr().out
+    BalanceConfig.load("data_analysis/suggested.yaml")
+
+
+# Other tasks ---------------------------------------------------------------------------------------------------------
+
+
+def relabel(file, line):
+    for label in file.parent.glob("labels/*/*.txt"):
+        label.write_text("\n".join(line(int(row.split()[0])) for row in label.read_text().splitlines()))
+    return file
+
+
+def test_polygons_and_oriented_boxes_give_boxes(make_data):
+    file = relabel(make_data([[0], [1, 1]], [[0]]), lambda c: f"{c} 0.2 0.2 0.6 0.2 0.6 0.5 0.2 0.5")
+    for words, task in (([], "detect"), (["task=segment"], "segment"), (["model=yolo26n-obb.pt"], "obb")):
+        content = analyze(file, *words)
+        assert content["task"] == task
+        sizes = content["splits"]["train"]["classes"]["pit"]["sizes"]
+        assert sizes["relative"]["median"] == pytest.approx((0.4 * 0.3) ** 0.5, abs=1e-3)
+
+
+def test_keypoints_are_read_where_the_data_say_so(make_data):
+    file = relabel(make_data([[0], [0], [0]], [[0]]), lambda c: f"{c} 0.5 0.5 0.2 0.2 0.5 0.5 2 0.4 0.4 1")
+    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "kpt_shape": [2, 3]}))
+    content = analyze(file, "--suggest")
+    assert content["task"] == "pose"
+    assert counts(content, "train")["scratch"] == 3
+    assert "model: yolo26n-pose.pt" in Path("data_analysis/suggested.yaml").read_text()
+
+
+def test_a_folder_of_classes_has_images_only(tmp_path):
+    rng = np.random.default_rng(0)
+    for split, classes in (("train", {"good": 6, "crack": 2}), ("val", {"good": 3, "dent": 1})):
+        for name, n in classes.items():
+            folder = tmp_path / "parts" / split / name
+            folder.mkdir(parents=True)
+            for i in range(n):
+                cv2.imwrite(str(folder / f"{i}.png"), rng.integers(0, 255, (16, 16, 3), dtype=np.uint8))
+    content = analyze(tmp_path / "parts")
+    assert content["task"] == "classify"
+    assert counts(content, "train") == {"crack": 2, "dent": 0, "good": 6}
+    assert counts(content, "val") == {"crack": 0, "dent": 1, "good": 3}
+    assert {"absent_in_train": ["dent"], "absent_in_val": ["crack"]}.items() <= kinds(content).items()
+    assert content["blind"]["dent"]["boxes_found"] == 0.75
+    assert "background images" not in Path("parts_analysis/analysis.html").read_text()
+    assert analyze(tmp_path / "parts", "fraction=0.5")["splits"]["train"]["images"] == 4
+
+
+# Errors --------------------------------------------------------------------------------------------------------------
+
+
+def fails(capsys, *words):
+    """The one line the command prints on its way to exit code 1; nothing may be left behind."""
+    assert main(["analyze", *map(str, words)]) == 1
+    assert not list(Path().glob("*_analysis"))
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    return lines[0].removeprefix("error: ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": "images/nowhere"}, "the train split"),
+        ({"train": None}, "names no train split"),
+        ({"val": "images/nowhere"}, "cannot be used"),
+        ({"val": ...}, "cannot be used"),
+        ({"test": "images/nowhere"}, "the test split"),
+        ({"names": ...}, "cannot be used"),
+    ],
+)
+def test_data_that_cannot_be_read_is_one_line(make_data, capsys, changes, message):
+    file = make_data([[0]], [[0]])
+    content = {**yaml.safe_load(file.read_text()), **changes}
+    file.write_text(yaml.safe_dump({k: v for k, v in content.items() if v is not ...}))
+    line = fails(capsys, file)
+    assert line.startswith("data: ")
+    assert message in line
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ({"model": "yolo11n.yaml"}, "data: missing, expected a data YAML or demo"),
+        ({"data": "no/such.yaml"}, "data: no/such.yaml cannot be used"),
+        ({"data": "demo", "epoch": 3}, "epoch: unknown key, the nearest valid one is epochs"),
+        ({"data": "demo", "task": "depth"}, "task: expected one of detect, segment, pose, obb, classify, got depth"),
+        ({"data": "demo", "imgsz": 0}, "imgsz: expected a positive whole number, got 0"),
+        ({"data": "demo", "classes": [6]}, "classes: expected class ids from 0 to 5, got [6]"),
+        ({"data": "demo", "balance": {"samplin": {}}}, "balance.samplin: unknown key"),
+        ({"data": "demo", "task": "classify"}, "data: demo is not a folder with a folder train in it"),
+    ],
+)
+def test_a_mistake_in_the_run_s_yaml_is_one_line(capsys, content, line):
+    assert fails(capsys, write(**content)).startswith(line)
+
+
+def test_a_file_that_is_not_there_is_one_line(capsys):
+    assert fails(capsys, "none.yaml").startswith("data: none.yaml cannot be used")
+
+
+def test_a_folder_without_classes_is_left_as_it_is(tmp_path, capsys):
+    (tmp_path / "loose").mkdir()
+    cv2.imwrite(str(tmp_path / "loose" / "a.png"), np.zeros((16, 16, 3), np.uint8))
+    assert "is not a folder with a folder train in it" in fails(capsys, tmp_path / "loose")
+    assert [p.name for p in (tmp_path / "loose").iterdir()] == ["a.png"]
+
+
+def test_what_cannot_be_written_is_one_line(tiny_data, tmp_path, capsys):
+    (tmp_path / "taken").write_text("a file")
+    assert fails(capsys, tiny_data, "--out", "taken/deeper").startswith(
+        f"--out: {Path('taken/deeper')} cannot be written"
+    )
+    assert fails(capsys, tiny_data, "--out", "taken").startswith("--out: taken cannot be written")
+    assert (tmp_path / "taken").read_text() == "a file"
+
+
+def test_somebody_s_own_file_is_not_overwritten(tiny_data, capsys):
+    run = write(data=str(tiny_data))
+    before = Path(run).read_bytes()
+    assert "--suggest: run.yaml exists and was not written by analyze" in fails(capsys, run, "--suggest", run)
+    assert Path(run).read_bytes() == before
+    assert "cannot be written" in fails(capsys, run, "--suggest", "no/such/folder/s.yaml", "--out", "here")
+
+
+def test_nothing_to_suggest_is_one_line(make_data, capsys):
+    assert fails(capsys, make_data([[]], [[]]), "--suggest").startswith("--suggest: the train split has no object")
+
+
+def test_usage_errors_are_one_line(capsys):
+    assert fails(capsys).endswith("see yolo_balance analyze --help")
+    assert "unrecognized arguments: --outt" in fails(capsys, "x.yaml", "--outt")
+    assert "epochs: expected key=value" in fails(capsys, "x.yaml", "epochs")

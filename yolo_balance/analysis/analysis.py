@@ -1,0 +1,116 @@
+"""The analysis of a data set: a frozen result that prints as tables and converts to JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from yolo_balance.analysis.blind import Blind
+from yolo_balance.analysis.duplicates import Copy, Duplicates, find_duplicates
+from yolo_balance.analysis.findings import Finding, find
+from yolo_balance.analysis.needs import Need, boxes_for_half_width, boxes_for_verdict, boxes_to_show
+from yolo_balance.analysis.split import Labels, SplitFigures
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class DataAnalysis:
+    """What imbalance costs before any training.
+
+    Attributes:
+        data: The data set, as it was named.
+        task: The task its labels were read for.
+        imgsz: Image size of the run, at which box sizes are judged.
+        splits: Figures by split: train, then val and test where the data has them.
+        needs: By class, what its objects in val can show.
+        blind: By class present in train or val, the scores of a model that never reports it.
+        duplicates: Identical image files.
+        findings: Sentences, most important first.
+    """
+
+    data: str
+    task: str
+    imgsz: int
+    splits: Mapping[str, SplitFigures]
+    needs: Mapping[str, Need]
+    blind: Mapping[str, Blind]
+    duplicates: Duplicates
+    findings: tuple[Finding, ...]
+
+    @classmethod
+    def of(
+        cls, labels: Sequence[Labels], names: Sequence[str], *, data: str, task: str = "detect", imgsz: int = 640
+    ) -> DataAnalysis:
+        """Analyse labels.
+
+        Args:
+            labels: The splits, train first.
+            names: C distinct class names by class id.
+            data: The data set, as it was named.
+            task: The task; `classify` has one class per image and no boxes.
+            imgsz: Image size of the run.
+        """
+        splits = {part.split: SplitFigures.of(part, names, imgsz) for part in labels}
+        val = splits.get("val")
+        needs = {name: Need.of(val.classes[name].boxes if val else 0) for name in names}
+        duplicates = duplicates_of(labels, names)
+        blind = {}
+        for name in names:
+            for split in ("val", "train"):
+                if split in splits and splits[split].classes[name].boxes:
+                    blind[name] = Blind.to(name, split, splits[split])
+                    break
+        findings = find(splits, needs, duplicates, task=task, imgsz=imgsz)
+        return cls(data, task, imgsz, splits, needs, blind, duplicates, findings)
+
+    @property
+    def rare(self) -> list[str]:
+        """Classes in fewer train images than the median class, rarest first: those that repeat factors repeat."""
+        images = {name: c.images for name, c in self.splits["train"].classes.items() if c.images}
+        if not images:
+            return []
+        middle = float(np.median(list(images.values())))
+        return sorted((name for name, count in images.items() if count < middle), key=lambda name: images[name])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The shape of `analysis.json`."""
+        content = dataclasses.asdict(self)
+        for split, figures in content["splits"].items():
+            figures["background_share"] = round(self.splits[split].background_share, 6)
+        content["for_recall_0.9"] = {
+            "boxes_to_show_it": boxes_to_show(),
+            "boxes_for_a_half_width_of_0.1": boxes_for_half_width(),
+            "boxes_for_the_verdict_shown": boxes_for_verdict(),
+        }
+        return {"schema": SCHEMA, **content}
+
+    def to_json(self) -> str:
+        """The text of `analysis.json`."""
+        return json.dumps(self.to_dict(), indent=1) + "\n"
+
+
+def duplicates_of(labels: Sequence[Labels], names: Sequence[str]) -> Duplicates:
+    """Identical image files of all splits together."""
+    files = [(part, i) for part in labels for i in range(len(part.files))]
+    groups = find_duplicates([part.files[i] for part, i in files])
+    held = {part.split: _classes_by_image(part) for part in labels} if groups else {}
+
+    def copy(part: Labels, image: int) -> Copy:
+        return Copy(part.split, str(part.files[image]), tuple(names[c] for c in held[part.split][image]))
+
+    return Duplicates.of([part.split for part in labels], [[copy(*files[i]) for i in group] for group in groups])
+
+
+def _classes_by_image(part: Labels) -> list[list[int]]:
+    """Per image its classes in order, each once."""
+    statistics = part.statistics
+    pairs = np.unique(statistics.image_index * statistics.num_classes + statistics.classes)
+    images, classes = np.divmod(pairs, statistics.num_classes)
+    starts = np.searchsorted(images, np.arange(1, statistics.num_images))
+    return [held.tolist() for held in np.split(classes, starts)]

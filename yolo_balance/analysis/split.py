@@ -1,0 +1,160 @@
+"""One split: its labels as arrays, and the figures read from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from yolo_balance.analysis.imbalance import (
+    co_occurrence,
+    effective_classes,
+    gini,
+    imbalance_ratio,
+    most_in_one_image,
+)
+from yolo_balance.analysis.sizes import BoxSizes
+from yolo_balance.sampling.statistics import ClassStatistics, Floats
+
+
+@dataclass(frozen=True)
+class Labels:
+    """One split as it was read.
+
+    Attributes:
+        split: Its name.
+        statistics: One row per box, or per image where images are classified.
+        files: (num_images,) paths of the images.
+        boxes: (M, 2) widths and heights relative to their image; None where images are classified.
+        shapes: (num_images, 2) heights and widths in pixels; None where images are classified.
+        ignored: Images that could not be used, corrupt ones mostly; None where the reader does not tell.
+        unlabelled: Images without a label file, counted as background.
+    """
+
+    split: str
+    statistics: ClassStatistics
+    files: Sequence[str]
+    boxes: Floats | None = None
+    shapes: Floats | None = None
+    ignored: int | None = 0
+    unlabelled: int = 0
+
+    def sizes(self, imgsz: int) -> tuple[Floats, Floats, Floats] | None:
+        """(M,) box sizes in pixels, relative, and in pixels at `imgsz`; None where there are no boxes to measure."""
+        if self.boxes is None or self.shapes is None:
+            return None
+        relative = np.sqrt(self.boxes.prod(axis=1))
+        shapes = self.shapes[self.statistics.image_index]
+        pixels = relative * np.sqrt(shapes.prod(axis=1))
+        return pixels, relative, pixels * imgsz / shapes.max(axis=1)
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """One class in one split.
+
+    Attributes:
+        boxes: Its boxes.
+        images: Images with at least one of them.
+        share: Its share of all boxes.
+        most_in_one_image: Most of its boxes in a single image.
+        that_image: The image, None without boxes.
+        sizes: None without boxes.
+    """
+
+    boxes: int
+    images: int
+    share: float
+    most_in_one_image: int
+    that_image: str | None
+    sizes: BoxSizes | None
+
+
+@dataclass(frozen=True)
+class SplitFigures:
+    """One split.
+
+    Attributes:
+        images: Its images, background included.
+        background: Images without a box.
+        boxes: Its boxes.
+        imbalance_of_boxes: Largest over smallest class present, None where no class is.
+        imbalance_of_images: The same of images per class.
+        gini: Gini coefficient of boxes over the classes present.
+        effective_classes: exp of the entropy of the shares of boxes.
+        absent: Classes without a box.
+        ignored: Images that could not be used; None where it is not known.
+        unlabelled: Images without a label file, counted as background.
+        classes: By name, in class-id order.
+        together: Images holding both of two classes, for every two that meet.
+    """
+
+    images: int
+    background: int
+    boxes: int
+    imbalance_of_boxes: float | None
+    imbalance_of_images: float | None
+    gini: float | None
+    effective_classes: float | None
+    absent: tuple[str, ...]
+    ignored: int | None
+    unlabelled: int
+    classes: Mapping[str, ClassFigures]
+    together: tuple[tuple[str, str, int], ...]
+
+    @property
+    def background_share(self) -> float:
+        """Share of images without a box."""
+        return self.background / self.images if self.images else 0.0
+
+    @classmethod
+    def of(cls, labels: Labels, names: Sequence[str], imgsz: int) -> SplitFigures:
+        """Read the figures of a split whose class ids index `names`, sizes at `imgsz`."""
+        statistics = labels.statistics
+        boxes, images = statistics.boxes, statistics.images
+        shares = statistics.box_shares()
+        most, where = most_in_one_image(statistics)
+        sizes = _sizes_by_class(labels, imgsz)
+        both = np.triu(co_occurrence(statistics), 1)
+        classes = {
+            name: ClassFigures(
+                int(boxes[c]),
+                int(images[c]),
+                round(float(shares[c]), 6),
+                int(most[c]),
+                None if where[c] < 0 else str(labels.files[where[c]]),
+                sizes[c],
+            )
+            for c, name in enumerate(names)
+        }
+        return cls(
+            statistics.num_images,
+            int(statistics.background.sum()),
+            int(boxes.sum()),
+            _rounded(imbalance_ratio(boxes)),
+            _rounded(imbalance_ratio(images)),
+            _rounded(gini(boxes)),
+            _rounded(effective_classes(boxes)),
+            tuple(name for name, count in zip(names, boxes, strict=True) if not count),
+            labels.ignored,
+            labels.unlabelled,
+            classes,
+            tuple((names[a], names[b], int(both[a, b])) for a, b in np.argwhere(both)),
+        )
+
+
+def _sizes_by_class(labels: Labels, imgsz: int) -> list[BoxSizes | None]:
+    found: list[BoxSizes | None] = [None] * labels.statistics.num_classes
+    sizes = labels.sizes(imgsz)
+    if sizes is None:
+        return found
+    order = np.argsort(labels.statistics.classes, kind="stable")
+    for part in np.split(order, np.cumsum(labels.statistics.boxes)[:-1]):
+        if len(part):
+            found[int(labels.statistics.classes[part[0]])] = BoxSizes.of(*(measure[part] for measure in sizes))
+    return found
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

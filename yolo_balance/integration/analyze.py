@@ -1,0 +1,270 @@
+"""`analyze`: labels as Ultralytics' own scanner reads and caches them, what they cost, and the files that say so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg
+from ultralytics.data.build import build_yolo_dataset
+from ultralytics.data.dataset import ClassificationDataset
+from ultralytics.data.utils import check_cls_dataset
+from ultralytics.utils import DATASETS_DIR
+
+from yolo_balance.analysis import DataAnalysis, Labels, html
+from yolo_balance.analysis.suggest import HEADER, suggest
+from yolo_balance.config import SECTION, apply_overrides, parse_section, read_yaml
+from yolo_balance.errors import ConfigError, DataError
+from yolo_balance.integration import host
+from yolo_balance.sampling import ClassStatistics
+
+SPLITS = ("train", "val", "test")
+TASKS = ("detect", "segment", "pose", "obb", "classify")
+MODEL_SUFFIXES = {"-seg": "segment", "-pose": "pose", "-obb": "obb", "-cls": "classify"}
+SCANNING = ("imgsz", "single_cls", "classes", "fraction")  # what of a run's arguments decides which labels it sees
+PAGE, FIGURES, SUGGESTION = "analysis.html", "analysis.json", "suggested.yaml"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A data set as a run would see it.
+
+    Attributes:
+        data: The data set as it was named.
+        task: What its labels were read for.
+        imgsz: The run's image size.
+        names: Class names by class id.
+        labels: The splits there are, train first.
+        run: What was said of the run besides the data set.
+    """
+
+    data: str
+    task: str
+    imgsz: int
+    names: list[str]
+    labels: list[Labels]
+    run: dict[str, Any]
+
+
+def analyze(
+    source: str | Path,
+    *,
+    out: str | Path | None = None,
+    suggestion: str | Path | bool = False,
+    overrides: Mapping[str, Any] | None = None,
+) -> tuple[DataAnalysis, list[Path]]:
+    """Analyse a data set and write the page, the figures and, if asked, a YAML to start from.
+
+    Args:
+        source: A data YAML, a whole run's YAML, or anything else Ultralytics takes as `data`.
+        out: Folder of the files; `<stem>_analysis` in the working directory when left out.
+        suggestion: Path of the suggested YAML, or True for `suggested.yaml` in that folder.
+        overrides: Keys that replace those of the run, dotted or not.
+
+    Returns:
+        The analysis, and the files written.
+
+    Raises:
+        ConfigError: With every problem of the file, or for a file that cannot be written.
+        DataError: The data set is missing, unreadable, or nothing can be suggested for it.
+    """
+    asked = overrides or {}
+    reading = read(source, asked)
+    analysis = DataAnalysis.of(reading.labels, reading.names, data=reading.data, task=reading.task, imgsz=reading.imgsz)
+    folder = Path(f"{Path(source).resolve().stem}_analysis" if out is None else out)
+    files = [(folder / PAGE, "--out", html.render(analysis)), (folder / FIGURES, "--out", analysis.to_json())]
+    if suggestion:
+        target = folder / SUGGESTION if suggestion is True else Path(suggestion)
+        found = Path(reading.data)
+        text = suggest(
+            analysis,
+            reading.labels[0],
+            data=str(found.resolve()) if found.exists() else reading.data,
+            run=reading.run,
+            origins={k: "as given" if k in asked else f"as in {Path(source).name}" for k in reading.run},
+            epochs=int(DEFAULT_CFG_DICT["epochs"]),
+        )
+        _check_ours(target)
+        files.append((target, "--out" if suggestion is True else "--suggest", text))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise ConfigError(f"--out: {folder} cannot be written ({host.one_line(e)})") from e
+    for path, option, text in files:
+        _write(path, option, text)
+    return analysis, [path for path, _, _ in files]
+
+
+def read(source: str | Path, overrides: Mapping[str, Any]) -> Reading:
+    """Read the labels of every split a run of `source` would see; raises as `analyze` does."""
+    arguments = _arguments(source, overrides)
+    name = str(arguments.pop("data"))
+    task = _named_task(arguments)
+    imgsz = _image_size(arguments)
+    data = host.resolve_data(name)
+    if task == "classify" or (task is None and _is_image_folder(Path(data))):
+        names, labels = _classified(name, arguments)
+        return Reading(name, "classify", imgsz, names, labels, arguments)
+    content = host.read_data(data)
+    task = task or ("pose" if content.get("kpt_shape") else "detect")
+    names, labels = _labelled(name, content, task, arguments)
+    return Reading(name, task, imgsz, names, labels, arguments)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What was asked
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _arguments(source: str | Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's arguments: those of a whole run's YAML, or none but the data set; checked, our section taken out."""
+    content: dict[str, Any] = {"data": str(source)}
+    path = Path(source)
+    if path.is_file() and path.suffix.lower() in (".yaml", ".yml"):
+        read = read_yaml(path)
+        if {"data", "model", SECTION} & set(read):
+            content = read
+    arguments = apply_overrides(content, overrides)
+    _, problems = parse_section(arguments.pop(SECTION, None))
+    elsewhere = ("task", "device")  # the task is ours to check, and a device is not used
+    problems += host.argument_problems({k: v for k, v in arguments.items() if k not in elsewhere})
+    if not arguments.get("data"):
+        problems.append("data: missing, expected a data YAML or demo")
+    if arguments.get("task") not in (None, *TASKS):
+        problems.append(f"task: expected one of {', '.join(TASKS)}, got {arguments['task']}")
+    if problems:
+        raise ConfigError(problems)
+    arguments.pop("resume", None)
+    return arguments
+
+
+def _named_task(arguments: Mapping[str, Any]) -> str | None:
+    if arguments.get("task"):
+        return str(arguments["task"])
+    stem = Path(str(arguments.get("model") or "")).stem
+    return next((task for suffix, task in MODEL_SUFFIXES.items() if stem.endswith(suffix)), None)
+
+
+def _image_size(arguments: Mapping[str, Any]) -> int:
+    imgsz = arguments.get("imgsz")
+    imgsz = DEFAULT_CFG_DICT["imgsz"] if imgsz is None else imgsz
+    sides = imgsz if isinstance(imgsz, list) else [imgsz]
+    if not sides or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise ConfigError(f"imgsz: expected a positive whole number, got {imgsz}")
+    return int(max(sides))
+
+
+def _chosen(arguments: Mapping[str, Any], num_classes: int) -> list[int]:
+    """Class ids that `classes` keeps, in order."""
+    classes = arguments.get("classes")
+    if classes is None:
+        return list(range(num_classes))
+    ids = classes if isinstance(classes, list) else [classes]
+    if not ids or not all(isinstance(i, int) and 0 <= i < num_classes for i in ids):
+        raise ConfigError(f"classes: expected class ids from 0 to {num_classes - 1}, got {classes}")
+    return sorted(set(ids))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Labels
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _labelled(
+    name: str, data: dict[str, Any], task: str, arguments: Mapping[str, Any]
+) -> tuple[list[str], list[Labels]]:
+    """Names and splits of a data set with label files, through the host's scanner and its cache."""
+    names = host.class_names(data["names"])
+    kept = _chosen(arguments, len(names))
+    if arguments.get("single_cls"):
+        names, new_id = ["item"], np.zeros(len(names), np.int64)
+    else:
+        names, new_id = [names[i] for i in kept], np.full(len(names), -1)
+        new_id[kept] = np.arange(len(kept))
+    if not data.get("train"):
+        raise DataError(f"data: {name} names no train split")
+    scanning = {key: arguments[key] for key in SCANNING if arguments.get(key) is not None}
+    labels = []
+    for split in SPLITS:
+        if not data.get(split):
+            continue
+        cfg = get_cfg(overrides={**scanning, "cache": False, "task": task, "split": split})
+        try:
+            dataset = build_yolo_dataset(cfg, data[split], batch=1, data=data, mode=split)
+        except Exception as e:  # whatever a user's files provoke
+            raise DataError(f"data: the {split} split {data[split]} cannot be used ({host.one_line(e)})") from e
+        rows = [len(label["cls"]) for label in dataset.labels]
+        classes = np.concatenate([label["cls"] for label in dataset.labels]).ravel().astype(np.int64)
+        table = (new_id[classes], np.repeat(np.arange(len(rows)), rows), len(rows))
+        labels.append(
+            Labels(
+                split,
+                ClassStatistics.of(table, len(names)),
+                [label["im_file"] for label in dataset.labels],
+                np.concatenate([label["bboxes"] for label in dataset.labels]).astype(np.float64)[:, 2:4],
+                np.array([label["shape"] for label in dataset.labels], np.float64),
+                ignored=len(dataset.label_files) - len(rows),
+                unlabelled=sum(not os.path.isfile(file) for file in dataset.label_files),
+            )
+        )
+    return names, labels
+
+
+def _is_image_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.glob("*.y*ml"))
+
+
+def _classified(data: str, arguments: Mapping[str, Any]) -> tuple[list[str], list[Labels]]:
+    """Names and splits of a folder of class folders; a class that train lacks is a class all the same."""
+    folder = next((f for f in (Path(data), DATASETS_DIR / data) if f.is_dir()), None)
+    if folder is None or not (folder / "train").is_dir():  # the host would download it, or cut a split of its own
+        raise DataError(f"data: {data} is not a folder with a folder train in it, one folder per class")
+    try:
+        found = check_cls_dataset(folder)
+        args = get_cfg(overrides={"fraction": arguments.get("fraction") or 1.0, "cache": False})
+        read = {s: ClassificationDataset(found[s], args, augment=s == "train", prefix=s) for s in SPLITS if found[s]}
+    except Exception as e:
+        raise DataError(f"data: {data} cannot be used ({host.one_line(e)})") from e
+    folders = sorted({name for dataset in read.values() for name in dataset.base.classes})
+    index = {name: 0 if arguments.get("single_cls") else i for i, name in enumerate(folders)}
+    names = ["item"] if arguments.get("single_cls") else folders
+    labels = []
+    for split, dataset in read.items():
+        files = [str(sample[0]) for sample in dataset.samples]
+        classes = [index[Path(file).relative_to(dataset.root).parts[0]] for file in files]
+        statistics = ClassStatistics.of((classes, np.arange(len(files)), len(files)), len(names))
+        whole = not arguments.get("fraction")
+        labels.append(Labels(split, statistics, files, ignored=len(dataset.base) - len(files) if whole else None))
+    return names, labels
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Files
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _check_ours(path: Path) -> None:
+    """Refuse to write a suggestion over somebody's own file."""
+    try:
+        ours = not path.exists() or path.read_text(encoding="utf-8").startswith(HEADER)
+    except (OSError, UnicodeDecodeError):
+        ours = False
+    if not ours:
+        raise ConfigError(f"--suggest: {path} exists and was not written by analyze; name another file")
+
+
+def _write(path: Path, option: str, text: str) -> None:
+    """Write a file whole or not at all; paths that are no Unicode are written as escapes."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        try:
+            partial.write_bytes(text.encode("utf-8", "backslashreplace"))
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as e:
+        raise ConfigError(f"{option}: {path} cannot be written ({host.one_line(e)})") from e
