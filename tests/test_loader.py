@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from loading import planned, run_epochs, trainer
+from loading import SAMPLING, planned, run_epochs, trainer
 from ultralytics.data.augment import BaseMixTransform, Compose, CopyPaste, CutMix, MixUp, Mosaic
 from ultralytics.data.dataset import YOLODataset
 
-from yolo_balance.integration.dataset import DRAWN, CountingMixin, PartnerIndexes
+from yolo_balance.integration.dataset import DRAWN, CountingMixin, PartnerIndexes, follow
 from yolo_balance.integration.loader import EpochBatches
 
 
@@ -181,23 +181,145 @@ def test_the_seed_fixes_every_draw(tiny_data, tmp_path):
     assert Path(tmp_path).exists()
 
 
-def one_rank(rank, data, folder):
-    """One of two processes that train together, as far as loader and records go."""
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    t = trainer(data, folder / str(rank), mixup=0.5)
-    (files,) = run_epochs(t, 1)
+def one_rank(rank, world_size, data, folder):
+    """One of several processes that train together, as far as sampler, loader and records go."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=world_size)
+    t = trainer(data, folder / str(rank), {**SAMPLING, "feedback": {}}, mixup=0.5)
+    if rank == 0:  # what only the first rank knows, for the second epoch
+        t.sampling.feedback.recall = np.array([0.8, 0.4, 0.2])
+    multipliers = t.sampling.feedback.multipliers()
+    first, second = run_epochs(t, 2)
     alone = t.exposure.drawn.copy()
     t.run_callbacks("on_train_epoch_end")
-    np.savez(folder / f"{rank}.npz", files=sorted(files.elements()), alone=alone, summed=t.exposure.drawn)
+    np.savez(
+        folder / f"{rank}.npz",
+        first=sorted(first.elements()),
+        second=sorted(second.elements()),
+        alone=alone,
+        summed=t.exposure.drawn,
+        images=t.exposure.images,
+        own=multipliers,
+        followed=t.sampling.schedule.multipliers,
+        requested=t.statistics.box_shares(t.sampling.schedule.balanced.expectation),
+    )
     dist.destroy_process_group()
 
 
-def test_ranks_share_one_plan_and_one_record(long_tail, tmp_path):
-    mp.spawn(one_rank, args=(long_tail, tmp_path), nprocs=2)
-    one, two = (np.load(tmp_path / f"{rank}.npz") for rank in (0, 1))
-    together = Counter([*one["files"], *two["files"]])
-    assert together == planned(trainer(long_tail, tmp_path), 0)
-    for rank in (one, two):
-        np.testing.assert_array_equal(rank["summed"], one["alone"] + two["alone"])
-    requested = trainer(long_tail, tmp_path).exposure.requested
-    np.testing.assert_allclose(one["summed"] / one["summed"].sum(), requested, atol=0.02)  # one epoch only
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_ranks_share_one_plan_and_one_record(long_tail, tmp_path, world_size):
+    mp.spawn(one_rank, args=(world_size, long_tail, tmp_path), nprocs=world_size)
+    ranks = [np.load(tmp_path / f"{rank}.npz") for rank in range(world_size)]
+    alone = trainer(long_tail, tmp_path)
+    alone.sampling.schedule.follow(np.array([1.0, 2.0, 4.0]), np.zeros(1000, bool))
+    for epoch, name in enumerate(("first", "second")):
+        assert len({len(rank[name]) for rank in ranks}) == 1
+        together = Counter([file for rank in ranks for file in rank[name].tolist()])
+        expected = planned(alone, epoch)
+        assert sum((together - expected).values()) == -1000 % world_size  # the padding, and nothing missing
+        assert not expected - together
+    for rank in ranks:
+        np.testing.assert_array_equal(rank["summed"], sum(r["alone"] for r in ranks))
+        np.testing.assert_allclose(rank["followed"], [1, 2, 4])  # rank 0's, on all
+        assert rank["images"] == 2 * (1000 + -1000 % world_size)
+    assert [rank["own"].tolist() == [1, 1, 1] for rank in ranks] == [False, *[True] * (world_size - 1)]
+    shares = ranks[0]["summed"] / ranks[0]["summed"].sum()
+    np.testing.assert_allclose(shares, ranks[0]["requested"], atol=0.02)  # two epochs only
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Plans that change, mosaics that hold an object, and data of every kind
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cache", [False, "ram"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_another_plan_is_followed_from_its_first_batch(long_tail, tmp_path, cache, workers):
+    """However far the loader has prefetched: the epochs before `close` and those after it, and learnt factors."""
+    t = trainer(long_tail, tmp_path, {**SAMPLING, "close": 2}, workers=workers, cache=cache, epochs=4)
+    (balanced,) = run_epochs(t, 1, first=1)
+    assert balanced == planned(t, 1)
+    drawn = t.exposure.drawn / t.exposure.drawn.sum()
+    np.testing.assert_allclose(drawn, t.statistics.box_shares(t.sampling.schedule.balanced.expectation), atol=0.03)
+
+    natural = run_epochs(t, 2, first=2)
+    assert [max(files.values()) for files in natural] == [1, 1]
+    drawn = t.exposure.drawn / t.exposure.drawn.sum()
+    np.testing.assert_allclose(drawn, t.exposure.natural, atol=0.01)
+
+
+def test_learnt_factors_are_never_late(tiny_data, tmp_path):
+    """With feedback nothing is prefetched beyond an epoch, since its successor's plan is not known."""
+    t = trainer(tiny_data, tmp_path, {"feedback": {}}, workers=2, batch=4)
+    for epoch, recall in enumerate(([0.9, 0.9, 0.9], [0.9, 0.1, 0.9], [0.9, 0.9, 0.1])):
+        t.sampling.feedback.recall = np.array(recall)
+        assert run_epochs(t, 1, first=epoch) == [planned(t, epoch)]
+    assert t.train_loader.batch_sampler.single
+
+
+def test_eight_workers_follow_the_plan_together(long_tail, tmp_path):
+    t = trainer(long_tail, tmp_path, workers=8, mixup=0.5, batch=16)
+    assert run_epochs(t, 2) == [planned(t, 0), planned(t, 1)]
+    np.testing.assert_allclose(t.exposure.drawn / t.exposure.drawn.sum(), t.exposure.requested, atol=0.02)
+
+
+@pytest.fixture(scope="module")
+def mostly_background(make_data):
+    return make_data([[0]] * 30 + [[1]] * 10 + [[]] * 360, [[0], [1], []], size=32, box=0.5)
+
+
+@pytest.mark.parametrize("cache", [False, "ram"])
+def test_a_mosaic_can_be_made_to_hold_an_object(mostly_background, tmp_path, cache):
+    def mosaics(foreground):
+        sampling = {"power": 1.0, "foreground_mosaic": foreground}
+        t = trainer(mostly_background, tmp_path, sampling, cache=cache, batch=16)
+        dataset = t.train_loader.dataset
+        held, counts = [], np.zeros(2)
+        for index in np.concatenate([t.sampling.schedule.balanced.epoch(e) for e in range(3)]):
+            boxes = dataset[int(index)][DRAWN]
+            held.append(boxes.any())
+            counts += boxes.sum(0)[:2]
+        return np.mean(held), counts / counts.sum(), t.exposure.requested[:2]
+
+    share, drawn, requested = mosaics(True)
+    assert share == 1
+    np.testing.assert_allclose(drawn, requested, atol=0.05)  # the classes keep their shares
+    without, _, _ = mosaics(False)
+    assert without == pytest.approx(1 - 0.9**4, abs=0.05)
+
+
+@pytest.mark.parametrize("n", [4, 9])
+def test_mosaics_of_four_and_of_nine_tiles_follow(long_tail, tmp_path, n):
+    t = trainer(long_tail, tmp_path, cache="ram")
+    dataset = t.train_loader.dataset
+    (mosaic,) = [m for m in mixers(dataset.transforms) if isinstance(m, Mosaic)][:1]
+    mosaic.n = n
+    follow(dataset.transforms, dataset.partners)
+    drawn = sum(dataset[int(index)][DRAWN] for index in t.sampling.schedule.balanced.epoch(0))
+    assert drawn.sum() == pytest.approx(n * 965, rel=0.02)
+    np.testing.assert_allclose(drawn.sum(0) / drawn.sum(), t.exposure.requested, atol=0.02)
+
+
+def test_images_without_a_label_file_are_background(make_data, tmp_path):
+    data = make_data([[0], [1], [0, 1], [0], [], [0]], [[0], [1]])
+    (data.parent / "labels" / "train" / "00003.txt").unlink()
+    t = trainer(data, tmp_path, batch=2)
+    assert t.statistics.background.tolist() == [False, False, False, True, True, False]
+    assert run_epochs(t, 1) == [planned(t, 0)]
+
+
+@pytest.mark.parametrize(
+    ("images", "arguments", "boxes"),
+    [
+        ([[0, 1]], {}, [1, 1, 0]),  # one image
+        ([[0], [0, 0], []], {}, [3, 0, 0]),  # one class
+        ([[0], [1], [2, 2], []], {"single_cls": True}, [4]),
+        ([[0], [1], [2, 1], []], {"classes": [1]}, [0, 2, 0]),  # what is filtered out becomes background
+        ([[0], [0], [0], [0], [2], [2], [2], [2]], {"fraction": 0.5}, [4, 0, 0]),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["repeat_factor", "inverse_frequency", "effective_number", "class_uniform"])
+def test_data_of_every_kind_is_drawn_as_planned(make_data, tmp_path, images, arguments, boxes, strategy):
+    data = make_data(images, [[0], [1], []])
+    t = trainer(data, tmp_path, {"strategy": strategy}, batch=2, **arguments)
+    assert t.statistics.boxes.tolist() == boxes
+    assert run_epochs(t, 2) == [planned(t, 0), planned(t, 1)]

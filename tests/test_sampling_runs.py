@@ -153,7 +153,18 @@ def test_clean_images_that_raise_false_alarms_come_more_often(tail_data, tmp_pat
         seen["read"] = np.flatnonzero(answer).tolist()
 
     callbacks = {"on_train_epoch_end": look, "on_train_end": compare}
-    run(tail_data, tmp_path, "hard", way="class", balance=HARD, callbacks=callbacks, epochs=3, imgsz=64, conf=1e-5)
+    run(
+        tail_data,
+        tmp_path,
+        "hard",
+        way="class",
+        balance=HARD,
+        callbacks=callbacks,
+        epochs=3,
+        imgsz=64,
+        conf=1e-5,
+        **FINDS,
+    )
     assert seen["read"] == seen["predicted"]
     assert len(seen["read"]) == 15
     assert not seen[0][0].any()  # nothing was validated before the first epoch

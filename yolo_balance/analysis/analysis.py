@@ -15,6 +15,8 @@ from yolo_balance.analysis.duplicates import Copy, Duplicates, find_duplicates
 from yolo_balance.analysis.findings import Finding, find
 from yolo_balance.analysis.needs import Need, boxes_for_half_width, boxes_for_verdict, boxes_to_show
 from yolo_balance.analysis.split import Labels, SplitFigures
+from yolo_balance.config import SamplingConfig
+from yolo_balance.sampling import ClassPlan, SamplingSchedule, class_plans
 
 SCHEMA = 1
 
@@ -32,6 +34,7 @@ class DataAnalysis:
         blind: By class present in train or val, the scores of a model that never reports it.
         duplicates: Identical image files.
         findings: Sentences, most important first.
+        plan: By class, what the run's `balance.sampling` asks for; None without.
     """
 
     data: str
@@ -42,10 +45,18 @@ class DataAnalysis:
     blind: Mapping[str, Blind]
     duplicates: Duplicates
     findings: tuple[Finding, ...]
+    plan: Mapping[str, ClassPlan] | None = None
 
     @classmethod
     def of(
-        cls, labels: Sequence[Labels], names: Sequence[str], *, data: str, task: str = "detect", imgsz: int = 640
+        cls,
+        labels: Sequence[Labels],
+        names: Sequence[str],
+        *,
+        data: str,
+        task: str = "detect",
+        imgsz: int = 640,
+        sampling: SamplingConfig | None = None,
     ) -> DataAnalysis:
         """Analyse labels.
 
@@ -55,6 +66,10 @@ class DataAnalysis:
             data: The data set, as it was named.
             task: The task; `classify` has one class per image and no boxes.
             imgsz: Image size of the run.
+            sampling: The run's section, to say what it asks for.
+
+        Raises:
+            ConfigError: The section asks for what the data does not have.
         """
         splits = {part.split: SplitFigures.of(part, names, imgsz) for part in labels}
         val = splits.get("val")
@@ -67,7 +82,11 @@ class DataAnalysis:
                     blind[name] = Blind.to(name, split, splits[split])
                     break
         findings = find(splits, needs, duplicates, task=task, imgsz=imgsz)
-        return cls(data, task, imgsz, splits, needs, blind, duplicates, findings)
+        plan = None
+        if sampling is not None:
+            statistics = labels[0].statistics
+            plan = class_plans(statistics, names, SamplingSchedule(sampling, statistics, names, seed=0))
+        return cls(data, task, imgsz, splits, needs, blind, duplicates, findings, plan)
 
     @property
     def rare(self) -> list[str]:
@@ -110,7 +129,6 @@ def duplicates_of(labels: Sequence[Labels], names: Sequence[str]) -> Duplicates:
 def _classes_by_image(part: Labels) -> list[list[int]]:
     """Per image its classes in order, each once."""
     statistics = part.statistics
-    pairs = np.unique(statistics.image_index * statistics.num_classes + statistics.classes)
-    images, classes = np.divmod(pairs, statistics.num_classes)
+    images, classes, _ = statistics.held
     starts = np.searchsorted(images, np.arange(1, statistics.num_images))
     return [held.tolist() for held in np.split(classes, starts)]

@@ -39,19 +39,16 @@ def effective_classes(counts: npt.ArrayLike) -> float | None:
 
 def co_occurrence(statistics: ClassStatistics) -> Ints:
     """(C, C) images that hold both classes; the diagonal is the number of images of a class."""
-    pairs = np.unique(statistics.image_index * statistics.num_classes + statistics.classes)
-    rows, columns = np.divmod(pairs, statistics.num_classes)
-    held = csr_array(
-        (np.ones(len(pairs), np.int64), (rows, columns)), shape=(statistics.num_images, statistics.num_classes)
-    )
+    rows, columns, _ = statistics.held
+    ones = np.ones(len(rows), np.int64)
+    held = csr_array((ones, (rows, columns)), shape=(statistics.num_images, statistics.num_classes))
     together: Ints = (held.T @ held).toarray().astype(np.int64)
     return together
 
 
 def most_in_one_image(statistics: ClassStatistics) -> tuple[Ints, Ints]:
     """Per class the most boxes that a single image holds, and that image (-1 for a class without boxes)."""
-    pairs, counts = np.unique(statistics.image_index * statistics.num_classes + statistics.classes, return_counts=True)
-    images, classes = np.divmod(pairs, statistics.num_classes)
+    images, classes, counts = statistics.held
     most = np.zeros(statistics.num_classes, np.int64)
     where = np.full(statistics.num_classes, -1, np.int64)
     order = np.argsort(counts, kind="stable")  # the last write of a class is its largest count

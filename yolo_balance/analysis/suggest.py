@@ -15,8 +15,9 @@ from yolo_balance.analysis.needs import RECALL, boxes_for_verdict
 from yolo_balance.analysis.sizes import TINY
 from yolo_balance.analysis.split import Labels
 from yolo_balance.analysis.words import counted, listed, percent, plain
+from yolo_balance.config import SamplingConfig
 from yolo_balance.errors import DataError
-from yolo_balance.sampling import ClassStatistics, SamplingPlan, class_repeat_factors
+from yolo_balance.sampling import ClassStatistics, SamplingSchedule
 
 HEADER = "# Suggested by yolo_balance analyze"
 STEEP = 20  # images of the largest class per image of the smallest from which the inverse frequency is suggested
@@ -136,13 +137,12 @@ def _sampling(analysis: DataAnalysis, statistics: ClassStatistics) -> list[str]:
     cap = min(max(math.ceil(2 * wanted) / 2, 1.0), MOST_REPEATS)
     names = list(analysis.splits["train"].classes)
     rarest = int(present[np.argmin(images[present])])
-    factors = class_repeat_factors(statistics, threshold=threshold, power=power, max_repeat=cap)
-    plan = SamplingPlan.of(statistics, factors, epoch_size=1.0, seed=0)
-    own = statistics.classes == rarest
-    exposure = np.bincount(statistics.image_index[own], minlength=total) * plan.expectation()
+    options = SamplingConfig(threshold=threshold, power=power, max_repeat=cap)
+    plan = SamplingSchedule(options, statistics, names, seed=0).balanced
+    one_image = statistics.largest_image_shares(plan.expectation)[0][rarest]
     why_cap = (
         f"({percent(t)} / {percent(smallest / total)})^{power:g} = {wanted:.3g} for {plain(names[rarest])}, rounded up "
-        f"to a half, at most {MOST_REPEATS:g}; one image then supplies {exposure.max() / exposure.sum():.0%} of its "
+        f"to a half, at most {MOST_REPEATS:g}; one image then supplies {one_image:.0%} of its "
         "boxes in an epoch"
     )
     background = float(statistics.background.mean())

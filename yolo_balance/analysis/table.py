@@ -23,6 +23,7 @@ def render(analysis: DataAnalysis, width: int = 80) -> str:
     if analysis.task != "classify":
         parts.append(_sizes(analysis))
     parts += [
+        _plan(analysis),
         _needs(analysis),
         _blind(analysis),
         _together(analysis),
@@ -105,6 +106,16 @@ def _size_cells(c: ClassFigures) -> tuple[str, str, str, str]:
         percent(c.sizes.small),
         f"{relative.median:.1%}",
     )
+
+
+def _plan(analysis: DataAnalysis) -> str:
+    if analysis.plan is None:
+        return ""
+    table = _table("class", "factor", "share of train", "asked for", "most from one image")
+    for name, c in analysis.plan.items():
+        _row(table, _label(name), f"{c.factor:.2f}", *map(percent, (c.natural, c.requested, c.largest_image_share)))
+    kind = "boxes" if analysis.task != "classify" else "images"
+    return f"What balance.sampling asks for, shares of {kind}\n{plain_text(table)}"
 
 
 def _needs(analysis: DataAnalysis) -> str:

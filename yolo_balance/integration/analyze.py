@@ -17,8 +17,9 @@ from ultralytics.utils import DATASETS_DIR
 
 from yolo_balance.analysis import DataAnalysis, Labels, html
 from yolo_balance.analysis.suggest import HEADER, suggest
-from yolo_balance.config import SECTION, apply_overrides, parse_section, read_yaml
+from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_section, read_yaml
 from yolo_balance.errors import ConfigError, DataError
+from yolo_balance.files import write_whole
 from yolo_balance.integration import host
 from yolo_balance.sampling import ClassStatistics
 
@@ -40,6 +41,7 @@ class Reading:
         names: Class names by class id.
         labels: The splits there are, train first.
         run: What was said of the run besides the data set.
+        balance: Its own section.
     """
 
     data: str
@@ -48,6 +50,7 @@ class Reading:
     names: list[str]
     labels: list[Labels]
     run: dict[str, Any]
+    balance: BalanceConfig
 
 
 def analyze(
@@ -74,7 +77,14 @@ def analyze(
     """
     asked = overrides or {}
     reading = read(source, asked)
-    analysis = DataAnalysis.of(reading.labels, reading.names, data=reading.data, task=reading.task, imgsz=reading.imgsz)
+    analysis = DataAnalysis.of(
+        reading.labels,
+        reading.names,
+        data=reading.data,
+        task=reading.task,
+        imgsz=reading.imgsz,
+        sampling=reading.balance.sampling,
+    )
     folder = Path(f"{Path(source).resolve().stem}_analysis" if out is None else out)
     files = [(folder / PAGE, "--out", html.render(analysis)), (folder / FIGURES, "--out", analysis.to_json())]
     if suggestion:
@@ -101,18 +111,20 @@ def analyze(
 
 def read(source: str | Path, overrides: Mapping[str, Any]) -> Reading:
     """Read the labels of every split a run of `source` would see; raises as `analyze` does."""
-    arguments = _arguments(source, overrides)
+    arguments, balance = _arguments(source, overrides)
     name = str(arguments.pop("data"))
     task = _named_task(arguments)
     imgsz = _image_size(arguments)
     data = host.resolve_data(name)
     if task == "classify" or (task is None and _is_image_folder(Path(data))):
         names, labels = _classified(name, arguments)
-        return Reading(name, "classify", imgsz, names, labels, arguments)
+        host.check_names(balance, dict(enumerate(names)))
+        return Reading(name, "classify", imgsz, names, labels, arguments, balance)
     content = host.read_data(data)
     task = task or ("pose" if content.get("kpt_shape") else "detect")
     names, labels = _labelled(name, content, task, arguments)
-    return Reading(name, task, imgsz, names, labels, arguments)
+    host.check_names(balance, dict(enumerate(names)))
+    return Reading(name, task, imgsz, names, labels, arguments, balance)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -120,8 +132,8 @@ def read(source: str | Path, overrides: Mapping[str, Any]) -> Reading:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _arguments(source: str | Path, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's arguments: those of a whole run's YAML, or none but the data set; checked, our section taken out."""
+def _arguments(source: str | Path, overrides: Mapping[str, Any]) -> tuple[dict[str, Any], BalanceConfig]:
+    """A run's arguments and our section: those of a whole run's YAML, or none but the data set; checked."""
     content: dict[str, Any] = {"data": str(source)}
     path = Path(source)
     if path.is_file() and path.suffix.lower() in (".yaml", ".yml"):
@@ -129,17 +141,17 @@ def _arguments(source: str | Path, overrides: Mapping[str, Any]) -> dict[str, An
         if {"data", "model", SECTION} & set(read):
             content = read
     arguments = apply_overrides(content, overrides)
-    _, problems = parse_section(arguments.pop(SECTION, None))
+    balance, problems = parse_section(arguments.pop(SECTION, None))
     elsewhere = ("task", "device")  # the task is ours to check, and a device is not used
     problems += host.argument_problems({k: v for k, v in arguments.items() if k not in elsewhere})
     if not arguments.get("data"):
         problems.append("data: missing, expected a data YAML or demo")
     if arguments.get("task") not in (None, *TASKS):
         problems.append(f"task: expected one of {', '.join(TASKS)}, got {arguments['task']}")
-    if problems:
+    if problems or balance is None:
         raise ConfigError(problems)
     arguments.pop("resume", None)
-    return arguments
+    return arguments, balance
 
 
 def _named_task(arguments: Mapping[str, Any]) -> str | None:
@@ -258,13 +270,7 @@ def _check_ours(path: Path) -> None:
 
 
 def _write(path: Path, option: str, text: str) -> None:
-    """Write a file whole or not at all; paths that are no Unicode are written as escapes."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        try:
-            partial.write_bytes(text.encode("utf-8", "backslashreplace"))
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(path, text)
     except OSError as e:
         raise ConfigError(f"{option}: {path} cannot be written ({host.one_line(e)})") from e

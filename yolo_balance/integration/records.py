@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from rich.text import Text
 from yolo_balance.config import BalanceConfig, SamplingConfig
 from yolo_balance.recall import RecallReport
 from yolo_balance.recall.table import plain_text
-from yolo_balance.sampling import ClassStatistics, Exposure, SamplingSchedule
+from yolo_balance.sampling import ClassStatistics, Exposure, SamplingSchedule, class_plans
 from yolo_balance.sampling.exposure import lost
-from yolo_balance.sampling.statistics import Bools, Floats, Ints, shares
+from yolo_balance.sampling.statistics import Bools, Floats, shares
 
 EXPOSURE, RECALL_ROWS, RECALL, BALANCE = "exposure.csv", "recall.csv", "recall.json", "balance.yaml"
 FEEDBACK = "feedback.csv"
@@ -69,25 +70,13 @@ def resolved(
 ) -> dict[str, Any]:
     """What the configuration became: its options with defaults; on this data, counts, factors and shares by class."""
     expectation = np.ones(statistics.num_images) if schedule is None else schedule.balanced.expectation
-    factors = np.ones(len(names)) if schedule is None else schedule.with_multipliers(schedule.multipliers)
-    image, held, _ = statistics.held
-    distinct = np.bincount(held, weights=np.minimum(expectation, 1.0)[image], minlength=len(names))
-    columns: dict[str, Floats | Ints] = {
-        "images": statistics.images,
-        "boxes": statistics.boxes,
-        "natural": statistics.box_shares().round(5),
-        "factor": factors.round(4),
-        "requested": statistics.box_shares(expectation).round(5),
-        "distinct_images_per_epoch": distinct.round(1),
-        "largest_image_share": statistics.largest_image_shares(expectation)[0].round(5),
-    }
     return {
         "options": config.model_dump(),
         "images": statistics.num_images,
         "background_images": int(statistics.background.sum()),
         "images_per_epoch": statistics.num_images if schedule is None else schedule.size,
         "background_share": round(float(expectation[statistics.background].sum() / expectation.sum()), 5),
-        "classes": {name: {key: value[i].item() for key, value in columns.items()} for i, name in enumerate(names)},
+        "classes": {name: asdict(plan) for name, plan in class_plans(statistics, names, schedule).items()},
     }
 
 

@@ -15,10 +15,11 @@ from yolo_balance.sampling.factors import (
     repeat_factors,
 )
 from yolo_balance.sampling.feedback import RecallFeedback
-from yolo_balance.sampling.schedule import SamplingSchedule
+from yolo_balance.sampling.schedule import ClassPlan, SamplingSchedule, class_plans
 from yolo_balance.sampling.statistics import ClassStatistics, LabelTable, label_table
 
 __all__ = [
+    "ClassPlan",
     "ClassStatistics",
     "Exposure",
     "LabelTable",
@@ -28,6 +29,7 @@ __all__ = [
     "background_share",
     "class_effective_number",
     "class_inverse_frequency",
+    "class_plans",
     "class_repeat_factors",
     "class_uniform",
     "class_uniform_factors",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,6 +20,53 @@ from yolo_balance.sampling.factors import (
     image_factors,
 )
 from yolo_balance.sampling.statistics import Bools, ClassStatistics, Floats
+
+
+@dataclass(frozen=True)
+class ClassPlan:
+    """What a balanced epoch is to show of one class.
+
+    Attributes:
+        images: Images of the data that hold it.
+        boxes: Its boxes in the data.
+        natural: Their share of all boxes.
+        factor: Class factor.
+        requested: Share of all boxes asked for, co-occurrence included.
+        distinct_images_per_epoch: Of its images those an epoch shows at least once, in expectation.
+        largest_image_share: Largest share of its boxes in an epoch that one image supplies.
+    """
+
+    images: int
+    boxes: int
+    natural: float
+    factor: float
+    requested: float
+    distinct_images_per_epoch: float
+    largest_image_share: float
+
+
+def class_plans(
+    statistics: ClassStatistics, names: Sequence[str], schedule: SamplingSchedule | None
+) -> dict[str, ClassPlan]:
+    """By class name what a balanced epoch is to show; without a schedule what the data holds."""
+    expectation = np.ones(statistics.num_images) if schedule is None else schedule.balanced.expectation
+    factors = np.ones(len(names)) if schedule is None else schedule.with_multipliers(schedule.multipliers)
+    image, held, _ = statistics.held
+    distinct = np.bincount(held, weights=np.minimum(expectation, 1.0)[image], minlength=len(names))
+    natural, requested = statistics.box_shares(), statistics.box_shares(expectation)
+    largest, _ = statistics.largest_image_shares(expectation)
+    return {
+        name: ClassPlan(
+            int(statistics.images[c]),
+            int(statistics.boxes[c]),
+            round(float(natural[c]), 5),
+            round(float(factors[c]), 4),
+            round(float(requested[c]), 5),
+            round(float(distinct[c]), 1),
+            round(float(largest[c]), 5),
+        )
+        for c, name in enumerate(names)
+    }
 
 
 class SamplingSchedule:
