@@ -320,6 +320,6 @@ def test_images_without_a_label_file_are_background(make_data, tmp_path):
 @pytest.mark.parametrize("strategy", ["repeat_factor", "inverse_frequency", "effective_number", "class_uniform"])
 def test_data_of_every_kind_is_drawn_as_planned(make_data, tmp_path, images, arguments, boxes, strategy):
     data = make_data(images, [[0], [1], []])
-    t = trainer(data, tmp_path, {"strategy": strategy}, batch=2, **arguments)
+    t = trainer(data, tmp_path, {"strategy": strategy}, batch=2, imgsz=64, **arguments)
     assert t.statistics.boxes.tolist() == boxes
     assert run_epochs(t, 2) == [planned(t, 0), planned(t, 1)]
