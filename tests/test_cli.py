@@ -83,6 +83,10 @@ def test_all_problems_of_both_parts_are_reported_at_once(tiny_data, write, capsy
         ({"balanc": {}}, "balanc: unknown key, the nearest valid one is balance"),
         ({"task": "segment"}, "task: expected detect, got segment"),
         ({"rect": True, "balance": {"sampling": {}}}, "rect: expected false with balance.sampling, got true"),
+        ({"val": False, "balance": {"sampling": {"feedback": {}}}}, "balance.sampling.feedback: expected val: true, which it follows, got false"),
+        ({"val": False, "balance": {"sampling": {"background": {"hard": True}}}}, "balance.sampling.background.hard: expected val: true"),
+        ({"balance": {"sampling": {"open": 1, "close": 2}}}, "balance.sampling: open 1 and close 2 leave none of 1 epochs balanced"),
+        ({"balance": {"sampling": {"classes": {"dent": 2.0}}}}, "balance.sampling.classes.dent: the data has no class dent, its classes are scratch, pit, crack"),
         ({"device": "cuda:7"}, "device: cuda:7 cannot be used"),
         ({"device": 0}, "device: 0 cannot be used"),
         ({"model": None}, "model: missing, expected"),
@@ -131,6 +135,35 @@ def test_labels_that_are_missing_altogether_are_one_line(make_data, write, capsy
     for label in (file.parent / "labels" / "train").iterdir():
         label.unlink()
     assert len(fails(write(data=str(file)), capsys)) == 1
+
+
+def test_background_that_is_asked_for_and_not_there_is_one_line(make_data, write, capsys):
+    data = make_data([[0], [1]], [[0], [1]])
+    (line,) = fails(write(data=str(data), balance={"sampling": {"background": 0.3}}), capsys)
+    assert line.startswith("balance.sampling.background: a share of 0.3 was asked for, but none of the 2 train images")
+
+
+def test_a_last_batch_that_cannot_be_normalised_is_one_line(tiny_data, write, capsys):
+    file = write(data=str(tiny_data), balance={"sampling": {"epoch_size": 25}})
+    assert main(["train", file]) == 1
+    said = capsys.readouterr().err
+    assert "error: batch: an epoch of 25 images leaves a last batch of 1" in said
+
+
+def test_everything_sampling_offers_in_one_run(tiny_data, write, tmp_path):
+    sampling = {
+        **{"strategy": "class_uniform", "classes": {"pit": 1.5}, "max_repeat": 4.0, "epoch_size": "full"},
+        **{"background": {"share": 0.2, "hard": True}, "foreground_mosaic": True, "open": 1, "close": 1},
+        "feedback": {"gain": 0.5},
+    }
+    file = write(data=str(tiny_data), epochs=4, mixup=0.5, balance={"sampling": sampling}, imgsz=64)
+    assert main(["train", file]) == 0
+    folder = tmp_path / "runs" / "train"
+    for name in ("exposure.csv", "feedback.csv", "recall.csv", "recall.json", "balance.yaml"):
+        assert (folder / name).exists()
+    resolved = yaml.safe_load((folder / "balance.yaml").read_text())["resolved"]
+    assert resolved["background_share"] == 0.2
+    assert resolved["classes"]["crack"]["factor"] == 4.0
 
 
 def test_a_finished_run_has_nothing_to_resume(tiny_data, write, tmp_path, capsys):

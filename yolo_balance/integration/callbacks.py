@@ -62,17 +62,34 @@ def adopt(trainer: Any, *, config: BalanceConfig) -> None:
     From then on it rebuilds its loader, as the host does after running out of memory, as a balanced trainer would.
 
     Raises:
-        HostError: The trainer is balanced already.
+        HostError: The trainer is balanced already, or its last batch too small.
     """
     if isinstance(trainer, BalancedTrainerMixin):
         raise HostError("attach: the trainer is balanced already; use either attach or trainer=, not both")
     host.mix_in(trainer, MIXINS[trainer.args.task], balance=config)
     trainer.balance_loader(trainer.train_loader)
+    _check_last_batch(trainer)
     if not trainer.args.time:  # the host capped this by the length of an epoch that sampling may have changed
         accumulate = max(round(trainer.args.nbs / trainer.batch_size), 1)
         trainer.accumulate = min(accumulate, len(trainer.train_loader) * trainer.epochs)
     trainer.balance_validator(trainer.validator)
     trainer.start_balance()
+
+
+def _check_last_batch(trainer: Any) -> None:
+    """The host's check, which it made before sampling changed the length of an epoch.
+
+    Raises:
+        HostError: The last batch would be one image that is one pixel in the coarsest grid: no statistics to normalise.
+    """
+    loader = trainer.train_loader
+    smallest = int(trainer.args.imgsz * (1 - trainer.args.multi_scale))
+    last = len(loader.sampler) % loader.batch_size
+    if trainer.sampling is not None and last == 1 and not loader.drop_last and smallest < 2 * trainer.stride:
+        raise HostError(
+            f"batch: an epoch of {len(loader.sampler)} images leaves a last batch of 1, which cannot be normalised at "
+            f"{smallest} px; change batch, balance.sampling.epoch_size or imgsz"
+        )
 
 
 def _ours(callback: Any) -> bool:

@@ -113,23 +113,28 @@ def read_data(data: str | Path) -> dict[str, Any]:
     return found
 
 
-def check_labels(arguments: Mapping[str, Any], data: dict[str, Any]) -> None:
+def check_labels(arguments: Mapping[str, Any], data: dict[str, Any]) -> list[npt.NDArray[Any]]:
     """Scan both splits with the host's scanner, which keeps what it reads for the run's own loaders.
+
+    Returns:
+        Per train image the classes of its boxes.
 
     Raises:
         DataError: A split has no readable image, or the train split no object.
     """
     cfg = get_cfg(overrides={**arguments, "cache": False, "task": TASK})
+    train: list[npt.NDArray[Any]] = []
     for split, mode in (("train", "train"), (cfg.split or "val", "val")):
         try:
             dataset = build_yolo_dataset(cfg, data[split], batch=1, data=data, mode=mode)
         except Exception as e:
             raise DataError(f"data: the {split} split {data[split]} cannot be used ({one_line(e)})") from e
-        if split == "train" and not any(len(label["cls"]) for label in dataset.labels):
+        if split == "train" and not any(map(len, train := labels(dataset))):
             raise DataError(
                 f"data: the train split {data[split]} has {len(dataset)} images and no object, all are background; "
                 "expected at least one labelled box"
             )
+    return train
 
 
 def class_names(names: Mapping[int, str]) -> list[str]:

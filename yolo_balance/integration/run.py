@@ -13,6 +13,7 @@ from yolo_balance.errors import ConfigError, HostError
 from yolo_balance.integration import host, records
 from yolo_balance.integration.callbacks import attach
 from yolo_balance.recall.report import RecallReport
+from yolo_balance.sampling import ClassStatistics, SamplingSchedule
 
 
 def train(config: str | Path | Mapping[str, Any], **overrides: Any) -> RecallReport:
@@ -43,7 +44,10 @@ def train(config: str | Path | Mapping[str, Any], **overrides: Any) -> RecallRep
         data = host.read_data(arguments["data"])
         names = {0: "item"} if arguments.get("single_cls") else data["names"]
         host.check_names(balance, names)
-        host.check_labels(arguments, data)
+        labels = host.check_labels(arguments, data)
+        if balance.sampling is not None:  # what the data does not have is said before a run folder is made
+            statistics = ClassStatistics.of(labels, len(names))
+            SamplingSchedule(balance.sampling, statistics, host.class_names(names), seed=0)
         model = _model(arguments)
 
     attach(model, balance)  # and not a trainer class of ours: the model may have one of its own, as RT-DETR does
