@@ -16,6 +16,7 @@ from loading import SAMPLING, planned, run_epochs, trainer
 from ultralytics.data.augment import BaseMixTransform, Compose, CopyPaste, CutMix, MixUp, Mosaic
 from ultralytics.data.dataset import YOLODataset
 
+from yolo_balance.integration.clean_images import false_alarms
 from yolo_balance.integration.dataset import DRAWN, CountingMixin, PartnerIndexes, follow
 from yolo_balance.integration.loader import EpochBatches
 
@@ -224,6 +225,40 @@ def test_ranks_share_one_plan_and_one_record(long_tail, tmp_path, world_size):
     assert [rank["own"].tolist() == [1, 1, 1] for rank in ranks] == [False, *[True] * (world_size - 1)]
     shares = ranks[0]["summed"] / ranks[0]["summed"].sum()
     np.testing.assert_allclose(shares, ranks[0]["requested"], atol=0.02)  # two epochs only
+
+
+def read_by_one_rank(rank, world_size, data, folder, threshold):
+    dist.init_process_group("gloo", init_method=f"file://{folder}/reading", rank=rank, world_size=world_size)
+    np.save(folder / f"alarms{rank}.npy", alarms(data, folder / f"reads{rank}", threshold)[0])
+    dist.destroy_process_group()
+
+
+def alarms(data, folder, threshold):
+    """The clean train images on which an untrained model reports a box, and each one's highest confidence."""
+    t = trainer(data, folder, conf=1e-9, imgsz=64)
+    for p in t.ema.ema.parameters():
+        p.data.mul_(1.65)  # an untrained model hardly tells images apart
+    t.validator.data = t.data
+    t.validator.init_metrics(t.ema.ema)
+    dataset = t.train_loader.dataset
+    dataset.augment, transforms = False, dataset.transforms
+    dataset.transforms = dataset.build_transforms(hyp=t.args)
+    peaks = np.zeros(len(dataset))
+    for i in np.flatnonzero(t.statistics.background):
+        (found,) = t.validator.postprocess(t.ema.ema(dataset[int(i)]["img"][None].float() / 255))
+        peaks[i] = float(found["conf"].max())
+    dataset.augment, dataset.transforms = True, transforms
+    threshold = float(np.median(peaks[t.statistics.background])) if threshold is None else threshold
+    return false_alarms(t, t.statistics.background, threshold), peaks, threshold
+
+
+def test_ranks_read_the_clean_images_together(tiny_data, tmp_path):
+    alone, peaks, threshold = alarms(tiny_data, tmp_path, None)
+    np.testing.assert_array_equal(alone, peaks >= threshold)
+    assert 0 < alone.sum() < 10
+    mp.spawn(read_by_one_rank, args=(2, tiny_data, tmp_path, threshold), nprocs=2)
+    for rank in (0, 1):
+        np.testing.assert_array_equal(np.load(tmp_path / f"alarms{rank}.npy"), alone)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -124,8 +124,8 @@ def plan_table(resolution: Any) -> str:
         f"{resolution['images_per_epoch']} shown per epoch, {resolution['background_share']:.1%} of them background"
     )
     o = resolution["options"]["sampling"] or {}
-    if o.get("open") or o.get("close"):
-        title += f"; the first {o['open']} and last {o['close']} epochs as the data is"
+    if natural := [f"the {end} {o[key]}" for key, end in (("open", "first"), ("close", "last")) if o.get(key)]:
+        title += f"; {' and '.join(natural)} epochs as the data is"
     rows = [
         (
             name,
