@@ -22,10 +22,14 @@ from yolo_balance.integration.sampling import STATE
 def tail_data(make_data):
     """A tail of 36:18:6 boxes and 30 clean images; two classes of 14 objects in val, which can tell, one of 3."""
     train = [[0]] * 36 + [[1]] * 18 + [[2]] * 6 + [[]] * 30
-    return make_data(train, [[0, 1]] * 14 + [[2]] * 3 + [[]] * 4, box=0.4)
+    data = make_data(train, [[0, 1]] * 14 + [[2]] * 3 + [[]] * 4, box=0.4)
+    for i in range(60, 90):  # clean images as different as can be, for a detector of three epochs to tell apart
+        shade = np.array([i - 60, 90 - i, (7 * i) % 30], np.uint8) * 8
+        cv2.imwrite(str(data.parent / "images" / "train" / f"{i:05d}.png"), np.tile(shade, (64, 64, 1)))
+    return data
 
 
-FINDS = {"lr0": 0.01, "optimizer": "AdamW"}  # large enough for a detector of three epochs to report boxes
+FINDS = {"lr0": 0.01, "optimizer": "AdamW", "conf": 1e-5}  # for a detector of three epochs to report boxes
 
 FEEDBACK = {
     "sampling": {"power": 0.5, "max_repeat": 5.0, "feedback": {"gain": 1.0, "smoothing": 0.5, "floor": 0.05}},
@@ -147,7 +151,8 @@ def test_clean_images_that_raise_false_alarms_come_more_often(tail_data, tmp_pat
             found = model.predict(files[i], imgsz=64, conf=1e-5, verbose=False, device="cpu")[0].boxes.conf
             peaks[i] = float(found.max()) if len(found) else 0.0
         ordered = sorted(peaks.values())
-        threshold = (ordered[14] + ordered[15]) / 2
+        gaps = np.diff(ordered)  # the checkpoint is in half precision: keep clear of its rounding
+        threshold = ordered[np.argmax(gaps)] + gaps.max() / 2
         answer = false_alarms(trainer, clean, threshold)
         seen["predicted"] = [i for i, peak in peaks.items() if peak >= threshold]
         seen["read"] = np.flatnonzero(answer).tolist()
@@ -162,11 +167,10 @@ def test_clean_images_that_raise_false_alarms_come_more_often(tail_data, tmp_pat
         callbacks=callbacks,
         epochs=3,
         imgsz=64,
-        conf=1e-5,
         **FINDS,
     )
     assert seen["read"] == seen["predicted"]
-    assert len(seen["read"]) == 15
+    assert 0 < len(seen["read"]) < 30
     assert not seen[0][0].any()  # nothing was validated before the first epoch
     hard, e = seen[2]
     background = np.arange(90) >= 60
