@@ -314,3 +314,22 @@ def test_usage_errors_are_one_line(capsys):
     assert fails(capsys).endswith("see yolo_balance analyze --help")
     assert "unrecognized arguments: --outt" in fails(capsys, "x.yaml", "--outt")
     assert "epochs: expected key=value" in fails(capsys, "x.yaml", "epochs")
+
+
+def test_what_a_run_s_sampling_asks_for_is_said(tiny_data, capsys):
+    assert analyze(tiny_data)["plan"] is None
+    sampling = {"strategy": "class_uniform", "max_repeat": 5.0}
+    content = analyze(write(data=str(tiny_data), balance={"sampling": sampling}))
+    assert {name: plan["factor"] for name, plan in content["plan"].items()} == {
+        "scratch": 1.0,
+        "pit": 2.5,
+        "crack": 5.0,
+    }
+    assert sum(plan["requested"] for plan in content["plan"].values()) == pytest.approx(1, abs=1e-4)
+    assert content["plan"]["crack"]["largest_image_share"] == 1
+    assert "What balance.sampling asks for" in capsys.readouterr().out
+    assert "What balance.sampling asks for" in Path("run_analysis/analysis.html").read_text()
+
+    unknown = write(data=str(tiny_data), balance={"sampling": {"classes": {"dent": 2.0}}})
+    assert main(["analyze", unknown]) == 1
+    assert "balance.sampling.classes.dent: the data has no class dent" in capsys.readouterr().err
