@@ -127,6 +127,30 @@ def test_resume_without_the_state_says_so_and_goes_on(tail_data, tmp_path, caplo
     assert "cannot be read" in caplog.text
 
 
+def test_an_epoch_that_is_run_again_is_counted_once(tail_data, tmp_path):
+    """The host goes back to the last checkpoint after a loss that is no number."""
+    totals = []
+
+    def spoil(trainer):
+        totals.append(trainer.exposure.total[0].sum())
+        if trainer.epoch == 1 and not trainer.nan_recovery_attempts:
+            trainer.loss = trainer.loss * float("nan")
+
+    options = {"way": "attach", "balance": FEEDBACK, "epochs": 3, **FINDS}
+    run(tail_data, tmp_path, "run", callbacks={"on_train_epoch_end": spoil}, **options)
+    folder = tmp_path / "run"
+    assert len(totals) == 4
+    for name in ("exposure.csv", "recall.csv", "feedback.csv"):
+        assert [r["epoch"] for r in rows(folder, name)] == [e for e in "123" for _ in range(3)]
+    table = {(r["epoch"], r["class"]): r for r in rows(folder, "feedback.csv")}
+    for name in ("scratch", "pit"):
+        one, two, three = (table[epoch, name] for epoch in "123")
+        for past, now in ((one, two), (two, three)):
+            expected = (float(past["smoothed"]) + float(now["low"])) / 2
+            assert float(now["smoothed"]) == pytest.approx(expected, abs=1e-4)
+    assert totals[2] == pytest.approx(totals[1], rel=0.1)  # two epochs' worth, not three
+
+
 HARD = {
     "sampling": {"background": {"share": 0.5, "hard": True, "gain": 4.0}},
     "recall": {"false_alarms": [0.5]},

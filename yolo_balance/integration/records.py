@@ -23,6 +23,7 @@ from yolo_balance.sampling.statistics import Bools, Floats, shares
 
 EXPOSURE, RECALL_ROWS, RECALL, BALANCE = "exposure.csv", "recall.csv", "recall.json", "balance.yaml"
 FEEDBACK = "feedback.csv"
+BY_EPOCH = (EXPOSURE, RECALL_ROWS, FEEDBACK)
 FEEDBACK_COLUMNS = ("epoch", "class", "n", "recall", "low", "smoothed", "factor", "frozen")
 MOST = 5  # classes named in one remark; a data set may have a thousand
 
@@ -174,8 +175,8 @@ def deviation_line(exposure: Exposure, epoch: int, sampling: SamplingConfig | No
 
 def exposure_table(exposure: Exposure) -> str:
     """What the run was shown, all its epochs together, as a console table."""
-    drawn, reached = shares(exposure.total_drawn), shares(exposure.total_reached)
-    requested, taken = shares(exposure.total_requested), lost(exposure.total_drawn, exposure.total_reached)
+    drawn, reached, requested = map(shares, exposure.total)
+    taken = lost(*exposure.total[:2])
     rows = [
         (
             name,

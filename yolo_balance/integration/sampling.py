@@ -16,7 +16,7 @@ from yolo_balance.integration import records
 from yolo_balance.integration.clean_images import false_alarms
 from yolo_balance.recall import RecallReport
 from yolo_balance.sampling import ClassStatistics, RecallFeedback, SamplingPlan, SamplingSchedule
-from yolo_balance.sampling.statistics import Bools
+from yolo_balance.sampling.statistics import Bools, Floats
 
 STATE = "balance_state.json"
 SCHEMA = 1
@@ -39,6 +39,7 @@ class RunSampling:
             None if f is None else RecallFeedback(len(names), gain=f.gain, smoothing=f.smoothing, floor=f.floor)
         )
         self.hard: Bools = np.zeros(statistics.num_images, bool)
+        self._recall: Floats = np.full(len(names), np.nan)
 
     @property
     def reads_background(self) -> bool:
@@ -50,8 +51,12 @@ class RunSampling:
         """Whether any epoch may bring another plan."""
         return self.feedback is not None or self.reads_background
 
-    def plan(self, trainer: Any) -> SamplingPlan:
-        """The plan of the epoch that starts; called on every rank, which all come to the same."""
+    def plan(self, trainer: Any, *, again: bool = False) -> SamplingPlan:
+        """The plan of the epoch that starts, or is run `again`; called on every rank, which all come to the same."""
+        if self.feedback is not None:
+            if again:  # what its first pass taught is not to be counted twice
+                self.feedback.recall = self._recall
+            self._recall = self.feedback.recall
         if self.changing:
             self._read_background(trainer)
             multipliers = np.ones(len(self.names)) if self.feedback is None else self.feedback.multipliers()

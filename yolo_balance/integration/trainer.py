@@ -38,6 +38,7 @@ class BalancedTrainerMixin:
         balance: The configuration; every term off unless `configured`.
         statistics: The train split's labels.
         sampling: What `balance.sampling` is while the run lasts, None without.
+        started: Epoch that started last, None before the first.
         exposure: Boxes per class of the epoch at hand.
     """
 
@@ -45,6 +46,7 @@ class BalancedTrainerMixin:
     exposure: Exposure
     statistics: ClassStatistics
     sampling: RunSampling | None = None
+    started: int | None = None
 
     args: Any
     data: dict[str, Any]
@@ -137,7 +139,7 @@ class BalancedTrainerMixin:
 
     def _start_records(self) -> None:
         resumed_at = self.start_epoch if self.resume else 0  # type: ignore[attr-defined]
-        for name in (records.EXPOSURE, records.RECALL_ROWS, records.FEEDBACK):
+        for name in records.BY_EPOCH:
             if resumed_at:
                 records.keep_epochs(self.save_dir / name, resumed_at)
             else:
@@ -210,8 +212,13 @@ class BalancedTrainerMixin:
 
 
 def _start_epoch(trainer: Any) -> None:
-    plan = None if trainer.sampling is None else trainer.sampling.plan(trainer)
-    trainer.exposure.start_epoch(plan)
+    again = trainer.epoch == trainer.started  # after running out of memory, or after a loss that was no number
+    trainer.started = trainer.epoch
+    if again and RANK in (-1, 0):
+        for name in records.BY_EPOCH:
+            records.keep_epochs(trainer.save_dir / name, trainer.epoch)
+    plan = None if trainer.sampling is None else trainer.sampling.plan(trainer, again=again)
+    trainer.exposure.start_epoch(plan, again=again)
     start_epoch(trainer.train_loader, trainer.epoch, plan)
 
 
@@ -221,7 +228,6 @@ def _end_epoch(trainer: Any) -> None:
         counts = torch.as_tensor(exposure.counts(), device=trainer.device)
         dist.all_reduce(counts)
         exposure.set_counts(counts.cpu().numpy())
-    exposure.end_epoch()
     if RANK in (-1, 0):
         rows = exposure.rows(trainer.epoch + 1)
         records.append_csv(trainer.save_dir / records.EXPOSURE, EXPOSURE_COLUMNS, rows)

@@ -44,19 +44,15 @@ class Exposure:
         images: Images the loader gave in this epoch, tiles and partners aside.
         picked: (2, C) boxes of every image picked in this epoch: the loader's own, and tiles and partners.
         reached: (C,) boxes that cropping left of them in the batches.
-        total_drawn: (C,) as `drawn`, over all epochs that ended.
-        total_reached: (C,) as `reached`, over all epochs that ended.
-        total_requested: (C,) boxes that the plans asked for among all drawn.
+        before: (3, C) boxes drawn, reached and asked for among those drawn, in the epochs before this one.
     """
 
     def __init__(self, names: list[str], statistics: ClassStatistics):
         self.names, self.statistics = names, statistics
         self.natural = self.requested = statistics.box_shares()
-        self.total_drawn: Ints = np.zeros(len(names), np.int64)
-        self.total_reached: Ints = np.zeros(len(names), np.int64)
-        self.total_requested: Floats = np.zeros(len(names))
         self._plan: SamplingPlan | None = None
-        self.start_epoch(None)
+        self._forget()
+        self.before: Floats = np.zeros((3, len(names)))
 
     @property
     def drawn(self) -> Ints:
@@ -64,11 +60,22 @@ class Exposure:
         drawn: Ints = self.picked.sum(0)
         return drawn
 
-    def start_epoch(self, plan: SamplingPlan | None) -> None:
-        """Forget what was counted; the epoch follows a plan, or None: as the host draws."""
+    @property
+    def total(self) -> Floats:
+        """(3, C) boxes drawn, reached and asked for among those drawn, in all epochs."""
+        total: Floats = self.before + np.stack([self.drawn, self.reached, self.requested * self.drawn.sum()])
+        return total
+
+    def start_epoch(self, plan: SamplingPlan | None, *, again: bool = False) -> None:
+        """Count a new epoch, which follows a plan, or None: as the host draws; or the same epoch `again`."""
+        if not again:
+            self.before = self.total
         if plan is not self._plan:  # most epochs share one, and the sums are over all boxes
             self.requested = self.natural if plan is None else self.statistics.box_shares(plan.expectation)
             self._plan = plan
+        self._forget()
+
+    def _forget(self) -> None:
         self.images = 0
         self.picked: Ints = np.zeros((2, len(self.names)), np.int64)
         self.reached: Ints = np.zeros(len(self.names), np.int64)
@@ -94,12 +101,6 @@ class Exposure:
         c = len(self.names)
         self.picked, self.reached, self.images = counts[: 2 * c].reshape(2, c), counts[2 * c : 3 * c], int(counts[-1])
 
-    def end_epoch(self) -> None:
-        """Add the epoch to the totals."""
-        self.total_drawn += self.drawn
-        self.total_reached += self.reached
-        self.total_requested += self.requested * self.drawn.sum()
-
     def rows(self, epoch: int) -> list[tuple[str, ...]]:
         """One row per class in the order of COLUMNS; `epoch` counts from 1 as in results.csv."""
         table = np.stack([self.natural, self.requested, shares(self.drawn), shares(self.reached)], axis=1)
@@ -124,7 +125,7 @@ class Exposure:
         ]
 
 
-def lost(drawn: Ints, reached: Ints) -> Floats:
+def lost(drawn: Ints | Floats, reached: Ints | Floats) -> Floats:
     """(C,) 1 - reached / drawn; NaN where nothing was drawn."""
     return np.where(drawn > 0, 1 - reached / np.maximum(drawn, 1), np.nan)
 
