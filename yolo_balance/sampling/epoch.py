@@ -70,11 +70,16 @@ def plan_epoch(
     counts = np.floor(e + 1e-9).astype(np.int64)  # 2.9999999999 is 3 that lost a bit, not 2 and a fraction
     missing = size - int(counts.sum())
     if missing:
-        ends = np.cumsum(np.maximum(e - counts, 0.0)[order])
+        ends = (e - counts)[order]
+        np.maximum(ends, 0.0, out=ends)
+        np.cumsum(ends, out=ends)
         ends *= missing / ends[-1]
-        ticks = np.floor(ends + start).astype(np.int64)
+        ends += start
+        ticks = ends.astype(np.int64)  # the floor: none is negative
         ticks[-1] = missing  # what rounding may have left at the end
-        counts[order] += np.diff(ticks, prepend=0)
+        hits = np.diff(ticks, prepend=0)
+        hit = np.flatnonzero(hits)
+        counts[order[hit]] += hits[hit]
 
     rng = np.random.default_rng([seed, epoch])
     plan = rng.permutation(np.repeat(np.arange(len(r)), counts))
@@ -84,7 +89,8 @@ def plan_epoch(
         full = counts[candidates] >= np.ceil(e[candidates] - 1e-9)
         candidates = candidates[np.lexsort((counts[candidates] == 0, full))]
         plan = np.concatenate([plan, np.resize(candidates, padding)])
-    return plan[rank::world_size]
+    mine: Ints = plan[rank::world_size].copy()  # a view would keep all ranks' images in memory
+    return mine
 
 
 def expectation(factors: Floats, size: int) -> Floats:

@@ -94,9 +94,10 @@ class SamplingSchedule:
         self.class_factors = class_factors(options, statistics, names)
         self.multipliers: Floats = np.ones(len(names))
         self.hard: Bools = np.zeros(statistics.num_images, bool)
-        self.size = epoch_length(options.epoch_size, self._factors())
+        factors = self._factors()
+        self.size = epoch_length(options.epoch_size, factors)
         self._natural = SamplingPlan(np.ones(statistics.num_images), self.size, seed, statistics.rarest)
-        self._balanced: SamplingPlan | None = None
+        self._balanced: SamplingPlan | None = SamplingPlan(factors, self.size, seed, statistics.rarest)
 
     def plan(self, epoch: int, epochs: int) -> SamplingPlan:
         """The plan of an epoch of a run of so many: the same object until something changes."""

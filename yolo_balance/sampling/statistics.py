@@ -35,11 +35,10 @@ def label_table(image_classes: Labels) -> LabelTable:
         table: Any = image_classes
         classes, image_index, num_images = _ints(table[0]), _ints(table[1]), int(table[2])
     else:
-        rows = [_ints(row) for row in image_classes]
+        rows = [np.asarray(row).ravel() for row in image_classes]
         num_images = len(rows)
-        lengths = [len(row) for row in rows]
-        classes = np.concatenate(rows) if rows else np.zeros(0, np.int64)
-        image_index = np.repeat(np.arange(num_images), lengths)
+        classes = _ints(np.concatenate(rows)) if rows else np.zeros(0, np.int64)
+        image_index = np.repeat(np.arange(num_images), [len(row) for row in rows])
     if len(classes) != len(image_index):
         raise ValueError(f"expected as many classes as image indices, got {len(classes)} and {len(image_index)}")
     if len(image_index) and not 0 <= image_index.min() <= image_index.max() < num_images:
@@ -82,9 +81,12 @@ class ClassStatistics:
     @cached_property
     def held(self) -> tuple[Ints, Ints, Ints]:
         """Which images hold which classes: (P,) image, (P,) class and (P,) boxes of every pair there is."""
-        pairs, boxes = np.unique(self.image_index * self.num_classes + self.classes, return_counts=True)
-        image, held = np.divmod(pairs, max(self.num_classes, 1))
-        return image, held, boxes
+        boxes = self.image_index * self.num_classes
+        boxes += self.classes
+        boxes.sort(kind="stable")  # fast where boxes already lie image by image
+        first = np.flatnonzero(np.diff(boxes, prepend=-1))
+        image, held = np.divmod(boxes[first], max(self.num_classes, 1))
+        return image, held, np.diff(first, append=len(boxes))
 
     @cached_property
     def boxes(self) -> Ints:
