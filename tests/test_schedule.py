@@ -32,6 +32,17 @@ def test_every_strategy_raises_the_rare_class_and_keeps_the_background(strategy)
     assert plan.size == 100
 
 
+@pytest.mark.parametrize("epoch_size", [0.3, 1.0, 1.7])
+def test_images_of_a_class_together_appear_as_often_as_expected(epoch_size):
+    """Also where several classes share a factor: here the two that are not repeated."""
+    plan = schedule(power=1.0, epoch_size=epoch_size).balanced
+    for epoch in range(20):
+        seen = np.bincount(plan.epoch(epoch), minlength=100)
+        for c in range(4):  # by the rarest class of an image, 3 for background
+            held = STATISTICS.rarest == c
+            assert abs(seen[held].sum() - plan.expectation[held].sum()) < 1
+
+
 def test_class_uniform_asks_for_each_class_equally_often():
     """61, 12 and 4 images hold the three classes; one image holds the first and the last and counts for both."""
     boxes = np.array([1 / 3 + 1 / 3 / 4, 1 / 3, 1 / 3 + 1 / 3 / 61])

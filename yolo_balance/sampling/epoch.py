@@ -31,7 +31,7 @@ def plan_epoch(
     2. Its whole part is certain. The fractions are drawn by systematic sampling: the images lie side by side on a line,
        each as long as its fraction, and ticks one apart pick those they fall on. So every image appears floor or ceil
        of e(I) times and the total is `size`. Images of one stratum are neighbours, in an order that the seed fixes: of
-       those together floor or ceil of what is expected appears too, or at most one more where whole parts add up.
+       those together floor or ceil of what is expected appears too.
     3. The ticks start at u(epoch) = u + epoch * 0.618... mod 1, u from the seed: the expectation is exact, and as the
        golden ratio's multiples fill [0, 1) evenly, an image of fraction f waits for less than 2 / f epochs.
     4. The plan is shuffled; rank k takes every world_size-th entry from k on.
