@@ -111,13 +111,14 @@ class BalancedTrainerMixin:
         epoch = getattr(self, "epoch", 0)
         plan = self.sampling.schedule.plan(epoch, self.epochs)
         self.exposure.start_epoch(plan)
+        foreground = ~self.statistics.background
         balance_loader(
             loader,
             len(names),
             plan,
             epoch=epoch,
             partners=options.partners,
-            foreground=~self.statistics.background if options.foreground_mosaic else None,
+            foreground=foreground if options.foreground_mosaic and foreground.any() else None,
             changing=self.sampling.changing,
         )
 
