@@ -283,7 +283,7 @@ def test_attached_twice_the_last_one_counts():
 
 
 def test_attach_refuses_what_it_cannot_balance(tiny_data, tmp_path):
-    with pytest.raises(HostError, match="expected a model of task detect, got segment"):
+    with pytest.raises(HostError, match="expected a model of task detect or classify, got segment"):
         attach(YOLO("yolo11n-seg.yaml"), {})
     with pytest.raises(ConfigError, match=r"balance\.losses\.focl: unknown key"):
         attach(YOLO("yolo11n.yaml"), {"losses": {"focl": {}}})
