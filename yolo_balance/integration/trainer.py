@@ -100,7 +100,7 @@ class BalancedTrainerMixin:
         self.statistics = ClassStatistics.of(host.labels(dataset), len(names))
         self.exposure = Exposure(names, self.statistics)
         if options is None:
-            balance_loader(loader, len(names), None, epoch=0)
+            balance_loader(loader, None, epoch=0)
             return
         if problems := host.sampling_problems(options, vars(self.args)):
             raise ConfigError(problems)
@@ -111,7 +111,6 @@ class BalancedTrainerMixin:
         self.exposure.start_epoch(plan)
         balance_loader(
             loader,
-            len(names),
             plan,
             epoch=epoch,
             partners=options.partners,
@@ -159,7 +158,7 @@ class BalancedTrainerMixin:
         """Count the batch while it is still in host memory, then the host's preprocessing."""
         drawn, classes = batch.pop(DRAWN, None), batch["cls"].numpy()
         if drawn is not None:
-            self.exposure.add(sum(drawn), classes, len(batch["img"]))
+            self.exposure.add(self.statistics.picked(drawn), classes, len(batch["img"]))
         prepared: dict[str, Any] = super().preprocess_batch(batch)  # type: ignore[misc]
         return prepared
 
