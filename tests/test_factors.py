@@ -232,6 +232,18 @@ def test_statistics_count_boxes_and_images():
     np.testing.assert_allclose(statistics.box_shares(twice), [8 / 12, 2 / 12, 2 / 12, 0])
 
 
+def test_boxes_picked_are_those_of_the_images_one_by_one():
+    statistics = ClassStatistics.of(IMAGES, 4)
+    samples = [[2, 0, 5, 1], [5], [4, 4, 4], [6, 2], []]
+    for sides, boxes in zip(
+        ([s[:1] for s in samples], [s[1:] for s in samples]), statistics.picked(samples), strict=True
+    ):
+        classes = [c for images in sides for i in images for c in IMAGES[i]]
+        assert boxes.tolist() == np.bincount(classes, minlength=4).tolist()
+    np.testing.assert_array_equal(statistics.picked([]), np.zeros((2, 4)))
+    np.testing.assert_array_equal(statistics.picked([[5]]), np.zeros((2, 4)))
+
+
 def test_the_image_that_supplies_most_of_a_class_is_found():
     statistics = ClassStatistics.of([[0, 0, 1], [0], [1], []], 3)
     share, image = statistics.largest_image_shares(np.array([1.0, 1.0, 3.0, 1.0]))

@@ -1,23 +1,26 @@
 """What a sampling plan asks for, what is drawn and what is left after cropping, over ten epochs of 1,000 images.
 
-    python examples/benchmarks/exposure.py
+    python examples/benchmarks/exposure.py [--quick] [--partners-off]
 
-Makes 1,000 images of three classes 800/150/15 with one box each, all of one size, and 35 of background; asks for
-57/21/21 % of the boxes and counts, with images on disk and in memory, with and without MixUp, and with partners on the
-plan and left to Ultralytics. Prints the shares in percent and the largest deviation from what was asked for.
+Makes 1,000 images of three classes 800/150/15 with one box each, all of one size, and 35 of background, and counts what
+the loader gives for every strategy x cache (off, in memory, on disk) x MixUp 0 and 0.5 x Mosaic 0 and 1 x 0 and 4
+workers. Prints for each the largest deviation of a class's share from what was asked for, among the boxes drawn and
+among those that cropping left, in percentage points, and the largest of all at the end. `--quick` keeps to
+repeat factors. `--partners-off` compares, for repeat factors, partners on the plan with partners left to Ultralytics,
+and prints the shares.
 """
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-import yaml
+from generated import build, write_data
 from ultralytics.utils import LOGGER
 
 from yolo_balance import BalancedDetectionTrainer
@@ -25,57 +28,81 @@ from yolo_balance.integration.dataset import DRAWN
 from yolo_balance.integration.loader import start_epoch
 
 SIZE, EPOCHS = 32, 10
+STRATEGIES: dict[str, dict[str, Any]] = {
+    "repeat_factor": {"power": 1.0, "threshold": 0.3},
+    "inverse_frequency": {"power": 0.75},
+    "effective_number": {"beta": 0.999},
+    "class_uniform": {},
+}
 
 
-def write_data(root: Path) -> str:
-    """The data set; returns the path of its data.yaml."""
-    rng = np.random.default_rng(0)
-    for split, classes in (("train", [0] * 800 + [1] * 150 + [2] * 15 + [None] * 35), ("val", [0])):
-        for kind in ("images", "labels"):
-            (root / kind / split).mkdir(parents=True)
-        for i, c in enumerate(rng.permutation(np.array(classes, object))):
-            x, y = rng.uniform(0.25, 0.75, 2)
-            pixels = rng.integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8)
-            cv2.imwrite(str(root / "images" / split / f"{i:04d}.png"), pixels)
-            text = "" if c is None else f"{c} {x} {y} 0.5 0.5\n"
-            (root / "labels" / split / f"{i:04d}.txt").write_text(text)
-    file = root / "data.yaml"
-    file.write_text(yaml.safe_dump({"train": "images/train", "val": "images/val", "names": ["a", "b", "c"]}))
-    return str(file)
-
-
-def count(data: str, root: Path, partners: bool, **arguments: Any) -> Any:
+def count(data: str, root: Path, sampling: dict[str, Any], **arguments: Any) -> Any:
     """The exposure of all epochs together."""
-    cls = BalancedDetectionTrainer.configured({"sampling": {"power": 1.0, "threshold": 0.3, "partners": partners}})
-    overrides = {"model": "yolo26n.yaml", "data": data, "imgsz": SIZE, "batch": 50, "plots": False, "device": "cpu"}
-    trainer = cls(overrides={**overrides, "project": str(root), "verbose": False, **arguments})
-    trainer._setup_train()
+    cls = BalancedDetectionTrainer.configured({"sampling": sampling})
+    trainer = build(cls, data, root, imgsz=SIZE, batch=50, **arguments)
     assert trainer.sampling is not None
     for epoch in range(EPOCHS):
         start_epoch(trainer.train_loader, epoch, trainer.sampling.schedule.plan(epoch, EPOCHS))
         for batch in trainer.train_loader:
-            trainer.exposure.add(sum(batch[DRAWN]), batch["cls"].numpy(), len(batch["img"]))
+            trainer.exposure.add(trainer.statistics.picked(batch[DRAWN]), batch["cls"].numpy(), len(batch["img"]))
+    trainer.train_loader.close()
     return trainer.exposure
 
 
-def shown(counts: npt.NDArray[np.int64], requested: npt.NDArray[np.float64]) -> str:
-    """Shares in percent and the largest deviation in percentage points."""
-    share = counts / counts.sum()
-    return f"{' '.join(f'{100 * s:5.2f}' for s in share)} ({100 * np.abs(share - requested).max():5.2f})"
+def furthest(counts: npt.NDArray[np.int64], requested: npt.NDArray[np.float64]) -> float:
+    """Largest deviation of a share in percentage points."""
+    return float(100 * np.abs(counts / counts.sum() - requested).max())
+
+
+def shown(shares: npt.NDArray[np.float64]) -> str:
+    """Shares in percent."""
+    return " ".join(f"{100 * share:5.2f}" for share in shares)
+
+
+def matrix(data: str, root: Path, strategies: list[str]) -> None:
+    """Print a line for each combination, and the worst of them."""
+    worst: dict[str, tuple[float, str]] = {}
+    combinations = product(strategies, (False, "ram", "disk"), (0.0, 0.5), (1.0, 0.0), (0, 4))
+    for strategy, cache, mixup, mosaic, workers in combinations:
+        sampling = {"strategy": strategy, **STRATEGIES[strategy]}
+        e = count(data, root, sampling, cache=cache, mixup=mixup, mosaic=mosaic, workers=workers)
+        what = f"{strategy:17} cache={cache!s:5} mixup={mixup} mosaic={mosaic} workers={workers}"
+        found = {"drawn": furthest(e.drawn, e.requested), "reached": furthest(e.reached, e.requested)}
+        for kind, deviation in found.items():
+            worst[kind] = max(worst.get(kind, (0.0, "")), (deviation, what))
+        line = "  ".join(f"{kind} {deviation:5.2f}" for kind, deviation in found.items())
+        print(f"{what}  requested {shown(e.requested)}  {line}", flush=True)
+    for kind, (deviation, what) in worst.items():
+        print(f"largest deviation {kind}: {deviation:.2f} points, {what}")
+
+
+def partners_off(data: str, root: Path) -> None:
+    """Print partners on the plan beside partners left to the host."""
+    for partners, cache, mixup in product((True, False), (False, "ram"), (0.0, 0.5)):
+        e = count(data, root, {**STRATEGIES["repeat_factor"], "partners": partners}, cache=cache, mixup=mixup)
+        drawn, reached = (
+            f"{shown(counts / counts.sum())} ({furthest(counts, e.requested):5.2f})" for counts in (e.drawn, e.reached)
+        )
+        print(
+            f"partners={partners!s:5} cache={cache!s:5} mixup={mixup}  requested {shown(e.requested)}  "
+            f"drawn {drawn}  reached {reached}",
+            flush=True,
+        )
 
 
 def main() -> None:
-    """Count every combination and print a line each."""
+    """Count every combination asked for and print a line each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--partners-off", action="store_true")
+    options = parser.parse_args()
     LOGGER.setLevel("ERROR")
     with tempfile.TemporaryDirectory() as folder:
-        data = write_data(Path(folder, "data"))
-        for partners, cache, mixup in product((True, False), (False, "ram"), (0.0, 0.5)):
-            e = count(data, Path(folder, "runs"), partners, cache=cache, mixup=mixup)
-            asked = " ".join(f"{100 * share:5.2f}" for share in e.requested)
-            print(
-                f"partners={partners!s:5} cache={cache!s:5} mixup={mixup}  requested {asked}  "
-                f"drawn {shown(e.drawn, e.requested)}  reached {shown(e.reached, e.requested)}"
-            )
+        data = write_data(Path(folder, "data"), SIZE, SIZE)
+        if options.partners_off:
+            partners_off(data, Path(folder, "runs"))
+        else:
+            matrix(data, Path(folder, "runs"), list(STRATEGIES)[: 1 if options.quick else None])
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ from ultralytics.data.augment import BaseMixTransform, Compose, Mosaic
 
 from yolo_balance.integration.host import mix_in, ranks
 from yolo_balance.sampling import SamplingPlan
-from yolo_balance.sampling.statistics import Bools, Ints
+from yolo_balance.sampling.statistics import Bools
 
 DRAWN = "drawn"
-"""Key of a sample: (2, C) boxes of the image itself, and of every tile and partner picked for it, before cropping."""
+"""Key of a sample: index of the image itself, then of every tile and partner picked for it."""
 
 
 class PartnerStream:
@@ -59,29 +59,28 @@ class PartnerStream:
 
     def draw(self) -> int:
         """The next image index."""
-        self._settle()
-        assert self._cards is not None
-        return next(self._cards)
+        return next(self._settled())
 
     def draw_tiles(self, count: int) -> list[int]:
         """The next indices for a Mosaic; one with an object among them or first, if there has to be one."""
-        tiles = [self.draw() for _ in range(count)]
+        tiles = list(itertools.islice(self._settled(), count))
         if self.foreground is not None and not self.foreground[[self.last, *tiles]].any():
             assert self._objects is not None
             tiles[random.randrange(count)] = next(self._objects)
         return tiles
 
-    def _settle(self) -> None:
-        """Start dealing where this copy of the stream lives: each worker has its own share."""
+    def _settled(self) -> Iterator[int]:
+        """The cards, dealt from where this copy of the stream lives: each worker has its own share."""
         worker = get_worker_info()
         owner, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         if self._cards is not None and owner == self._owner:
-            return
+            return self._cards
         plan, share, of = self.plan.partners(self.opened), self.rank * workers + owner, self.world_size * workers
         self._owner, self._cards = owner, self._deal(plan, share, of)
         if self.foreground is not None:  # factors of objects alone keep the shares of their classes
             objects = replace(plan, factors=plan.factors * self.foreground, seed=plan.seed + 1)
             self._objects = self._deal(objects, share, of)
+        return self._cards
 
     def _deal(self, plan: SamplingPlan, share: int, of: int) -> Iterator[int]:
         rng = np.random.default_rng([plan.seed, share])
@@ -123,8 +122,6 @@ class CountingMixin(Dataset[Any]):
     It derives from torch's Dataset because an instance can only be given a class of the same root.
     """
 
-    labels: list[dict[str, Any]]
-    num_classes: int
     partners: PartnerStream | None = None
     _picked: list[int]
 
@@ -133,7 +130,7 @@ class CountingMixin(Dataset[Any]):
         if self.partners is not None:
             self.partners.show(index)
         sample: dict[str, Any] = super().__getitem__(index)
-        sample[DRAWN] = np.stack([self._boxes(self._picked[:1]), self._boxes(self._picked[1:])])
+        sample[DRAWN] = self._picked
         return sample
 
     def get_image_and_label(self, index: int) -> dict[str, Any]:
@@ -150,10 +147,6 @@ class CountingMixin(Dataset[Any]):
         if self.partners is not None:
             follow(transforms, self.partners)
         return transforms
-
-    def _boxes(self, images: list[int]) -> Ints:
-        classes = [self.labels[i]["cls"].ravel().astype(np.int64) for i in images]
-        return np.bincount(np.concatenate(classes or [np.zeros(0, np.int64)]), minlength=self.num_classes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         base = type(self).__mro__[2]  # the class is made at run time: pickle what it is made of

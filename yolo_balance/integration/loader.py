@@ -74,7 +74,6 @@ class EpochBatches:
 
 def balance_loader(
     loader: Any,
-    num_classes: int,
     plan: SamplingPlan | None,
     *,
     epoch: int,
@@ -82,11 +81,10 @@ def balance_loader(
     foreground: Bools | None = None,
     changing: bool = False,
 ) -> None:
-    """Make a train loader count what it draws and, with a plan, follow it.
+    """Make a train loader say what it draws and, with a plan, follow it.
 
     Args:
         loader: The host's train loader.
-        num_classes: C, for the counts.
         plan: What the epoch is drawn from; None leaves order and partners to the host, bit for bit.
         epoch: Epoch the run is at.
         partners: Whether mix transforms draw their other images from the plan too.
@@ -97,7 +95,6 @@ def balance_loader(
     mixes = isinstance(dataset, BaseDataset)  # an image folder does not
     if mixes:
         mix_in(dataset, CountingMixin)
-        dataset.num_classes = num_classes
     if plan is not None:
         if partners and mixes:
             # A deck is dealt while a third as many images are shown, three partners each for a Mosaic: dealt from three

@@ -102,7 +102,7 @@ class BalancedTrainerMixin:
         self.statistics = ClassStatistics.of(host.labels(dataset), len(names))
         self.exposure = Exposure(names, self.statistics)
         if options is None:
-            balance_loader(loader, len(names), None, epoch=0)
+            balance_loader(loader, None, epoch=0)
             return
         if problems := host.sampling_problems(options, vars(self.args)):
             raise ConfigError(problems)
@@ -114,7 +114,6 @@ class BalancedTrainerMixin:
         foreground = ~self.statistics.background
         balance_loader(
             loader,
-            len(names),
             plan,
             epoch=epoch,
             partners=options.partners,
@@ -172,7 +171,7 @@ class BalancedTrainerMixin:
         """Add a batch to the exposure."""
         drawn = batch.pop(DRAWN, None)
         if drawn is not None:
-            self.exposure.add(sum(drawn), batch["cls"].numpy(), len(batch["img"]))
+            self.exposure.add(self.statistics.picked(drawn), batch["cls"].numpy(), len(batch["img"]))
 
     def validate(self) -> Any:
         """The host's validation, its recall appended to recall.csv."""

@@ -117,6 +117,31 @@ class ClassStatistics:
         classes: Ints = np.append(order, self.num_classes)[rarest]
         return classes
 
+    def picked(self, samples: Sequence[Sequence[int]]) -> Ints:
+        """Boxes of the images that a batch's samples were made of.
+
+        Args:
+            samples: Per sample the indices of its images: first its own, then those of its tiles and partners.
+
+        Returns:
+            (2, C) boxes of the samples' own images, and of tiles and partners.
+        """
+        places = [(image, place > 0) for sample in samples for place, image in enumerate(sample)]
+        images, other = np.array(places, np.int64).reshape(-1, 2).T
+        end = self._spans[images + 1]
+        pairs = end - self._spans[images]
+        rows = np.arange(pairs.sum()) + np.repeat(end - np.cumsum(pairs), pairs)
+        _, held, boxes = self.held
+        slots = held[rows] + self.num_classes * np.repeat(other, pairs)
+        counts = np.bincount(slots, weights=boxes[rows], minlength=2 * self.num_classes)
+        return counts.astype(np.int64).reshape(2, self.num_classes)
+
+    @cached_property
+    def _spans(self) -> Ints:
+        """(num_images + 1,) where each image's pairs begin in `held`."""
+        spans: Ints = np.searchsorted(self.held[0], np.arange(self.num_images + 1))
+        return spans
+
     def box_shares(self, expectation: Floats | None = None) -> Floats:
         """(C,) share of each class among the boxes shown when image I appears `expectation[I]` times.
 
