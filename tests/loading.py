@@ -18,6 +18,8 @@ def trainer(data, tmp_path, sampling=SAMPLING, *, workers=0, **arguments):
     t = cls(overrides={**overrides, "project": str(tmp_path), "verbose": False, "batch": 50, **arguments})
     t.args.workers = workers  # the host allows none on a CPU
     t._setup_train()
+    if workers:  # and elsewhere no more than there are cores
+        t.train_loader.num_workers, t.train_loader.prefetch_factor = workers, 4
     return t
 
 

@@ -23,7 +23,6 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import LOGGER
 
 from yolo_balance import BalancedDetectionTrainer
-from yolo_balance.integration.dataset import follow
 from yolo_balance.integration.loader import start_epoch
 
 MIXES: dict[str, dict[str, Any]] = {
@@ -71,8 +70,6 @@ def decoded(cls: Any, data: str, root: Path, epochs: int, n: int = 4, **argument
     loader.multiprocessing_context = "fork" if loader.num_workers else None
     set_tiles(dataset.transforms, n)
     partners = getattr(dataset, "partners", None)
-    if partners is not None:
-        follow(dataset.transforms, partners)
     dataset.buffer = read = Decoded()
     for epoch in range(epochs):
         start_epoch(loader, epoch, trainer.sampling.schedule.plan(epoch, epochs) if partners is not None else None)

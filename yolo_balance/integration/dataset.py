@@ -98,12 +98,12 @@ class PartnerStream:
 class PartnerIndexes:
     """Stands in for a mix transform's `get_indexes`: as many images as it needs, from the stream."""
 
-    def __init__(self, stream: PartnerStream, tiles: int | None):
-        self.stream, self.tiles = stream, tiles
+    def __init__(self, stream: PartnerStream, mosaic: Any | None):
+        self.stream, self.mosaic = stream, mosaic
 
     def __call__(self) -> int | list[int]:
-        """One index, or for a Mosaic a list."""
-        return self.stream.draw() if self.tiles is None else self.stream.draw_tiles(self.tiles)
+        """One index, or for a Mosaic a list, as long as its number of tiles is by now."""
+        return self.stream.draw() if self.mosaic is None else self.stream.draw_tiles(self.mosaic.n - 1)
 
 
 def follow(transform: Any, stream: PartnerStream) -> None:
@@ -112,7 +112,7 @@ def follow(transform: Any, stream: PartnerStream) -> None:
         for inner in transform.transforms:
             follow(inner, stream)
     elif isinstance(transform, BaseMixTransform):
-        transform.get_indexes = PartnerIndexes(stream, transform.n - 1 if isinstance(transform, Mosaic) else None)
+        transform.get_indexes = PartnerIndexes(stream, transform if isinstance(transform, Mosaic) else None)
         follow(transform.pre_transform, stream)
 
 
