@@ -205,13 +205,14 @@ def test_clean_images_that_raise_false_alarms_come_more_often(tail_data, tmp_pat
     assert len(state["hard"]) == hard.sum()
 
 
-def test_open_and_close_are_drawn_as_the_data_is(tail_data, tmp_path):
+def test_open_and_close_are_drawn_as_the_data_is(tail_data, tmp_path, caplog):
     balance = {"sampling": {"power": 1.0, "open": 1, "close": 2}}
     for way in ("class", "attach"):
         run(tail_data, tmp_path, way, way=way, balance=balance, epochs=5)
         crack = [r for r in rows(tmp_path / way, "exposure.csv") if r["class"] == "crack"]
         natural = [r["requested"] == r["natural"] for r in crack]
         assert natural == [True, False, False, True, True]
+        assert "epochs drawn as the data is: first 1, last 2" in caplog.text
     assert torch.equal(weights(tmp_path / "class"), weights(tmp_path / "attach"))
 
 

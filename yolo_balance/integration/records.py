@@ -125,8 +125,8 @@ def plan_table(resolution: Any) -> str:
         f"{resolution['images_per_epoch']} shown per epoch, {resolution['background_share']:.1%} of them background"
     )
     o = resolution["options"]["sampling"] or {}
-    if natural := [f"the {end} {o[key]}" for key, end in (("open", "first"), ("close", "last")) if o.get(key)]:
-        title += f"; {' and '.join(natural)} epochs as the data is"
+    if natural := [f"{end} {o[key]}" for key, end in (("open", "first"), ("close", "last")) if o.get(key)]:
+        title += f"; epochs drawn as the data is: {', '.join(natural)}"
     rows = [
         (
             name,
