@@ -80,8 +80,6 @@ class RunSampling:
             epoch: Epochs done.
             files: Image files by index.
         """
-        if not self.changing:
-            return
         state = {
             "schema": SCHEMA,
             "epoch": epoch,
@@ -92,8 +90,6 @@ class RunSampling:
 
     def restore(self, folder: Path, files: list[str]) -> None:
         """Take the state up again; a checkpoint without one says so and starts from the data's counts."""
-        if not self.changing:
-            return
         try:
             state = json.loads((folder / STATE).read_text(encoding="utf-8"))
             recall, hard = dict(state["recall"]), set(state["hard"])

@@ -149,7 +149,7 @@ class BalancedTrainerMixin:
         schedule = None
         if self.sampling is not None:
             schedule = self.sampling.schedule
-            if resumed_at:
+            if resumed_at and self.sampling.changing:
                 self.sampling.restore(self.wdir, files)
             for line in records.remarks(schedule, self.exposure.names, files):
                 LOGGER.warning(line)
@@ -192,7 +192,7 @@ class BalancedTrainerMixin:
             saved = super().save_model()  # type: ignore[misc]
         finally:
             ema.criterion = criterion
-        if self.sampling is not None:
+        if self.sampling is not None and self.sampling.changing:
             files = host.image_files(self.train_loader.dataset)
             self.sampling.save(self.wdir, self.epoch + 1, files)  # type: ignore[attr-defined]
         return saved
