@@ -92,12 +92,12 @@ class RunSampling:
         """Take the state up again; a checkpoint without one says so and starts from the data's counts."""
         try:
             state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-            recall, hard = dict(state["recall"]), set(state["hard"])
+            hard = set(state["hard"])
+            if self.feedback is not None:
+                self.feedback.restore(dict(state["recall"]), self.names)
         except (OSError, ValueError, KeyError, TypeError) as e:
             LOGGER.warning(f"balance.sampling: {folder / STATE} cannot be read ({e}): factors start from the counts")
             return
-        if self.feedback is not None:
-            self.feedback.restore(recall, self.names)
         self.hard = np.array([file in hard for file in files], bool)
 
     def _read_background(self, trainer: Any) -> None:
