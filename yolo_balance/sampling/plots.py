@@ -44,6 +44,8 @@ def feedback(path: Path) -> Path | None:
         recall_axes.plot(epochs, recall, color=line.get_color())
         recall_axes.plot(epochs, low, color=line.get_color(), linestyle=":")
     factor_axes.set(ylabel="factor", title="Factors that follow recall")
+    factor_axes.set_yscale("log", base=2)
+    factor_axes.yaxis.set_major_formatter("{x:g}")
     factor_axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     recall_axes.set(ylabel="recall, dotted its lower bound", xlabel="epoch", ylim=(-0.02, 1.02))
     recall_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
