@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -125,7 +125,7 @@ class SamplingPlan:
     factors: Floats
     size: int
     seed: int
-    strata: Ints | None = None
+    strata: npt.NDArray[np.integer[Any]] | None = None
 
     def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Ints:
         """This rank's images of an epoch, see `plan_epoch`."""

@@ -106,16 +106,21 @@ class ClassStatistics:
         return background
 
     @cached_property
-    def rarest(self) -> Ints:
-        """(num_images,) the class of each image that the fewest images hold; C for a background image."""
+    def rarest(self) -> npt.NDArray[np.unsignedinteger[Any]]:
+        """(num_images,) the class of each image that the fewest images hold; C for a background image.
+
+        In the smallest type that holds it, which numpy sorts by counting.
+        """
         order = np.argsort(self.images, kind="stable")
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
         image, held, _ = self.held
         rarest = np.full(self.num_images, self.num_classes)
         np.minimum.at(rarest, image, rank[held])
-        classes: Ints = np.append(order, self.num_classes)[rarest]
-        return classes
+        classes: npt.NDArray[np.unsignedinteger[Any]] = np.append(order, self.num_classes).astype(
+            np.min_scalar_type(self.num_classes)
+        )
+        return classes[rarest]
 
     def picked(self, samples: Sequence[Sequence[int]]) -> Ints:
         """Boxes of the images that a batch's samples were made of.
