@@ -117,10 +117,9 @@ class ClassStatistics:
         image, held, _ = self.held
         rarest = np.full(self.num_images, self.num_classes)
         np.minimum.at(rarest, image, rank[held])
-        classes: npt.NDArray[np.unsignedinteger[Any]] = np.append(order, self.num_classes).astype(
-            np.min_scalar_type(self.num_classes)
-        )
-        return classes[rarest]
+        smallest = np.min_scalar_type(self.num_classes)
+        classes: npt.NDArray[np.unsignedinteger[Any]] = np.append(order, self.num_classes).astype(smallest)[rarest]
+        return classes
 
     def picked(self, samples: Sequence[Sequence[int]]) -> Ints:
         """Boxes of the images that a batch's samples were made of.
