@@ -120,8 +120,9 @@ def broken(make_data, images, **changes):
         ([[0]], {"train": "images/nowhere"}, "the train split"),
         ([[0]], {"val": "images/nowhere"}, "cannot be used"),
         ([[0]], {"names": None}, "cannot be used"),
+        ([[0]], {"names": {-1: "a", 0: "b"}}, "names classes [-1, 0]; expected ids from 0 on without a gap"),
     ],
-    ids=["empty train split", "all background", "no train folder", "no val folder", "no names"],
+    ids=["empty train split", "all background", "no train folder", "no val folder", "no names", "a negative id"],
 )
 def test_data_that_cannot_be_trained_on_is_one_line(make_data, write, capsys, images, changes, message):
     lines = fails(write(data=broken(make_data, images, **changes)), capsys)

@@ -110,6 +110,8 @@ def read_data(data: str | Path) -> dict[str, Any]:
         found: dict[str, Any] = check_det_dataset(str(data))
     except Exception as e:  # FileNotFoundError, SyntaxError, TypeError, YAML errors: whatever a user's file provokes
         raise DataError(f"data: {data} cannot be used ({one_line(e)})") from e
+    if sorted(found["names"]) != list(range(len(found["names"]))):  # the host looks at the largest id only
+        raise DataError(f"data: {data} names classes {sorted(found['names'])}; expected ids from 0 on without a gap")
     return found
 
 
