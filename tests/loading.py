@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections import Counter
 
 from yolo_balance import BalancedDetectionTrainer
@@ -45,3 +47,14 @@ def run_epochs(t, epochs, *, first=0, close=False):
 
 def planned(t, epoch):
     return Counter(t.train_loader.dataset.im_files[i] for i in t.sampling.schedule.balanced.epoch(epoch))
+
+
+def leave(folder, rank, world_size):
+    """End a process of several once all have done their work.
+
+    One that takes gloo down while another is still at it may be aborted by a thread that outlives its owner.
+    """
+    (folder / f"done{rank}").touch()
+    while not all((folder / f"done{r}").exists() for r in range(world_size)):
+        time.sleep(0.02)
+    os._exit(0)

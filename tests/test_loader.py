@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from loading import SAMPLING, planned, run_epochs, trainer
+from loading import SAMPLING, leave, planned, run_epochs, trainer
 from ultralytics.data.augment import BaseMixTransform, Compose, CopyPaste, CutMix, MixUp, Mosaic
 from ultralytics.data.dataset import YOLODataset
 
@@ -204,7 +204,7 @@ def one_rank(rank, world_size, data, folder):
         followed=t.sampling.schedule.multipliers,
         requested=t.statistics.box_shares(t.sampling.schedule.balanced.expectation),
     )
-    dist.destroy_process_group()
+    leave(folder, rank, world_size)
 
 
 @pytest.mark.parametrize("world_size", [2, 3])
@@ -231,7 +231,7 @@ def test_ranks_share_one_plan_and_one_record(long_tail, tmp_path, world_size):
 def read_by_one_rank(rank, world_size, data, folder, threshold):
     dist.init_process_group("gloo", init_method=f"file://{folder}/reading", rank=rank, world_size=world_size)
     np.save(folder / f"alarms{rank}.npy", alarms(data, folder / f"reads{rank}", threshold)[0])
-    dist.destroy_process_group()
+    leave(folder, rank, world_size)
 
 
 def alarms(data, folder, threshold):
