@@ -25,7 +25,7 @@ from yolo_balance.integration.loader import balance_loader, start_epoch
 from yolo_balance.integration.sampling import RunSampling
 from yolo_balance.integration.validator import balance_validator
 from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
-from yolo_balance.sampling import ClassStatistics, Exposure, plots
+from yolo_balance.sampling import ClassStatistics, Exposure
 from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
 
 T = TypeVar("T", bound="BalancedTrainerMixin")
@@ -203,6 +203,8 @@ class BalancedTrainerMixin:
         if first:
             LOGGER.info(f"\n{records.exposure_table(self.exposure)}\n")
             if self.args.plots:
+                from yolo_balance.sampling import plots  # matplotlib is needed here only
+
                 plots.feedback(self.save_dir / records.FEEDBACK)
         super().final_eval()  # type: ignore[misc]
         report = getattr(self.validator, "recall_report", None)
