@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from yolo_balance.config.losses import CARLConfig, FocalConfig, ISRConfig, LossesConfig
+from yolo_balance.config.losses import LossesConfig
 from yolo_balance.config.reading import apply_overrides, read_yaml, shown, unknown_key
 from yolo_balance.config.recall import RecallConfig
 from yolo_balance.config.sampling import BackgroundConfig, FeedbackConfig, SamplingConfig
@@ -24,10 +24,7 @@ __all__ = [
     "SECTION",
     "BackgroundConfig",
     "BalanceConfig",
-    "CARLConfig",
     "FeedbackConfig",
-    "FocalConfig",
-    "ISRConfig",
     "LossesConfig",
     "RecallConfig",
     "SamplingConfig",
@@ -116,6 +113,8 @@ def _line(loc: tuple[int | str, ...], kind: str, message: str, value: Any) -> st
     text = message.removeprefix("Value error, ").replace("Input should be", "expected")
     if kind == "too_short":
         text = "expected at least one item"
+    if kind == "missing":
+        return f"{path}: missing, expected a value"
     if kind == "value_error" and isinstance(value, Mapping):  # options that do not fit together name their keys
         return f"{path}.{text}"
     return f"{path}: {text}, got {shown(value)}"

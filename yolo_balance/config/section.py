@@ -13,6 +13,11 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
+    def refuse(self, key: str, choice: str) -> None:
+        """Raise if an option was changed that the choice made elsewhere in the section has no use for."""
+        if (value := getattr(self, key)) != type(self).model_fields[key].default:
+            raise ValueError(f"{key}: not an option of {choice}, got {value}")
+
 
 def is_number(value: Any) -> bool:
     """Whether a YAML value is a finite number, true and false not among them."""

@@ -26,8 +26,14 @@ def loss_terms(config: LossesConfig | None) -> list[Term]:
     """The terms a configuration asks for, in the order in which their weights are applied."""
     if config is None:
         return []
-    options = ((QualityFocal, config.focal), (ISRPositive, config.isr), (CARL, config.carl))
-    return [term(**section.model_dump()) for term, section in options if section is not None]
+    terms: list[Term] = []
+    if config.focal is not None:
+        terms.append(QualityFocal(config.focal.beta))
+    if (isr := config.prime_isr) is not None:
+        terms.append(ISRPositive(isr.k, isr.bias))
+    if (carl := config.prime_carl) is not None:
+        terms.append(CARL(**carl.model_dump()))
+    return terms
 
 
 def balance_criterion(criterion: Any, terms: Sequence[Term]) -> Any:
@@ -100,11 +106,12 @@ class RecordingAssigner(_Wrapper):
         anc_points: Tensor,
         gt_labels: Tensor,
         gt_bboxes: Tensor,
+        mask_gt: Tensor,
         *args: Any,
         **kwargs: Any,
     ) -> Any:
         """The wrapped assigner's answer, unchanged."""
-        answer = self.wrapped(pd_scores, pd_bboxes, anc_points, gt_labels, gt_bboxes, *args, **kwargs)
+        answer = self.wrapped(pd_scores, pd_bboxes, anc_points, gt_labels, gt_bboxes, mask_gt, *args, **kwargs)
         labels, boxes, scores, foreground, gt = answer[:5]
         images = torch.arange(len(gt), device=gt.device).unsqueeze(1)
         self.record.assignment = Assignment(
@@ -114,6 +121,8 @@ class RecordingAssigner(_Wrapper):
             target_scores=scores,
             foreground=foreground.bool(),
             gt=gt.long() + images * gt_bboxes.shape[1],  # the host numbers ground truth per image, the terms per batch
+            objects=gt_bboxes,
+            present=mask_gt.squeeze(-1).bool(),
         )
         return answer
 

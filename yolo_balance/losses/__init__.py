@@ -1,7 +1,8 @@
 """What the gradient weighs: weights on the host's own classification and box losses. Pure torch.
 
-A term is an object with two methods, each returning None where it has no part:
+A term is an object with three methods, each leaving things as they are where it has no part:
 
+    adjusted(logits) -> (B, A, C), what the classification loss is called with
     classification_weights(assignment, loss) -> (B, A, 1) or (B, A, C), multiplied into the elementwise loss (B, A, C)
     box_weights(assignment) -> (B, A), multiplied into each anchor's box weight
 

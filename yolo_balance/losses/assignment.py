@@ -1,28 +1,34 @@
-"""One batch's label assignment, as the terms see it.
+"""One batch's label assignment, as the terms see it, and what a term is.
 
-Shapes: B images, A anchors per image, C classes.
+Shapes: B images, A anchors per image, C classes, G ground-truth boxes per image, padded. A box has 4 numbers, xyxy, or,
+oriented, 5: centre, width, height and angle in radians.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from yolo_balance.losses.overlap import aligned_iou, highest_iou
 
-class Term(Protocol):
-    """A loss term: its part in the classification loss, in the box losses, or in both."""
+
+class Term:
+    """A loss term: its part in the classification loss, in the box losses, or in both; by default in neither."""
+
+    def adjusted(self, logits: Tensor) -> Tensor:
+        """The logits (B, A, C) that the classification loss is to be called with."""
+        return logits
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor | None:
-        """Weights on the elementwise classification loss (B, A, C), None for no part in it."""
-        ...
+        """Weights on the elementwise classification loss (B, A, C), broadcast against it; None for no part in it."""
+        return None
 
     def box_weights(self, assignment: Assignment) -> Tensor | None:
         """Weights (B, A) on the anchors' box losses, None for no part in them."""
-        ...
+        return None
 
 
 @dataclass
@@ -30,12 +36,14 @@ class Assignment:
     """What the host's assigner answered, and the logits its classification loss was called with.
 
     Attributes:
-        boxes: (B, A, 4) predicted boxes, xyxy in pixels, detached.
-        target_boxes: (B, A, 4) boxes assigned to each anchor, xyxy in pixels; arbitrary where not foreground.
+        boxes: (B, A, 4 or 5) predicted boxes in pixels, detached.
+        target_boxes: (B, A, 4 or 5) boxes assigned to each anchor, in pixels; arbitrary where not foreground.
         target_labels: (B, A) int64 class assigned to each anchor; arbitrary where not foreground.
         target_scores: (B, A, C) soft targets; zero where not foreground.
         foreground: (B, A) bool, the positives.
         gt: (B, A) int64 id of the ground-truth box assigned, unique over the batch; arbitrary where not foreground.
+        objects: (B, G, 4 or 5) ground-truth boxes in pixels.
+        present: (B, G) bool, which of them are objects and not padding.
         logits: (B, A, C) with gradient; None before the classification loss was called.
     """
 
@@ -45,6 +53,8 @@ class Assignment:
     target_scores: Tensor
     foreground: Tensor
     gt: Tensor
+    objects: Tensor
+    present: Tensor
     logits: Tensor | None = None
 
     @cached_property
@@ -54,13 +64,32 @@ class Assignment:
             self.foreground, aligned_iou(full_precision(self.boxes), full_precision(self.target_boxes)), 0.0
         ).detach()
 
+    @cached_property
+    def max_iou(self) -> Tensor:
+        """(B, A) highest IoU of each predicted box with any object of its image, detached; 0 without objects."""
+        return highest_iou(full_precision(self.boxes), full_precision(self.objects), self.present)
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """(B, A) int64 classes that are valid indices everywhere; arbitrary where not foreground."""
+        return self.target_labels.long().clamp(0, self.target_scores.shape[-1] - 1)
+
+    @cached_property
+    def positive(self) -> Tensor:
+        """(B, A, C) bool, each positive's own class."""
+        classes = torch.arange(self.target_scores.shape[-1], device=self.labels.device)
+        return self.foreground.unsqueeze(-1) & (self.labels.unsqueeze(-1) == classes)
+
     @property
     def scores(self) -> Tensor:
         """(B, A) predicted score of each anchor's assigned class, with gradient."""
+        return self.logits_in_full().gather(-1, self.labels.unsqueeze(-1)).squeeze(-1).sigmoid()
+
+    def logits_in_full(self) -> Tensor:
+        """(B, A, C) logits in full precision, with gradient; raises before the classification loss was called."""
         if self.logits is None:
-            raise RuntimeError("scores are known once the classification loss has been called")
-        labels = self.target_labels.long().clamp(0, self.logits.shape[-1] - 1)
-        return full_precision(self.logits).gather(-1, labels.unsqueeze(-1)).squeeze(-1).sigmoid()
+            raise RuntimeError("logits are known once the classification loss has been called")
+        return full_precision(self.logits)
 
 
 def full_precision(x: Tensor) -> Tensor:
@@ -68,8 +97,21 @@ def full_precision(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
-def aligned_iou(a: Tensor, b: Tensor) -> Tensor:
-    """IoU of boxes in pairs: (..., 4) xyxy each -> (...); 0 for empty boxes."""
-    overlap = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
-    area_a, area_b = ((x[..., 2:] - x[..., :2]).clamp(min=0).prod(-1) for x in (a, b))
-    return overlap / (area_a + area_b - overlap).clamp(min=1e-9)
+def preserving(weights: Tensor, loss: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Weights rescaled so that the sum of what they weigh stays: w * sum(loss) / sum(w * loss), the ratio detached.
+
+    Args:
+        weights: Any shape that broadcasts against `loss`.
+        loss: Elementwise loss, >= 0.
+        mask: Entries that the weights are for, broadcast likewise; the others get weight 1. None: all.
+
+    Returns:
+        Weights in the shape of `weights`, `loss` or `mask` broadcast; plain ones where there is nothing to rescale.
+    """
+    detached = loss.detach()
+    weighted = detached * weights.detach()
+    if mask is not None:
+        detached, weighted = torch.where(mask, detached, 0.0), torch.where(mask, weighted, 0.0)
+    total, kept = detached.sum(), weighted.sum()
+    scaled = weights * torch.where(kept > 0, total / kept.clamp(min=1e-12), 1.0)
+    return scaled if mask is None else torch.where(mask, scaled, 1.0)

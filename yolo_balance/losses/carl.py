@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from yolo_balance.losses.assignment import Assignment, full_precision
+from yolo_balance.losses.assignment import Assignment, Term, full_precision
 
 
 def carl_weights(score: Tensor, *, k: float = 1.0, bias: float = 0.2, mask: Tensor | None = None) -> Tensor:
@@ -34,7 +34,7 @@ def carl_weights(score: Tensor, *, k: float = 1.0, bias: float = 0.2, mask: Tens
     return v * (mask.sum() / v.sum().clamp(min=1e-9))
 
 
-class CARL:
+class CARL(Term):
     """CARL as an added box loss: every positive's box weight becomes 1 + gain * v', v' of mean 1.
 
     As in the paper the term is added to the regression loss, so the mean box weight is 1 + gain: `gain` says how much
@@ -43,9 +43,6 @@ class CARL:
 
     def __init__(self, k: float = 1.0, bias: float = 0.2, gain: float = 0.5):
         self.k, self.bias, self.gain = k, bias, gain
-
-    def classification_weights(self, assignment: Assignment, loss: Tensor) -> None:
-        """No part in the classification loss."""
 
     def box_weights(self, assignment: Assignment) -> Tensor:
         """(B, A) 1 + gain * v'; 1 where not foreground."""

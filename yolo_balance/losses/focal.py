@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from yolo_balance.losses.assignment import Assignment, full_precision
+from yolo_balance.losses.assignment import Assignment, Term, full_precision, preserving
 
 
 def quality_focal(logits: Tensor, target: Tensor, *, beta: float = 2.0) -> Tensor:
@@ -39,7 +39,7 @@ def _modulation(logits: Tensor, target: Tensor, beta: float) -> Tensor:
     return torch.where(positive, difference, 1.0).pow(beta) * positive
 
 
-class QualityFocal:
+class QualityFocal(Term):
     """Quality focal weights on the host's classification loss, its sum preserved."""
 
     def __init__(self, beta: float = 2.0):
@@ -50,10 +50,5 @@ class QualityFocal:
 
         Without the ratio the loss would shrink by the share of easy anchors, orders of magnitude.
         """
-        assert assignment.logits is not None
-        weights = _modulation(full_precision(assignment.logits), full_precision(assignment.target_scores), self.beta)
-        detached = loss.detach()
-        return weights * (detached.sum() / (detached * weights.detach()).sum().clamp(min=1e-9))
-
-    def box_weights(self, assignment: Assignment) -> None:
-        """No part in the box loss."""
+        weights = _modulation(assignment.logits_in_full(), full_precision(assignment.target_scores), self.beta)
+        return preserving(weights, loss)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from yolo_balance.losses.assignment import Assignment, full_precision
+from yolo_balance.losses.assignment import Assignment, Term, full_precision
 from yolo_balance.losses.ranking import iou_hlr
 
 
@@ -58,7 +58,7 @@ def isr_positive_weights(
     return torch.where(mask, w * ratio, 1.0)
 
 
-class ISRPositive:
+class ISRPositive(Term):
     """ISR-P weights on the positives' classification loss, each positive's loss being the sum over its classes."""
 
     def __init__(self, k: float = 2.0, bias: float = 0.0):
@@ -77,6 +77,3 @@ class ISRPositive:
             mask=a.foreground.flatten(),
         )
         return weights.view_as(a.iou).unsqueeze(-1)
-
-    def box_weights(self, assignment: Assignment) -> None:
-        """No part in the box loss."""
