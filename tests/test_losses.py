@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import fields
 
 import pytest
@@ -10,6 +12,7 @@ import torch
 from yolo_balance.losses import (
     CARL,
     Assignment,
+    ClassWeights,
     ISRPositive,
     QualityFocal,
     carl_weights,
@@ -258,13 +261,21 @@ def test_a_perfect_score_costs_nothing():
 
 # -- terms: one suite for all of them -------------------------------------------------------------------------------
 
-TERMS = [QualityFocal(2.0), QualityFocal(0.0), ISRPositive(), CARL()]
-IDS = ["focal", "focal-off", "isr", "carl"]
+
+TERMS = {
+    "focal": QualityFocal(2.0),
+    "focal-off": QualityFocal(0.0),
+    "isr": ISRPositive(),
+    "carl": CARL(),
+    "class-weights": ClassWeights([0.5, 1.0, 3.0]),
+    "class-weights-column": ClassWeights([0.5, 1.0, 3.0], on="column"),
+}
+SCALED_BY_THE_CALLER = (ClassWeights,)  # their mean is 1 over an epoch, not in a batch
 
 
-@pytest.fixture(params=TERMS, ids=IDS)
+@pytest.fixture(params=TERMS)
 def term(request):
-    return request.param
+    return copy.deepcopy(TERMS[request.param])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
@@ -274,7 +285,8 @@ def test_terms_are_finite_and_preserve_the_classification_loss(term, dtype):
     weights = term.classification_weights(a, loss)
     if weights is not None:
         assert weights.dtype == torch.float32
-        torch.testing.assert_close((weights * loss).sum(), loss.sum())
+        if not isinstance(term, SCALED_BY_THE_CALLER):
+            torch.testing.assert_close((weights * loss).sum(), loss.sum())
         (weights * loss).sum().backward()
         assert a.logits.grad.isfinite().all()
 
@@ -297,7 +309,8 @@ def test_terms_survive_a_batch_without_positives(term):
     total = weighted.sum() + (0 if boxes is None else (boxes * a.foreground).sum())
     total.backward()
     assert a.logits.grad.isfinite().all()
-    torch.testing.assert_close(weighted.sum(), loss.sum())
+    if not isinstance(term, SCALED_BY_THE_CALLER):
+        torch.testing.assert_close(weighted.sum(), loss.sum())
 
 
 def test_terms_do_not_depend_on_the_order_of_anchors(term):
@@ -305,12 +318,65 @@ def test_terms_do_not_depend_on_the_order_of_anchors(term):
     order = torch.randperm(50, generator=torch.Generator().manual_seed(4))
     fixed = ("objects", "present")
     b = Assignment(**{f.name: getattr(a, f.name)[:, order if f.name not in fixed else slice(None)] for f in fields(a)})
+    other = copy.deepcopy(term)  # what a batch leaves behind must not meet the same batch again
     for ours, theirs in (
-        (term.classification_weights(a, cross_entropy(a)), term.classification_weights(b, cross_entropy(b))),
-        (term.box_weights(a), term.box_weights(b)),
+        (term.classification_weights(a, cross_entropy(a)), other.classification_weights(b, cross_entropy(b))),
+        (term.box_weights(a), other.box_weights(b)),
     ):
         if ours is not None:
+            ours, theirs = (x if x.ndim == 2 else x.expand_as(a.logits) for x in (ours, theirs))
             torch.testing.assert_close(ours[:, order], theirs)
+
+
+@pytest.mark.parametrize("extreme", [1e4, -1e4])
+def test_terms_of_extreme_logits_are_finite(term, extreme):
+    a = assignment()
+    a.logits = torch.where(a.positive, -extreme, extreme).requires_grad_()
+    loss = cross_entropy(a)
+    classification, boxes = term.classification_weights(a, loss), term.box_weights(a)
+    total = sum(x.sum() for x in (loss if classification is None else classification * loss, boxes) if x is not None)
+    total.backward()
+    assert total.isfinite()
+    assert a.logits.grad.isfinite().all()
+
+
+def test_terms_never_look_at_values(term):
+    """Tensors without values stand for a device that must not be waited for: reading one raises."""
+    a = Assignment(**{f.name: getattr(assignment(), f.name).to("meta") for f in fields(Assignment)})
+    a.logits = term.adjusted(a.logits.detach().requires_grad_())
+    weights, boxes = term.classification_weights(a, cross_entropy(a)), term.box_weights(a)
+    assert all(x is None or x.device.type == "meta" for x in (weights, boxes))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda term: pickle.loads(pickle.dumps(term))])
+def test_a_copied_or_pickled_term_weighs_as_the_term_does(term, copied):
+    a = assignment()
+    loss = cross_entropy(a)
+    for _ in range(2):  # before the first batch and after it
+        again = copied(term)
+        pairs = [(t.classification_weights(a, loss), t.box_weights(a), t.adjusted(a.logits)) for t in (term, again)]
+        for ours, theirs in zip(*pairs, strict=True):
+            assert (ours is None and theirs is None) or torch.equal(ours, theirs)
+
+
+def test_a_validation_leaves_the_state_of_a_term_alone(term):
+    """A network's logits carry no gradient there; and the terms of a batch that is trained on remember it."""
+    before = pickle.dumps(term)
+    a = assignment()
+    with torch.no_grad():
+        a.logits = a.logits * 1.0
+        term.classification_weights(a, cross_entropy(a))
+        a.logits = a.logits.requires_grad_()  # a leaf that would carry gradient elsewhere
+        term.classification_weights(a, cross_entropy(a))
+    with torch.inference_mode():
+        term.classification_weights(a, cross_entropy(a))
+    if not hasattr(term, "gradients"):
+        assert pickle.dumps(term) == before
+        return
+    untouched = pickle.loads(before).gradients.state()
+    assert term.gradients.state() == untouched
+    term.classification_weights(a, cross_entropy(a))
+    assert term.gradients.state() != untouched
 
 
 def test_carl_box_weight_is_one_plus_gain_times_v():

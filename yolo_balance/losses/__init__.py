@@ -6,13 +6,19 @@ A term is an object with three methods, each leaving things as they are where it
     classification_weights(assignment, loss) -> (B, A, 1) or (B, A, C), multiplied into the elementwise loss (B, A, C)
     box_weights(assignment) -> (B, A), multiplied into each anchor's box weight
 
-and keeps these laws: magnitude is preserved, so a changed result is not a changed learning rate (CARL, an added loss,
-adds the stated amount); an empty positive set gives a zero that carries gradient; no host synchronisation; float32
-whatever the autocast.
+and keeps these laws: magnitude is preserved, so a changed result is not a changed learning rate (class weights keep it
+over an epoch; CARL, an added loss, adds the stated amount; logit adjustment is another loss); an empty positive set
+gives a zero that carries gradient; no host synchronisation; float32 whatever the autocast.
 """
 
 from yolo_balance.losses.assignment import Assignment, Term
 from yolo_balance.losses.carl import CARL, carl_weights
+from yolo_balance.losses.class_weights import (
+    ClassWeights,
+    effective_number_weights,
+    inverse_frequency_weights,
+    normalised,
+)
 from yolo_balance.losses.focal import QualityFocal, quality_focal
 from yolo_balance.losses.isr import ISRPositive, isr_positive_weights
 from yolo_balance.losses.ranking import iou_hlr, rank_within
@@ -20,12 +26,16 @@ from yolo_balance.losses.ranking import iou_hlr, rank_within
 __all__ = [
     "CARL",
     "Assignment",
+    "ClassWeights",
     "ISRPositive",
     "QualityFocal",
     "Term",
     "carl_weights",
+    "effective_number_weights",
+    "inverse_frequency_weights",
     "iou_hlr",
     "isr_positive_weights",
+    "normalised",
     "quality_focal",
     "rank_within",
 ]

@@ -1,0 +1,101 @@
+"""Weights by class: inverse frequency, and the effective number of samples, Cui et al. (2019).
+
+Counts are statistics of a data set, known before training: their functions are numpy in float64. The term is torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from yolo_balance.losses.assignment import Assignment, Term
+from yolo_balance.losses.per_class import PerClass
+
+Floats = npt.NDArray[np.float64]
+
+
+def inverse_frequency_weights(counts: npt.NDArray[Any], *, power: float = 1.0) -> Floats:
+    """Weights that grow as a class gets rarer.
+
+        w_c = (max n / n_c)^power
+
+    power = 0 gives ones, 0.5 the square root, 1 the inverse frequency. A class without any object has weight 1: it has
+    no positive to weigh, and an infinite weight on its column would be spent on its negatives.
+
+    Args:
+        counts: (C,) n_c, objects of each class, >= 0.
+        power: Exponent, >= 0.
+
+    Returns:
+        float64 (C,), at least 1, the commonest class having 1.
+    """
+    n = np.asarray(counts, np.float64)
+    return np.where(n > 0, n.max(initial=0) / np.where(n > 0, n, 1), 1.0) ** power
+
+
+def effective_number_weights(counts: npt.NDArray[Any], *, beta: float = 0.999) -> Floats:
+    """Inverse effective number of samples, Cui et al. (2019).
+
+        E(n) = (1 - beta^n) / (1 - beta)
+        w_c  = max E / E(n_c)
+
+    Objects of a class overlap in what they show, the more the more there are of them. beta = 0 gives ones: the first
+    object shows all. Towards 1 the weights tend to the inverse frequency. A class without any object has weight 1: it
+    has no positive to weigh, and an infinite weight on its column would be spent on its negatives.
+
+    Args:
+        counts: (C,) n_c, objects of each class, >= 0.
+        beta: Share of a class's variety that another object leaves unseen, in [0, 1).
+
+    Returns:
+        float64 (C,), at least 1, the commonest class having 1.
+    """
+    n = np.asarray(counts, np.float64)
+    log_beta = np.log1p(beta - 1) if beta > 0 else -np.inf
+    shown = -np.expm1(np.where(n > 0, n, 1) * log_beta)  # 1 - beta^n; 1 / (1 - beta) is common to all classes
+    return np.where(n > 0, shown.max(where=n > 0, initial=0) / shown, 1.0)
+
+
+def normalised(weights: Floats, shares: Floats) -> Floats:
+    """Weights whose mean over an epoch's boxes is 1: w / sum(share * w).
+
+    Args:
+        weights: (C,), > 0.
+        shares: (C,) each class's share of the boxes that an epoch shows, summing to 1; all 0 leaves weights as they
+            are.
+
+    Returns:
+        float64 (C,).
+    """
+    mean = float(np.sum(np.asarray(shares, np.float64) * weights))
+    return np.asarray(weights, np.float64) / (mean if mean > 0 else 1.0)
+
+
+class ClassWeights(Term):
+    """Weights on the classification loss by class.
+
+    `positives` weighs each positive at its own class. That moves the balance of the class's positive and negative
+    gradient, hence its scores and its recall. `column` weighs all of a class's binary problem, negatives included, as
+    the host's own `cls_pw` does. That scales how fast the class is learnt and leaves the balance, so its scores, alone.
+
+    Weights are used as given. The sum of a batch's loss is not restored: in a batch of one class that would undo them.
+    Weights that come from `normalised` have mean 1 over an epoch's boxes instead.
+
+    Args:
+        weights: (C,), finally scaled.
+        on: What is weighed.
+    """
+
+    def __init__(self, weights: npt.ArrayLike | Tensor, on: Literal["positives", "column"] = "positives"):
+        self.weights, self.on = PerClass(weights), on
+
+    def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
+        """`positives`: (B, A, C), w[c] at positives of class c and 1 elsewhere; `column`: (1, 1, C), w[c]."""
+        weights = self.weights.on(loss.device)
+        if self.on == "column":
+            return weights.view(1, 1, -1)
+        return torch.where(assignment.positive, weights, 1.0)
