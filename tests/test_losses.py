@@ -12,6 +12,7 @@ import torch
 from yolo_balance.losses import (
     CARL,
     Assignment,
+    ClassicFocal,
     ClassWeights,
     ISRPositive,
     QualityFocal,
@@ -269,6 +270,8 @@ TERMS = {
     "carl": CARL(),
     "class-weights": ClassWeights([0.5, 1.0, 3.0]),
     "class-weights-column": ClassWeights([0.5, 1.0, 3.0], on="column"),
+    "classic-focal": ClassicFocal(),
+    "classic-focal-off": ClassicFocal(0.0, None),
 }
 SCALED_BY_THE_CALLER = (ClassWeights,)  # their mean is 1 over an epoch, not in a batch
 

@@ -19,7 +19,7 @@ from yolo_balance.losses.class_weights import (
     inverse_frequency_weights,
     normalised,
 )
-from yolo_balance.losses.focal import QualityFocal, quality_focal
+from yolo_balance.losses.focal import ClassicFocal, QualityFocal, focal, quality_focal
 from yolo_balance.losses.isr import ISRPositive, isr_positive_weights
 from yolo_balance.losses.ranking import iou_hlr, rank_within
 
@@ -27,11 +27,13 @@ __all__ = [
     "CARL",
     "Assignment",
     "ClassWeights",
+    "ClassicFocal",
     "ISRPositive",
     "QualityFocal",
     "Term",
     "carl_weights",
     "effective_number_weights",
+    "focal",
     "inverse_frequency_weights",
     "iou_hlr",
     "isr_positive_weights",

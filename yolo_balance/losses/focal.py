@@ -1,4 +1,4 @@
-"""Quality focal loss: hard anchors weigh more; Li et al., Generalized Focal Loss (2020)."""
+"""Focal losses: hard anchors weigh more; for soft targets Li et al. (2020), for hard ones Lin et al. (2017)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from yolo_balance.losses.assignment import Assignment, Term, full_precision, pre
 
 
 def quality_focal(logits: Tensor, target: Tensor, *, beta: float = 2.0) -> Tensor:
-    """Focal loss for soft targets.
+    """Focal loss for soft targets; Li et al., Generalized Focal Loss (2020).
 
         QFL = |target - sigma|^beta * BCE(sigma, target),   sigma = sigmoid(logits)
 
@@ -27,16 +27,45 @@ def quality_focal(logits: Tensor, target: Tensor, *, beta: float = 2.0) -> Tenso
     """
     logits, target = full_precision(logits), full_precision(target)
     loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    return _modulation(logits, target, beta) * loss
+    return power((target - logits.sigmoid()).abs(), beta) * loss
 
 
-def _modulation(logits: Tensor, target: Tensor, beta: float) -> Tensor:
-    """|target - sigma|^beta; finite gradient also where the difference is zero and beta below 1."""
-    if beta == 0:
-        return torch.ones_like(logits)
-    difference = (target - logits.sigmoid()).abs()
-    positive = difference > 0
-    return torch.where(positive, difference, 1.0).pow(beta) * positive
+def focal(logits: Tensor, target: Tensor, *, gamma: float = 2.0, alpha: float | None = 0.25) -> Tensor:
+    """Focal loss for hard targets; Lin et al. (2017).
+
+        p_t     = sigma where y, else 1 - sigma,   sigma = sigmoid(logits), y = target > 0
+        alpha_t = alpha where y, else 1 - alpha
+        FL      = -alpha_t (1 - p_t)^gamma log p_t
+
+    gamma = 0 is alpha-balanced cross-entropy, with alpha None plain cross-entropy. The factor carries gradient, as in
+    the paper.
+
+    Args:
+        logits: Any shape.
+        target: Same shape; all above 0 is a positive.
+        gamma: Exponent, >= 0.
+        alpha: Weight of positives, in (0, 1), 1 - alpha being that of negatives; None weighs both with 1.
+
+    Returns:
+        Elementwise loss, at least float32, same shape.
+    """
+    y = target > 0
+    logits = full_precision(logits)
+    return _focal_factor(logits, y, gamma, alpha) * -F.logsigmoid(torch.where(y, logits, -logits))
+
+
+def _focal_factor(logits: Tensor, y: Tensor, gamma: float, alpha: float | None) -> Tensor:
+    """alpha_t (1 - p_t)^gamma, the power by its logarithm: both finite and with a finite gradient for any logit."""
+    factor = (gamma * F.logsigmoid(torch.where(y, -logits, logits))).exp()
+    return factor if alpha is None else factor * torch.where(y, alpha, 1 - alpha)
+
+
+def power(x: Tensor, exponent: float | Tensor) -> Tensor:
+    """x^exponent for x >= 0, whose gradient is finite also at zero and for exponents below 1."""
+    if not isinstance(exponent, Tensor) and exponent == 0:
+        return torch.ones_like(x)
+    positive = x > torch.finfo(x.dtype).tiny  # what is smaller counts as zero, for the derivative could overflow
+    return torch.where(positive, x, 1.0).pow(exponent) * positive
 
 
 class QualityFocal(Term):
@@ -50,5 +79,21 @@ class QualityFocal(Term):
 
         Without the ratio the loss would shrink by the share of easy anchors, orders of magnitude.
         """
-        weights = _modulation(assignment.logits_in_full(), full_precision(assignment.target_scores), self.beta)
+        difference = full_precision(assignment.target_scores) - assignment.logits_in_full().sigmoid()
+        return preserving(power(difference.abs(), self.beta), loss)
+
+
+class ClassicFocal(Term):
+    """Focal weights on the host's classification loss, whose targets stay soft; its sum preserved.
+
+    A positive is each foreground anchor's own class, whatever its soft target. The factor falls as a positive's score
+    rises, past its soft target, too: unlike the quality form this one draws scores above their targets.
+    """
+
+    def __init__(self, gamma: float = 2.0, alpha: float | None = 0.25):
+        self.gamma, self.alpha = gamma, alpha
+
+    def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
+        """(B, A, C) alpha_t (1 - p_t)^gamma, times sum(loss) / sum(weighted loss), that ratio detached."""
+        weights = _focal_factor(assignment.logits_in_full(), assignment.positive, self.gamma, self.alpha)
         return preserving(weights, loss)
