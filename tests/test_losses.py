@@ -14,6 +14,9 @@ from yolo_balance.losses import (
     Assignment,
     ClassicFocal,
     ClassWeights,
+    EQLv2,
+    EqualizedFocal,
+    GradientRatio,
     ISRPositive,
     QualityFocal,
     carl_weights,
@@ -263,6 +266,13 @@ def test_a_perfect_score_costs_nothing():
 # -- terms: one suite for all of them -------------------------------------------------------------------------------
 
 
+def gradients():
+    """Gradients of three classes as a run may have accumulated them: out of balance, on the way, in balance."""
+    ratio = GradientRatio(3)
+    ratio.restore({"positive": [1.0, 6.0, 9.0], "negative": [20.0, 8.0, 9.0]})
+    return ratio
+
+
 TERMS = {
     "focal": QualityFocal(2.0),
     "focal-off": QualityFocal(0.0),
@@ -272,6 +282,10 @@ TERMS = {
     "class-weights-column": ClassWeights([0.5, 1.0, 3.0], on="column"),
     "classic-focal": ClassicFocal(),
     "classic-focal-off": ClassicFocal(0.0, None),
+    "eqlv2": EQLv2(gradients()),
+    "eqlv2-capped": EQLv2(gradients(), room=[2.0, 1.0, 10.0]),
+    "efl": EqualizedFocal(gradients()),
+    "efl-capped": EqualizedFocal(gradients(), room=[2.0, 1.0, 10.0]),
 }
 SCALED_BY_THE_CALLER = (ClassWeights,)  # their mean is 1 over an epoch, not in a batch
 

@@ -19,7 +19,10 @@ from yolo_balance.losses.class_weights import (
     inverse_frequency_weights,
     normalised,
 )
+from yolo_balance.losses.efl import EqualizedFocal, equalized_focal, equalized_focal_gradient, focusing_factors
+from yolo_balance.losses.eqlv2 import EQLv2, eqlv2_weights
 from yolo_balance.losses.focal import ClassicFocal, QualityFocal, focal, quality_focal
+from yolo_balance.losses.gradient_ratio import GradientRatio
 from yolo_balance.losses.isr import ISRPositive, isr_positive_weights
 from yolo_balance.losses.ranking import iou_hlr, rank_within
 
@@ -28,12 +31,19 @@ __all__ = [
     "Assignment",
     "ClassWeights",
     "ClassicFocal",
+    "EQLv2",
+    "EqualizedFocal",
+    "GradientRatio",
     "ISRPositive",
     "QualityFocal",
     "Term",
     "carl_weights",
     "effective_number_weights",
+    "eqlv2_weights",
+    "equalized_focal",
+    "equalized_focal_gradient",
     "focal",
+    "focusing_factors",
     "inverse_frequency_weights",
     "iou_hlr",
     "isr_positive_weights",

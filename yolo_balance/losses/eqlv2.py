@@ -1,0 +1,75 @@
+"""Equalization Loss v2: the gradients of a class's positives and negatives are balanced; Tan et al. (2021)."""
+
+from __future__ import annotations
+
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from yolo_balance.losses.assignment import Assignment, Term, full_precision, preserving
+from yolo_balance.losses.gradient_ratio import GradientRatio, trained_on
+from yolo_balance.losses.per_class import PerClass
+
+
+def eqlv2_weights(ratio: Tensor, *, alpha: float = 4.0, gamma: float = 12.0, mu: float = 0.8) -> tuple[Tensor, Tensor]:
+    """Weights of each class's positives and negatives from its gradient ratio.
+
+        f(x) = 1 / (1 + exp(-gamma (x - mu)))
+        r    = f(g)
+        q    = 1 + alpha (1 - f(g))
+
+    A class whose positives get little gradient beside its negatives has its negatives turned down and its positives
+    turned up; at a large ratio both weights are 1. alpha = 0 leaves positives alone.
+
+    Args:
+        ratio: (C,) g, accumulated gradient of positives / of negatives, >= 0.
+        alpha: How much positives gain at most.
+        gamma: Steepness of f, > 0.
+        mu: Ratio at which f is one half.
+
+    Returns:
+        q and r, (C,) each, at least float32, detached.
+    """
+    f = (gamma * (full_precision(ratio).detach() - mu)).sigmoid()
+    return 1 + alpha * (1 - f), f
+
+
+class EQLv2(Term):
+    """EQLv2 weights on the host's classification loss, its sum preserved.
+
+    Gradients are accumulated with q and r in force, as the published code does, and before the factor that preserves
+    the sum. That factor is one number for the whole batch: it says nothing about the balance of a class, and would let
+    batches with few positives count differently from others. Weights of other terms are not counted. In the first
+    batch the ratio is 1, hence all classes alike.
+
+    Args:
+        gradients: The run's accumulated gradients, updated by every batch that is trained on.
+        alpha: How much positives gain at most.
+        gamma: Steepness of the map from ratio to weight.
+        mu: Ratio at which that map is one half.
+        room: (C,) largest q of each class, >= 1: what the user's `max_weight` leaves after the class's other factors.
+            q is relative to a class in balance, whose q is 1. None: no cap.
+    """
+
+    def __init__(
+        self,
+        gradients: GradientRatio,
+        alpha: float = 4.0,
+        gamma: float = 12.0,
+        mu: float = 0.8,
+        room: npt.ArrayLike | Tensor | None = None,
+    ):
+        self.gradients, self.alpha, self.gamma, self.mu = gradients, alpha, gamma, mu
+        self.room = None if room is None else PerClass(room)
+
+    def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
+        """(B, A, C) q at positives of their own class, r elsewhere, times sum(loss) / sum(weighted loss); detached."""
+        ratio = self.gradients.ratio(loss.device)
+        q, r = eqlv2_weights(ratio, alpha=self.alpha, gamma=self.gamma, mu=self.mu)
+        if self.room is not None:
+            q = torch.minimum(q, self.room.on(q.device))
+        weights = torch.where(assignment.positive, q, r)
+        logits = assignment.logits_in_full()
+        if trained_on(logits):
+            self.gradients.update(logits, assignment.target_scores, assignment.positive, weights)
+        return preserving(weights, loss)

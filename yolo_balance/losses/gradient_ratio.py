@@ -1,0 +1,107 @@
+"""How much gradient each class has had from its positives, and how much from everything else.
+
+What the equalisation losses steer by; Tan et al. (2021), Li et al. (2022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from yolo_balance.losses.assignment import full_precision
+
+
+def trained_on(logits: Tensor) -> bool:
+    """Whether a backward pass follows on these logits.
+
+    Validation runs on one rank alone: there a class's gradients must neither count nor wait for the other ranks.
+    """
+    return torch.is_grad_enabled() and logits.requires_grad
+
+
+class GradientRatio:
+    """Gradients with respect to the logits, accumulated by class over a run.
+
+        pos_c = sum of |gradient| over the positives of class c
+        neg_c = sum of |gradient| over all other entries of column c
+        g_c   = pos_c / neg_c
+
+    Sums are over all ranks, the same on each. State of a run, to be saved beside the weights and restored on resuming.
+    """
+
+    def __init__(self, num_classes: int):
+        self.sums = torch.zeros(2, num_classes)
+
+    @property
+    def positive(self) -> Tensor:
+        """(C,) accumulated gradient of each class's positives."""
+        return self.sums[0]
+
+    @property
+    def negative(self) -> Tensor:
+        """(C,) accumulated gradient of everything else in each class's column."""
+        return self.sums[1]
+
+    def update(self, logits: Tensor, target_scores: Tensor, positive: Tensor, weights: Tensor | None = None) -> None:
+        """Add a batch's gradients of the binary cross-entropy, |sigmoid(logit) - target|, times weights.
+
+        Args:
+            logits: (B, A, C); nothing flows back to them.
+            target_scores: (B, A, C) soft targets.
+            positive: (B, A, C) bool, each positive's own class.
+            weights: Weights on the elementwise loss, broadcast against it; constant in the logits. None: ones.
+        """
+        gradient = (full_precision(logits).detach().sigmoid() - full_precision(target_scores)).abs()
+        self.add(gradient if weights is None else gradient * weights, positive)
+
+    @torch.no_grad()
+    def add(self, gradient: Tensor, positive: Tensor) -> None:
+        """Add a batch's gradients |dL / dlogit| (B, A, C), positives at `positive` (B, A, C); over all ranks."""
+        dims = tuple(range(gradient.ndim - 1))
+        parts = torch.where(positive, gradient, 0.0), torch.where(positive, 0.0, gradient)
+        batch = torch.stack([part.sum(dims) for part in parts]).to(self.sums.dtype)
+        # a forward pass that overflows is a step that the gradient scaler skips; in the sums it would stay for good
+        batch = batch.nan_to_num(nan=0.0, posinf=0.0)
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(batch)
+        self._move(batch.device)
+        self.sums += batch
+
+    def ratio(self, device: torch.device | None = None) -> Tensor:
+        """g_c, (C,), >= 0 and finite, detached; 1 for a class of which nothing was seen yet.
+
+        Args:
+            device: Where the sums are to live from now on; None leaves them where they are.
+        """
+        if device is not None:
+            self._move(device)
+        ratio = torch.where(self.sums.sum(0) > 0, self.positive / self.negative, 1.0)
+        return ratio.clamp(max=torch.finfo(ratio.dtype).max)  # positives alone would give infinity
+
+    def _move(self, device: torch.device) -> None:
+        if self.sums.device != device:
+            with torch.inference_mode(False):  # moved by a validation, they must still take training's gradients
+                self.sums = self.sums.to(device)
+
+    def state(self) -> dict[str, list[float]]:
+        """The sums as plain lists by name, for JSON. Waits for the device."""
+        positive, negative = self.sums.tolist()
+        return {"positive": positive, "negative": negative}
+
+    def restore(self, state: Mapping[str, Sequence[float]]) -> None:
+        """Take over what `state` gave.
+
+        Raises:
+            ValueError: It is of another number of classes.
+        """
+        sums = torch.tensor([list(state[name]) for name in ("positive", "negative")])
+        if sums.shape != self.sums.shape:
+            raise ValueError(f"expected gradients of {self.sums.shape[1]} classes, got {sums.shape[1]}")
+        self.sums = sums
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"sums": self.sums.cpu()}
