@@ -18,6 +18,7 @@ from yolo_balance.losses import (
     EqualizedFocal,
     GradientRatio,
     ISRPositive,
+    LogitAdjustment,
     QualityFocal,
     carl_weights,
     iou_hlr,
@@ -286,6 +287,7 @@ TERMS = {
     "eqlv2-capped": EQLv2(gradients(), room=[2.0, 1.0, 10.0]),
     "efl": EqualizedFocal(gradients()),
     "efl-capped": EqualizedFocal(gradients(), room=[2.0, 1.0, 10.0]),
+    "logit-adjustment": LogitAdjustment([0.0, -1.0, -4.0]),
 }
 SCALED_BY_THE_CALLER = (ClassWeights,)  # their mean is 1 over an epoch, not in a batch
 

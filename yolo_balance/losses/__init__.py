@@ -19,11 +19,13 @@ from yolo_balance.losses.class_weights import (
     inverse_frequency_weights,
     normalised,
 )
+from yolo_balance.losses.cross_entropy import balanced_cross_entropy
 from yolo_balance.losses.efl import EqualizedFocal, equalized_focal, equalized_focal_gradient, focusing_factors
 from yolo_balance.losses.eqlv2 import EQLv2, eqlv2_weights
 from yolo_balance.losses.focal import ClassicFocal, QualityFocal, focal, quality_focal
 from yolo_balance.losses.gradient_ratio import GradientRatio
 from yolo_balance.losses.isr import ISRPositive, isr_positive_weights
+from yolo_balance.losses.logit_adjustment import LogitAdjustment, logit_offsets
 from yolo_balance.losses.ranking import iou_hlr, rank_within
 
 __all__ = [
@@ -35,8 +37,10 @@ __all__ = [
     "EqualizedFocal",
     "GradientRatio",
     "ISRPositive",
+    "LogitAdjustment",
     "QualityFocal",
     "Term",
+    "balanced_cross_entropy",
     "carl_weights",
     "effective_number_weights",
     "eqlv2_weights",
@@ -47,6 +51,7 @@ __all__ = [
     "inverse_frequency_weights",
     "iou_hlr",
     "isr_positive_weights",
+    "logit_offsets",
     "normalised",
     "quality_focal",
     "rank_within",
