@@ -11,6 +11,8 @@ from assignments import assignment, cross_entropy
 from yolo_balance.losses import (
     CARL,
     Assignment,
+    HardNegatives,
+    IoUBalancedNegatives,
     ISRPositive,
     QualityFocal,
     carl_weights,
@@ -234,6 +236,8 @@ def test_a_perfect_score_costs_nothing():
 
 TERMS = [QualityFocal(2.0), QualityFocal(0.0), ISRPositive(), CARL()]
 IDS = ["focal", "focal-off", "isr", "carl"]
+TERMS += [HardNegatives(), IoUBalancedNegatives(draw=False)]
+IDS += ["ohem", "iou-balanced"]
 
 
 @pytest.fixture(params=TERMS, ids=IDS)

@@ -14,18 +14,25 @@ whatever the autocast.
 from yolo_balance.losses.assignment import Assignment, Term
 from yolo_balance.losses.carl import CARL, carl_weights
 from yolo_balance.losses.focal import QualityFocal, quality_focal
+from yolo_balance.losses.iou_balance import IoUBalancedNegatives, iou_balanced_negatives, iou_balanced_weights
 from yolo_balance.losses.isr import ISRPositive, isr_positive_weights
+from yolo_balance.losses.ohem import HardNegatives, ohem
 from yolo_balance.losses.ranking import iou_hlr, rank_within
 
 __all__ = [
     "CARL",
     "Assignment",
+    "HardNegatives",
     "ISRPositive",
+    "IoUBalancedNegatives",
     "QualityFocal",
     "Term",
     "carl_weights",
+    "iou_balanced_negatives",
+    "iou_balanced_weights",
     "iou_hlr",
     "isr_positive_weights",
+    "ohem",
     "quality_focal",
     "rank_within",
 ]
