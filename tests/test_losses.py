@@ -12,6 +12,7 @@ from yolo_balance.losses import (
     CARL,
     Assignment,
     HardNegatives,
+    InstanceBalanced,
     IoUBalancedNegatives,
     ISRPositive,
     QualityFocal,
@@ -236,8 +237,8 @@ def test_a_perfect_score_costs_nothing():
 
 TERMS = [QualityFocal(2.0), QualityFocal(0.0), ISRPositive(), CARL()]
 IDS = ["focal", "focal-off", "isr", "carl"]
-TERMS += [HardNegatives(), IoUBalancedNegatives(draw=False)]
-IDS += ["ohem", "iou-balanced"]
+TERMS += [HardNegatives(), IoUBalancedNegatives(draw=False), InstanceBalanced()]
+IDS += ["ohem", "iou-balanced", "instance-balanced"]
 
 
 @pytest.fixture(params=TERMS, ids=IDS)

@@ -14,6 +14,11 @@ whatever the autocast.
 from yolo_balance.losses.assignment import Assignment, Term
 from yolo_balance.losses.carl import CARL, carl_weights
 from yolo_balance.losses.focal import QualityFocal, quality_focal
+from yolo_balance.losses.instance_balance import (
+    InstanceBalanced,
+    instance_balanced_positives,
+    instance_balanced_weights,
+)
 from yolo_balance.losses.iou_balance import IoUBalancedNegatives, iou_balanced_negatives, iou_balanced_weights
 from yolo_balance.losses.isr import ISRPositive, isr_positive_weights
 from yolo_balance.losses.ohem import HardNegatives, ohem
@@ -24,10 +29,13 @@ __all__ = [
     "Assignment",
     "HardNegatives",
     "ISRPositive",
+    "InstanceBalanced",
     "IoUBalancedNegatives",
     "QualityFocal",
     "Term",
     "carl_weights",
+    "instance_balanced_positives",
+    "instance_balanced_weights",
     "iou_balanced_negatives",
     "iou_balanced_weights",
     "iou_hlr",
