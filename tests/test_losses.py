@@ -14,6 +14,7 @@ from yolo_balance.losses import (
     HardNegatives,
     InstanceBalanced,
     IoUBalancedNegatives,
+    ISRNegative,
     ISRPositive,
     QualityFocal,
     carl_weights,
@@ -237,8 +238,8 @@ def test_a_perfect_score_costs_nothing():
 
 TERMS = [QualityFocal(2.0), QualityFocal(0.0), ISRPositive(), CARL()]
 IDS = ["focal", "focal-off", "isr", "carl"]
-TERMS += [HardNegatives(), IoUBalancedNegatives(draw=False), InstanceBalanced()]
-IDS += ["ohem", "iou-balanced", "instance-balanced"]
+TERMS += [HardNegatives(), IoUBalancedNegatives(draw=False), InstanceBalanced(), ISRNegative(candidates=8)]
+IDS += ["ohem", "iou-balanced", "instance-balanced", "isr-negative"]
 
 
 @pytest.fixture(params=TERMS, ids=IDS)

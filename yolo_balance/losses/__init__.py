@@ -13,6 +13,7 @@ whatever the autocast.
 
 from yolo_balance.losses.assignment import Assignment, Term
 from yolo_balance.losses.carl import CARL, carl_weights
+from yolo_balance.losses.clusters import suppression_clusters
 from yolo_balance.losses.focal import QualityFocal, quality_focal
 from yolo_balance.losses.instance_balance import (
     InstanceBalanced,
@@ -21,13 +22,15 @@ from yolo_balance.losses.instance_balance import (
 )
 from yolo_balance.losses.iou_balance import IoUBalancedNegatives, iou_balanced_negatives, iou_balanced_weights
 from yolo_balance.losses.isr import ISRPositive, isr_positive_weights
+from yolo_balance.losses.isr_negative import ISRNegative, isr_negative_weights
 from yolo_balance.losses.ohem import HardNegatives, ohem
-from yolo_balance.losses.ranking import iou_hlr, rank_within
+from yolo_balance.losses.ranking import iou_hlr, rank_within, score_hlr
 
 __all__ = [
     "CARL",
     "Assignment",
     "HardNegatives",
+    "ISRNegative",
     "ISRPositive",
     "InstanceBalanced",
     "IoUBalancedNegatives",
@@ -39,8 +42,11 @@ __all__ = [
     "iou_balanced_negatives",
     "iou_balanced_weights",
     "iou_hlr",
+    "isr_negative_weights",
     "isr_positive_weights",
     "ohem",
     "quality_focal",
     "rank_within",
+    "score_hlr",
+    "suppression_clusters",
 ]
