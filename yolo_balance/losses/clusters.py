@@ -50,7 +50,7 @@ def suppression_clusters(
 
     kept = torch.ones_like(suppresses[:, :1])
     for _ in range(iterations):
-        kept = (kept @ suppresses == 0).to(suppresses.dtype)
+        kept = (kept @ suppresses).logical_not_()  # in place, so that it stays a number
 
     own = torch.eye(candidates, dtype=torch.bool, device=score.device)
     leads = (suppresses * kept.transpose(1, 2)).bool() | own
