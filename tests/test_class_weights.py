@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from test_losses import assignment, cross_entropy
+from assignments import assignment, cross_entropy
 
 from yolo_balance.losses import ClassWeights, effective_number_weights, inverse_frequency_weights, normalised
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from test_losses import assignment, cross_entropy
+from assignments import assignment, cross_entropy
 
 from yolo_balance.losses import (
     EqualizedFocal,

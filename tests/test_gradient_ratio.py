@@ -11,8 +11,8 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from assignments import assignment, cross_entropy
 from loading import leave
-from test_losses import assignment, cross_entropy
 
 from yolo_balance.losses import EQLv2, EqualizedFocal, GradientRatio
 

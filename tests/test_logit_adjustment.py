@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from test_losses import assignment, cross_entropy
+from assignments import assignment, cross_entropy
 
 from yolo_balance.losses import LogitAdjustment, logit_offsets
 

@@ -8,6 +8,7 @@ from dataclasses import fields
 
 import pytest
 import torch
+from assignments import assignment, cross_entropy
 
 from yolo_balance.losses import (
     CARL,
@@ -17,6 +18,10 @@ from yolo_balance.losses import (
     EQLv2,
     EqualizedFocal,
     GradientRatio,
+    HardNegatives,
+    InstanceBalanced,
+    IoUBalancedNegatives,
+    ISRNegative,
     ISRPositive,
     LogitAdjustment,
     QualityFocal,
@@ -34,33 +39,6 @@ def positives(n=60, *, seed=0, classes=4, objects=9):
     gt = torch.randint(objects, (n,), generator=g)
     label = torch.randint(classes, (objects,), generator=g)[gt]
     return torch.rand(n, generator=g, dtype=torch.float64), gt, label, torch.rand(n, generator=g, dtype=torch.float64)
-
-
-def assignment(images=2, anchors=50, classes=3, *, seed=0, dtype=torch.float32, foreground=0.3):
-    """A batch's assignment with logits that carry gradient."""
-    g = torch.Generator().manual_seed(seed)
-    mask = torch.rand(images, anchors, generator=g) < foreground
-    gt = torch.randint(4, (images, anchors), generator=g)
-    labels = (gt + torch.arange(images)[:, None]) % classes
-    centre = 10 + 50 * torch.rand(images, 4, 2, generator=g)
-    own = centre.gather(1, gt.unsqueeze(-1).expand(-1, -1, 2))
-    target = torch.cat([own - 10, own + 10], -1)
-    scores = torch.nn.functional.one_hot(labels, classes) * torch.rand(images, anchors, 1, generator=g)
-    return Assignment(
-        boxes=target + 6 * torch.randn(images, anchors, 4, generator=g),
-        target_boxes=target,
-        target_labels=labels,
-        target_scores=scores * mask.unsqueeze(-1),
-        foreground=mask,
-        gt=gt + 4 * torch.arange(images)[:, None],
-        objects=torch.cat([centre - 10, centre + 10], -1),
-        present=torch.ones(images, 4, dtype=torch.bool),
-        logits=torch.randn(images, anchors, classes, generator=g).to(dtype).requires_grad_(),
-    )
-
-
-def cross_entropy(a):
-    return torch.nn.functional.binary_cross_entropy_with_logits(a.logits.float(), a.target_scores, reduction="none")
 
 
 # -- ranks -------------------------------------------------------------------------------------------------------------
@@ -288,6 +266,10 @@ TERMS = {
     "efl": EqualizedFocal(gradients()),
     "efl-capped": EqualizedFocal(gradients(), room=[2.0, 1.0, 10.0]),
     "logit-adjustment": LogitAdjustment([0.0, -1.0, -4.0]),
+    "ohem": HardNegatives(),
+    "iou-balanced": IoUBalancedNegatives(draw=False),
+    "instance-balanced": InstanceBalanced(),
+    "isr-negative": ISRNegative(candidates=8),
 }
 SCALED_BY_THE_CALLER = (ClassWeights,)  # their mean is 1 over an epoch, not in a batch
 
@@ -308,6 +290,26 @@ def test_terms_are_finite_and_preserve_the_classification_loss(term, dtype):
             torch.testing.assert_close((weights * loss).sum(), loss.sum())
         (weights * loss).sum().backward()
         assert a.logits.grad.isfinite().all()
+
+
+def test_terms_are_finite_at_extreme_logits(term):
+    a = assignment()
+    a.logits = (1e4 * a.logits.detach().sign()).requires_grad_()
+    weights = term.classification_weights(a, cross_entropy(a))
+    if weights is not None:
+        (weights * cross_entropy(a)).sum().backward()
+        assert weights.isfinite().all()
+        assert a.logits.grad.isfinite().all()
+    boxes = term.box_weights(a)
+    assert boxes is None or boxes.isfinite().all()
+
+
+def test_terms_read_no_value_on_the_host(term):
+    """Tensors without data answer only what needs none: no `.item()`, no branch on a value, no size it decides."""
+    a = assignment()
+    a = Assignment(**{f.name: getattr(a, f.name).detach().to("meta") for f in fields(a)})
+    term.classification_weights(a, cross_entropy(a))
+    term.box_weights(a)
 
 
 def test_terms_leave_boxes_that_are_not_foreground_alone(term):

@@ -19,14 +19,23 @@ from yolo_balance.losses.class_weights import (
     inverse_frequency_weights,
     normalised,
 )
+from yolo_balance.losses.clusters import suppression_clusters
 from yolo_balance.losses.cross_entropy import balanced_cross_entropy
 from yolo_balance.losses.efl import EqualizedFocal, equalized_focal, equalized_focal_gradient, focusing_factors
 from yolo_balance.losses.eqlv2 import EQLv2, eqlv2_weights
 from yolo_balance.losses.focal import ClassicFocal, QualityFocal, focal, quality_focal
 from yolo_balance.losses.gradient_ratio import GradientRatio
+from yolo_balance.losses.instance_balance import (
+    InstanceBalanced,
+    instance_balanced_positives,
+    instance_balanced_weights,
+)
+from yolo_balance.losses.iou_balance import IoUBalancedNegatives, iou_balanced_negatives, iou_balanced_weights
 from yolo_balance.losses.isr import ISRPositive, isr_positive_weights
+from yolo_balance.losses.isr_negative import ISRNegative, isr_negative_weights
 from yolo_balance.losses.logit_adjustment import LogitAdjustment, logit_offsets
-from yolo_balance.losses.ranking import iou_hlr, rank_within
+from yolo_balance.losses.ohem import HardNegatives, ohem
+from yolo_balance.losses.ranking import iou_hlr, rank_within, score_hlr
 
 __all__ = [
     "CARL",
@@ -36,7 +45,11 @@ __all__ = [
     "EQLv2",
     "EqualizedFocal",
     "GradientRatio",
+    "HardNegatives",
+    "ISRNegative",
     "ISRPositive",
+    "InstanceBalanced",
+    "IoUBalancedNegatives",
     "LogitAdjustment",
     "QualityFocal",
     "Term",
@@ -48,11 +61,19 @@ __all__ = [
     "equalized_focal_gradient",
     "focal",
     "focusing_factors",
+    "instance_balanced_positives",
+    "instance_balanced_weights",
     "inverse_frequency_weights",
+    "iou_balanced_negatives",
+    "iou_balanced_weights",
     "iou_hlr",
+    "isr_negative_weights",
     "isr_positive_weights",
     "logit_offsets",
     "normalised",
+    "ohem",
     "quality_focal",
     "rank_within",
+    "score_hlr",
+    "suppression_clusters",
 ]

@@ -48,3 +48,31 @@ def iou_hlr(iou: Tensor, gt: Tensor, label: Tensor) -> Tensor:
     """
     falling = -iou.detach()
     return rank_within(label, rank_within(gt, falling), falling)
+
+
+def score_hlr(score: Tensor, group: Tensor, *, mask: Tensor | None = None) -> Tensor:
+    """Score Hierarchical Local Rank of negative samples; Cao et al., Prime Sample Attention (2019), section 3.
+
+    1. Samples of one cluster are ranked by falling score.
+    2. All samples are ranked by that local rank, equal local ranks by falling score: first the best sample of every
+       cluster, best cluster first, then the second best ones, and so on.
+
+    Args:
+        score: (N,) highest score of each sample over the classes.
+        group: (N,) id of its cluster of overlapping samples, unique over the whole batch.
+        mask: (N,) bool, the entries that are samples; the others rank behind all of them. None: all are.
+
+    Returns:
+        int64 (N,) rank over all samples, 0 for the prime sample. Equal scores rank in the order given.
+    """
+    falling = -score.detach()
+    if mask is not None:
+        falling = falling.masked_fill(~mask, torch.inf)
+    order = torch.argsort(falling, stable=True)
+    local = rank_within(group[order])  # in falling order, which its ties by position keep
+    if mask is not None:
+        local = local.masked_fill(~mask[order], len(score))
+    order = order[torch.argsort(local, stable=True)]
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(order), device=order.device)
+    return rank

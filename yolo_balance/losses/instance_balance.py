@@ -1,0 +1,89 @@
+"""Instance-balanced positives: every object the same share; Pang et al., Libra R-CNN (2019)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+from yolo_balance.losses.assignment import Assignment, Term, full_precision, preserving
+from yolo_balance.losses.negatives import anchor_loss
+from yolo_balance.losses.ranking import rank_within
+
+
+@torch.no_grad()
+def instance_balanced_positives(gt: Tensor, num: int | Tensor, *, generator: Generator | None = None) -> Tensor:
+    """Positives drawn evenly over objects, so that a large object with many of them does not crowd out the others.
+
+    Of K objects each gives num / K positives, drawn without replacement: floor(num / K), and as many objects as needed,
+    drawn too, one more. What an object cannot give is drawn without replacement from all positives that are left.
+
+    Args:
+        gt: (N,) id of each positive's object.
+        num: How many to take: a number, or a 0-d integer tensor.
+        generator: Source of the random numbers, on the device of `gt`; None: torch's own.
+
+    Returns:
+        Bool mask (N,) with exactly min(num, N) entries set.
+    """
+    inside, between = torch.rand((2, len(gt)), generator=generator, device=gt.device)
+    rank = rank_within(gt, inside)
+    objects = (rank == 0).sum().clamp(min=1)
+    least, most = num // objects, -(-num // objects)
+    tier = (rank >= most).int() - (rank < least).int()
+    order = torch.argsort(tier + between)
+    first = torch.arange(len(gt), device=gt.device) < num
+    return torch.zeros_like(first).scatter(0, order, first)
+
+
+@torch.no_grad()
+def instance_balanced_weights(gt: Tensor, *, mask: Tensor | None = None) -> Tensor:
+    """Weights that give every object the same share: what drawing evenly over objects amounts to on average.
+
+        w = N / (K * n)
+
+    N positives, K objects that have any, n positives of the sample's own object. One object, or objects of as many
+    positives each, give ones.
+
+    Args:
+        gt: (N,) id of each positive's object.
+        mask: (N,) bool, the entries that are positives; the others get weight 1. None: all are.
+
+    Returns:
+        (N,) float32; the weights of an object sum to N / K, those of all positives to N.
+    """
+    if mask is None:
+        mask = torch.ones_like(gt, dtype=torch.bool)
+    ordered, order = gt.sort()
+    new = torch.ones_like(mask)
+    new[1:] = ordered[1:] != ordered[:-1]
+    index = torch.empty_like(order).scatter_(0, order, new.cumsum(0) - 1)  # objects numbered from 0, fewer than N
+    return _equal_shares(index, len(gt), mask)
+
+
+def _equal_shares(index: Tensor, size: int, mask: Tensor) -> Tensor:
+    """N / (K * n) where `mask`, 1 elsewhere; `index` (N,) in [0, size) is the object of each entry."""
+    n = torch.zeros(size, device=index.device).index_add(0, index, mask.float())
+    return torch.where(mask, mask.sum() / ((n > 0).sum() * n[index]), 1.0)
+
+
+class InstanceBalanced(Term):
+    """Every object the same share of the positives' weights, in the classification and in the box losses.
+
+    Both losses keep their sum over the positives of the batch.
+    """
+
+    def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
+        """(B, A, 1), detached; 1 where not foreground."""
+        return preserving(self._shares(assignment), anchor_loss(loss), assignment.foreground).unsqueeze(-1)
+
+    def box_weights(self, assignment: Assignment) -> Tensor:
+        """(B, A), detached; 1 where not foreground. The host weighs boxes by target scores: their sum is what stays."""
+        scores = full_precision(assignment.target_scores.detach()).sum(-1)
+        return preserving(self._shares(assignment), scores, assignment.foreground)
+
+    @staticmethod
+    def _shares(assignment: Assignment) -> Tensor:
+        """(B, A) N / (K * n) of each positive; ids of objects lie below B * G, which needs no sort."""
+        mask, (images, objects) = assignment.foreground, assignment.objects.shape[:2]
+        index = assignment.gt.masked_fill(~mask, 0)
+        return _equal_shares(index.flatten(), max(images * objects, 1), mask.flatten()).view_as(mask)

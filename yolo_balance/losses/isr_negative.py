@@ -1,0 +1,84 @@
+"""Importance-based sample reweighting, negative part (ISR-N); Cao et al., Prime Sample Attention (2019)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from yolo_balance.losses.assignment import Assignment, Term, full_precision, preserving
+from yolo_balance.losses.clusters import suppression_clusters
+from yolo_balance.losses.negatives import anchor_loss, negative_weights
+from yolo_balance.losses.ranking import score_hlr
+
+
+@torch.no_grad()
+def isr_negative_weights(
+    score: Tensor,
+    group: Tensor,
+    loss: Tensor,
+    *,
+    k: float = 0.5,
+    bias: float = 0.0,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Weights that favour the best-scoring negative of every cluster, the likely false alarms.
+
+        r  = Score-HLR of the sample, N = number of samples
+        u  = (N - r) / N
+        w  = ((1 - bias) * u + bias)^k
+        w' = w * sum(loss) / sum(w * loss)
+
+    k = 0 or bias = 1 gives ones.
+
+    Args:
+        score: (N,) highest score of each sample over the classes.
+        group: (N,) id of its cluster of overlapping samples, unique over the whole batch.
+        loss: (N,) classification loss of each sample.
+        k: Exponent.
+        bias: Weight base of the last rank, in [0, 1].
+        mask: (N,) bool, the entries that are samples; the others get weight 1. None: all are.
+
+    Returns:
+        (N,), at least float32, detached; sum(w' * loss) == sum(loss) over the samples.
+    """
+    loss = full_precision(loss)
+    if mask is None:
+        mask = torch.ones_like(loss, dtype=torch.bool)
+    n = mask.sum().clamp(min=1).to(loss.dtype)
+    return preserving(_weights(score_hlr(score, group, mask=mask), n, k, bias), loss, mask)
+
+
+def _weights(rank: Tensor, n: Tensor, k: float, bias: float) -> Tensor:
+    """Weights w of the formula, of the dtype of `n`; ranks beyond the last are no samples and count as the last."""
+    u = ((n - rank) / n).clamp(min=1 / n)
+    return ((1 - bias) * u + bias).pow(k)
+
+
+class ISRNegative(Term):
+    """ISR-N weights on the negatives' classification loss, each negative's loss being the sum over its classes.
+
+    A dense head has thousands of negatives per image, nearly all of them of no interest: in each image the
+    `candidates` of the best score are clustered by the overlap of their predicted boxes and ranked, over the whole
+    batch; all other negatives take the weight of the last rank. From A candidates on all are ranked. Which of equal
+    scores comes first is not defined.
+    """
+
+    def __init__(self, k: float = 0.5, bias: float = 0.0, candidates: int = 256):
+        self.k, self.bias, self.candidates = k, bias, candidates
+
+    @torch.no_grad()
+    def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
+        """(B, A, 1), detached, the loss of all negatives of the batch keeping its sum; 1 for positives."""
+        a, logits = assignment, assignment.logits_in_full()
+        best = logits.amax(-1).masked_fill(a.foreground, -torch.inf)  # logits rank as their scores do
+        score, index = best.topk(min(self.candidates, best.shape[1]), dim=1)
+        row = torch.arange(len(index), device=index.device).unsqueeze(1)
+        group = suppression_clusters(a.boxes[row, index], score, logits[row, index].argmax(-1))
+
+        sample = (score > -torch.inf).flatten()  # an image may have fewer negatives than candidates
+        rank = score_hlr(score.flatten(), group.flatten(), mask=sample)
+        n = sample.sum().clamp(min=1).float()
+        ranked = _weights(rank, n, self.k, self.bias).view_as(score)
+        lowest = _weights(n - 1, n, self.k, self.bias)
+        weights = lowest.expand_as(best).scatter(1, index, ranked)
+        return negative_weights(weights, anchor_loss(loss), a.foreground)
