@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import torch
 
 from yolo_balance.losses import Assignment
@@ -28,6 +30,17 @@ def assignment(images=2, anchors=50, classes=3, *, seed=0, dtype=torch.float32, 
         present=torch.ones(images, 4, dtype=torch.bool),
         logits=torch.randn(images, anchors, classes, generator=g).to(dtype).requires_grad_(),
     )
+
+
+def tensors(a):
+    """An assignment's tensors by field."""
+    return {f.name: getattr(a, f.name) for f in fields(a) if isinstance(getattr(a, f.name), torch.Tensor)}
+
+
+def weights_of(term, a, loss):
+    """A term's weights on the elementwise loss (B, A, C), whichever kind they are; None for no part in it."""
+    by_anchor = term.anchor_weights(a, loss.detach().sum(-1))
+    return term.classification_weights(a, loss) if by_anchor is None else by_anchor.unsqueeze(-1)
 
 
 def cross_entropy(a):

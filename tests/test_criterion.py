@@ -12,12 +12,11 @@ from ultralytics.cfg import get_cfg
 from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils.metrics import bbox_iou
 
-from yolo_balance.config import LossesConfig
 from yolo_balance.errors import HostError
-from yolo_balance.integration.criterion import balance_criterion, loss_terms
+from yolo_balance.integration.criterion import balance_criterion
 from yolo_balance.losses import CARL, ISRPositive, QualityFocal
 
-MODELS = ["yolov8n.yaml", "yolo11n.yaml", "yolo12n.yaml", "yolo26n.yaml"]
+MODELS = ["yolov8n.yaml", "yolov9t.yaml", "yolov10n.yaml", "yolo11n.yaml", "yolo12n.yaml", "yolo26n.yaml"]
 ALL = [QualityFocal(1.0), ISRPositive(), CARL()]
 NEUTRAL = [QualityFocal(0.0), ISRPositive(k=0.0), CARL(gain=0.0)]
 CLASSES, SIZE = 3, 64
@@ -42,9 +41,13 @@ def batch(boxes_per_image=(3, 0, 5), *, seed=0):
     }
 
 
+def balance(criterion, terms):
+    return balance_criterion(criterion, lambda head: terms)
+
+
 def losses(model, terms, data, **autocast):
     """(box, cls, dfl or l1) of a fresh criterion with these terms, before the sum; scaled by the batch size."""
-    criterion = balance_criterion(model.init_criterion(), terms)
+    criterion = balance(model.init_criterion(), terms)
     with torch.autocast("cpu", **(autocast or {"enabled": False})):
         return criterion(model(data["img"]), data)[0]
 
@@ -58,9 +61,8 @@ def gradient(model, terms, data):
 def test_off_leaves_the_criterion_as_it_is(model):
     criterion = model.init_criterion()
     before = dict(vars(criterion))
-    assert balance_criterion(criterion, []) is criterion
+    assert balance(criterion, []) is criterion
     assert vars(criterion) == before
-    assert loss_terms(None) == loss_terms(LossesConfig()) == []
 
 
 def test_neutral_terms_change_nothing(model):
@@ -77,9 +79,10 @@ def test_classification_terms_preserve_every_loss_and_change_the_gradient(model,
     assert not torch.allclose(ours, stock, rtol=1e-3)
 
 
-def test_carl_agrees_with_the_box_loss_restated(model):
+@pytest.mark.parametrize(("gain", "published"), [(0.5, True), (0.5, False), (None, False)])
+def test_carl_agrees_with_the_box_loss_restated(model, gain, published):
     """Each head's box loss from the assignment itself: sum of (1 + gain v) * target score * (1 - CIoU)."""
-    data, gain, bias = batch(), 0.5, 0.2
+    data, bias = batch(), 0.2
     criterion = model.init_criterion()
     heads = [getattr(criterion, h) for h in ("one2many", "one2one") if hasattr(criterion, h)] or [criterion]
     restated = []
@@ -98,7 +101,9 @@ def test_carl_agrees_with_the_box_loss_restated(model):
             mask = mask.bool()
             s = seen["logits"][mask].sigmoid().gather(1, seen["labels"][mask].long()[:, None])[:, 0]
             v = bias + (1 - bias) * s
-            weight = (1 + gain * v / v.mean()) * scores[mask].sum(-1)
+            t = scores[mask].sum(-1)
+            v = v / (v.mean() if published else (t * v).sum() / t.sum())
+            weight = (v if gain is None else 1 + gain * v) * t
             iou = bbox_iou(boxes[mask], target[mask], xywh=False, CIoU=True)[:, 0]
             restated.append((weight * (1 - iou)).sum() / total)
             return stock(dist, boxes, points, target, scores, total, mask, *rest)
@@ -108,7 +113,7 @@ def test_carl_agrees_with_the_box_loss_restated(model):
     criterion(preds, data)
     shares = [criterion.o2m, criterion.o2o] if len(heads) == 2 else [1.0]
     expected = sum(w * x for w, x in zip(shares, restated, strict=True)) * model.args.box * len(data["img"])
-    ours = balance_criterion(model.init_criterion(), [CARL(bias=bias, gain=gain)])(preds, data)[0]
+    ours = balance(model.init_criterion(), [CARL(bias=bias, gain=gain, published=published)])(preds, data)[0]
     torch.testing.assert_close(ours[0], expected)
 
 
@@ -130,7 +135,7 @@ def test_terms_work_under_autocast(model):
 
 def test_hooks_survive_copies_and_pickles_also_amid_a_batch(model):
     data = batch()
-    criterion = balance_criterion(model.init_criterion(), ALL)
+    criterion = balance(model.init_criterion(), ALL)
     preds = model(data["img"])
     expected = criterion(preds, data)[0]
     head = getattr(criterion, "one2many", criterion)
@@ -141,14 +146,14 @@ def test_hooks_survive_copies_and_pickles_also_amid_a_batch(model):
 
 
 def test_hooks_are_put_in_once(model):
-    criterion = balance_criterion(model.init_criterion(), ALL)
+    criterion = balance(model.init_criterion(), ALL)
     before = dict(vars(getattr(criterion, "one2many", criterion)))
-    balance_criterion(criterion, ALL)
+    balance(criterion, ALL)
     assert vars(getattr(criterion, "one2many", criterion)) == before
 
 
 def test_the_wrapped_parts_keep_their_attributes(model):
-    criterion = balance_criterion(model.init_criterion(), ALL)
+    criterion = balance(model.init_criterion(), ALL)
     head = getattr(criterion, "one2many", criterion)
     assert head.assigner.topk == 10
     head.assigner.num_classes = 7
@@ -180,7 +185,7 @@ def test_terms_add_no_host_synchronisation(model):
     preds = model(data["img"])
     counts = []
     for terms in ([], ALL):
-        criterion = balance_criterion(model.init_criterion(), terms)
+        criterion = balance(model.init_criterion(), terms)
         with Synchronisations() as seen:
             criterion(preds, data)[0].sum().backward(retain_graph=True)
         counts.append(seen.count)
@@ -198,11 +203,4 @@ def test_the_synchronisation_counter_sees_one():
 
 def test_a_criterion_without_the_three_calls_is_refused():
     with pytest.raises(HostError, match="expected a criterion with assigner, bce and bbox_loss, got Linear"):
-        balance_criterion(torch.nn.Linear(1, 1), ALL)
-
-
-def test_terms_follow_the_configuration():
-    config = LossesConfig.model_validate({"carl": {"gain": 0.1}, "focal": {}, "isr": {"k": 1}})
-    terms = loss_terms(config)
-    assert [type(t) for t in terms] == [QualityFocal, ISRPositive, CARL]
-    assert (terms[0].beta, terms[1].k, terms[2].gain) == (2.0, 1.0, 0.1)
+        balance(torch.nn.Linear(1, 1), ALL)

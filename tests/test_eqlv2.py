@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from assignments import assignment, cross_entropy
+from assignments import assignment, cross_entropy, weights_of
 
 from yolo_balance.losses import EQLv2, GradientRatio, eqlv2_weights
 
@@ -47,7 +47,7 @@ def test_weights_of_half_precision_are_whole(dtype):
 
 
 def steps(term, batches):
-    return [term.classification_weights(a, cross_entropy(a)) for a in batches]
+    return [weights_of(term, a, cross_entropy(a)) for a in batches]
 
 
 def test_a_run_restated_batch_by_batch():
@@ -83,7 +83,7 @@ def test_room_caps_the_weight_of_positives():
     gradients = GradientRatio(3)
     gradients.restore({"positive": [1.0, 1.0, 1.0], "negative": [1e6, 1e6, 1e6]})
     a = assignment()
-    weights = EQLv2(gradients, room=[1.0, 2.0, 100.0]).classification_weights(a, cross_entropy(a))
+    weights = weights_of(EQLv2(gradients, room=[1.0, 2.0, 100.0]), a, cross_entropy(a))
     q = [weights[..., c][a.positive[..., c]].mean().item() for c in range(3)]
     assert q[1] / q[0] == pytest.approx(2)
     assert q[2] / q[0] == pytest.approx(5, rel=1e-3)
@@ -100,5 +100,5 @@ def test_a_class_that_is_starved_gets_relatively_more_than_one_in_balance():
     gradients = GradientRatio(3)
     gradients.restore({"positive": [9.0, 9.0, 0.1], "negative": [9.0, 9.0, 9.0]})
     a = assignment()
-    weights = EQLv2(gradients).classification_weights(a, cross_entropy(a))
+    weights = weights_of(EQLv2(gradients), a, cross_entropy(a))
     assert weights[a.positive & (torch.arange(3) == 2)].min() > 3 * weights[a.positive & (torch.arange(3) == 0)].max()

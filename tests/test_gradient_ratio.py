@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from assignments import assignment, cross_entropy
+from assignments import assignment, cross_entropy, weights_of
 from loading import leave
 
 from yolo_balance.losses import EQLv2, EqualizedFocal, GradientRatio
@@ -147,10 +147,10 @@ def one_rank(rank, world_size, folder):
     for term in (EQLv2(GradientRatio(3)), EqualizedFocal(GradientRatio(3))):
         for step in range(2):
             a = assignment(seed=world_size * step + rank)
-            term.classification_weights(a, cross_entropy(a))
+            weights_of(term, a, cross_entropy(a))
             if rank == 0:
                 with torch.no_grad():
-                    term.classification_weights(a, cross_entropy(a))
+                    weights_of(term, a, cross_entropy(a))
         states[type(term).__name__] = term.gradients.state()
     (folder / f"{rank}.json").write_text(json.dumps({"calls": calls, "states": states}))
     leave(folder, rank, world_size)
@@ -168,6 +168,6 @@ def test_ranks_share_their_gradients_and_a_validation_of_one_neither_counts_nor_
             a = copy.copy(halves[0])
             for name in ("target_labels", "target_scores", "foreground", "logits"):
                 setattr(a, name, torch.cat([getattr(half, name) for half in halves]))
-            alone.classification_weights(a, cross_entropy(a))
+            weights_of(alone, a, cross_entropy(a))
         for name, sums in alone.gradients.state().items():
             np.testing.assert_allclose(ranks[0]["states"][cls.__name__][name], sums, rtol=1e-5)

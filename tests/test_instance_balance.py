@@ -8,7 +8,7 @@ from itertools import combinations, product
 
 import pytest
 import torch
-from assignments import assignment, cross_entropy, without_positives
+from assignments import assignment, cross_entropy, weights_of, without_positives
 
 from yolo_balance.losses import InstanceBalanced, instance_balanced_positives, instance_balanced_weights
 
@@ -172,7 +172,7 @@ def test_the_term_gives_every_object_of_the_batch_its_share(dtype):
     a = batch(dtype=dtype)
     loss, mask = cross_entropy(a), a.foreground
     w, own = shares(a), loss.detach().sum(-1)[mask]
-    weights = InstanceBalanced().classification_weights(a, loss)
+    weights = weights_of(InstanceBalanced(), a, loss)
     assert weights.shape == (4, 50, 1)
     assert weights.dtype == torch.float32
     assert not weights.requires_grad
@@ -197,7 +197,7 @@ def test_ids_of_what_is_not_foreground_do_not_matter():
     b.gt = torch.where(b.foreground, b.gt, torch.randint(-(10**9), 10**9, b.gt.shape))
     for one, other in (
         (InstanceBalanced().box_weights(a), InstanceBalanced().box_weights(b)),
-        *[[InstanceBalanced().classification_weights(x, cross_entropy(x)) for x in (a, b)]],
+        *[[weights_of(InstanceBalanced(), x, cross_entropy(x)) for x in (a, b)]],
     ):
         assert torch.equal(one, other)
 
@@ -207,7 +207,7 @@ def test_one_positive_per_object_gives_exactly_ones():
     a.foreground[:] = False
     a.foreground[:, :4] = True
     a.gt[:, :4] = torch.arange(12).view(3, 4)
-    assert (InstanceBalanced().classification_weights(a, cross_entropy(a)) == 1).all()
+    assert (weights_of(InstanceBalanced(), a, cross_entropy(a)) == 1).all()
     a.target_scores = a.target_scores.clamp(min=0.1)
     assert (InstanceBalanced().box_weights(a) == 1).all()
 
@@ -215,5 +215,5 @@ def test_one_positive_per_object_gives_exactly_ones():
 def test_a_batch_without_objects():
     a = without_positives(assignment(images=3), 0, 1, 2)
     a.objects, a.present = torch.zeros(3, 0, 4), torch.zeros(3, 0, dtype=torch.bool)
-    assert (InstanceBalanced().classification_weights(a, cross_entropy(a)) == 1).all()
+    assert (weights_of(InstanceBalanced(), a, cross_entropy(a)) == 1).all()
     assert (InstanceBalanced().box_weights(a) == 1).all()

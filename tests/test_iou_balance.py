@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations, product
 
 import pytest
 import torch
-from assignments import assignment, cross_entropy, without_positives
+from assignments import assignment, cross_entropy, tensors, weights_of, without_positives
 
-from yolo_balance.losses import IoUBalancedNegatives, iou_balanced_negatives, iou_balanced_weights
+from yolo_balance.losses import IoUBalancedNegatives, iou_balanced_negatives, iou_balanced_weights, negatives
+
+
+@pytest.fixture(autouse=True)
+def _images_of_few_anchors(monkeypatch):
+    monkeypatch.setattr(negatives, "FEWEST", 1)
 
 
 def in_bins(max_iou, bins):
@@ -199,7 +205,7 @@ def test_the_expectation_agrees_with_its_restatement_image_by_image():
         chance[i, negative] = iou_balanced_weights(a.max_iou[i, negative], num, bins=4)
     negative = ~a.foreground
     expected = torch.where(negative, chance * (own[negative].sum() / (own * chance).sum()), 1.0)
-    weights = IoUBalancedNegatives(1.5, 4, draw=False).classification_weights(a, loss)
+    weights = weights_of(IoUBalancedNegatives(1.5, 4, draw=False), a, loss)
     torch.testing.assert_close(weights.squeeze(-1), expected)
 
 
@@ -207,7 +213,7 @@ def test_a_draw_reads_as_many_negatives_of_each_image_and_keeps_their_loss():
     a = batch()
     loss = cross_entropy(a)
     term = IoUBalancedNegatives(1.5)
-    weights = term.classification_weights(a, loss)
+    weights = weights_of(term, a, loss)
     assert weights.shape == (4, 50, 1)
     assert not weights.requires_grad
     read = (weights.squeeze(-1) > 0) & ~a.foreground
@@ -215,7 +221,7 @@ def test_a_draw_reads_as_many_negatives_of_each_image_and_keeps_their_loss():
     assert weights.squeeze(-1)[read].unique().numel() == 1
     assert (weights[a.foreground] == 1).all()
     torch.testing.assert_close((weights * loss).sum(), loss.sum())
-    assert not torch.equal(weights, term.classification_weights(a, loss))
+    assert not torch.equal(weights, weights_of(term, a, loss))
 
 
 @pytest.mark.parametrize("draw", [True, False])
@@ -224,7 +230,7 @@ def test_half_precision_logits_and_boxes(draw, dtype):
     a = batch(dtype=dtype)
     a.boxes, a.objects = a.boxes.to(dtype), a.objects.to(dtype)
     loss = cross_entropy(a)
-    weights = IoUBalancedNegatives(draw=draw).classification_weights(a, loss)
+    weights = weights_of(IoUBalancedNegatives(draw=draw), a, loss)
     assert weights.dtype == torch.float32
     torch.testing.assert_close((weights * loss).sum(), loss.sum())
 
@@ -232,7 +238,7 @@ def test_half_precision_logits_and_boxes(draw, dtype):
 @pytest.mark.parametrize("draw", [True, False])
 def test_reading_all_gives_exactly_ones(draw):
     a = batch()
-    assert (IoUBalancedNegatives(1e6, draw=draw).classification_weights(a, cross_entropy(a)) == 1).all()
+    assert (weights_of(IoUBalancedNegatives(1e6, draw=draw), a, cross_entropy(a)) == 1).all()
 
 
 @pytest.mark.parametrize("draw", [True, False])
@@ -240,7 +246,7 @@ def test_a_batch_of_clean_images_is_finite_and_keeps_its_loss(draw):
     a = without_positives(assignment(images=3), 0, 1, 2)
     a.present[:] = False
     loss = cross_entropy(a)
-    weights = IoUBalancedNegatives(draw=draw).classification_weights(a, loss)
+    weights = weights_of(IoUBalancedNegatives(draw=draw), a, loss)
     torch.testing.assert_close((weights * loss).sum(), loss.sum())
     if draw:
         assert (weights > 0).sum(1).flatten().tolist() == [1, 1, 1]
@@ -248,6 +254,5 @@ def test_a_batch_of_clean_images_is_finite_and_keeps_its_loss(draw):
 
 def test_the_drawing_term_reads_no_value_on_the_host():
     a = batch()
-    for name, value in list(vars(a).items()):
-        setattr(a, name, value.detach().to("meta"))
-    IoUBalancedNegatives().classification_weights(a, cross_entropy(a))
+    a = replace(a, **{name: x.detach().to("meta") for name, x in tensors(a).items()})
+    weights_of(IoUBalancedNegatives(), a, cross_entropy(a))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from assignments import assignment, cross_entropy, without_positives
+from assignments import assignment, cross_entropy, weights_of, without_positives
 from test_clusters import greedy
 
 from yolo_balance.losses import ISRNegative, isr_negative_weights, score_hlr
@@ -161,7 +161,7 @@ def test_the_term_agrees_with_its_restatement(candidates, k, bias):
     a = without_positives(assignment(images=4), 1)
     a.foreground[2, 3:] = True  # three negatives: fewer than candidates
     loss = cross_entropy(a)
-    weights = ISRNegative(k, bias, candidates).classification_weights(a, loss)
+    weights = weights_of(ISRNegative(k, bias, candidates), a, loss)
     assert weights.shape == (4, 50, 1)
     assert not weights.requires_grad
     torch.testing.assert_close(weights.squeeze(-1), restated_term(a, loss, k, bias, candidates))
@@ -174,7 +174,7 @@ def test_half_precision_logits_and_boxes(dtype):
     a.logits = torch.cat([a.logits.detach().clamp(max=0), best], -1)[..., 1:].to(dtype).requires_grad_()
     a.boxes = a.boxes.to(dtype)
     loss = cross_entropy(a)
-    weights = ISRNegative().classification_weights(a, loss)
+    weights = weights_of(ISRNegative(), a, loss)
     assert weights.dtype == torch.float32
     torch.testing.assert_close(weights.squeeze(-1), restated_term(a, loss, 0.5, 0.0, 256))
 
@@ -182,13 +182,13 @@ def test_half_precision_logits_and_boxes(dtype):
 @pytest.mark.parametrize(("k", "bias"), [(0.0, 0.0), (0.5, 1.0)])
 def test_the_term_without_importance_is_exactly_ones(k, bias):
     a = assignment(images=3)
-    assert (ISRNegative(k, bias).classification_weights(a, cross_entropy(a)) == 1).all()
+    assert (weights_of(ISRNegative(k, bias), a, cross_entropy(a)) == 1).all()
 
 
 def test_positives_weigh_one_and_negatives_keep_their_loss():
     a = without_positives(assignment(images=3), 0)
     loss = cross_entropy(a)
-    weights = ISRNegative(candidates=8).classification_weights(a, loss)
+    weights = weights_of(ISRNegative(candidates=8), a, loss)
     assert (weights[a.foreground] == 1).all()
     torch.testing.assert_close((weights * loss)[~a.foreground].sum(), loss[~a.foreground].sum())
 
@@ -196,12 +196,12 @@ def test_positives_weigh_one_and_negatives_keep_their_loss():
 def test_a_batch_of_positives_alone_is_left_as_it_is():
     a = assignment(images=3)
     a.foreground[:] = True
-    assert (ISRNegative().classification_weights(a, cross_entropy(a)) == 1).all()
+    assert (weights_of(ISRNegative(), a, cross_entropy(a)) == 1).all()
 
 
 def test_oriented_boxes_are_taken_as_they_come():
     a = assignment(images=3)
     a.boxes = torch.cat([a.boxes, torch.rand(3, 50, 1)], -1).abs()
     loss = cross_entropy(a)
-    weights = ISRNegative(candidates=16).classification_weights(a, loss)
+    weights = weights_of(ISRNegative(candidates=16), a, loss)
     torch.testing.assert_close((weights * loss).sum(), loss.sum())

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from assignments import assignment, cross_entropy
+from assignments import assignment, cross_entropy, weights_of
 
 from yolo_balance.losses import LogitAdjustment, logit_offsets
 
@@ -50,7 +50,7 @@ def test_zero_offsets_change_no_bit():
 def test_it_has_no_part_in_weights():
     a = assignment()
     term = LogitAdjustment([0.0, -1.0, -4.0])
-    assert term.classification_weights(a, cross_entropy(a)) is None
+    assert weights_of(term, a, cross_entropy(a)) is None
     assert term.box_weights(a) is None
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import fields
+from dataclasses import replace
 
 import pytest
 import torch
-from assignments import assignment, cross_entropy
+from assignments import assignment, cross_entropy, tensors, weights_of
 
 from yolo_balance.losses import (
     CARL,
-    Assignment,
     ClassicFocal,
     ClassWeights,
     EQLv2,
@@ -171,6 +170,8 @@ def test_carl_agrees_with_the_paper_restated(k, bias):
 def test_carl_gradient_agrees_with_finite_differences():
     score, loss = positives(12)[0].requires_grad_(), positives(12, seed=1)[3]
     assert torch.autograd.gradcheck(lambda s: (carl_weights(s) * loss).sum(), score)
+    t = positives(12, seed=2)[0]
+    assert torch.autograd.gradcheck(lambda s: (carl_weights(s, base=t) * t * loss).sum(), score)
 
 
 def test_carl_sums_to_the_number_of_positives_and_pushes_large_losses_down():
@@ -283,7 +284,7 @@ def term(request):
 def test_terms_are_finite_and_preserve_the_classification_loss(term, dtype):
     a = assignment(dtype=dtype)
     loss = cross_entropy(a)
-    weights = term.classification_weights(a, loss)
+    weights = weights_of(term, a, loss)
     if weights is not None:
         assert weights.dtype == torch.float32
         if not isinstance(term, SCALED_BY_THE_CALLER):
@@ -295,21 +296,13 @@ def test_terms_are_finite_and_preserve_the_classification_loss(term, dtype):
 def test_terms_are_finite_at_extreme_logits(term):
     a = assignment()
     a.logits = (1e4 * a.logits.detach().sign()).requires_grad_()
-    weights = term.classification_weights(a, cross_entropy(a))
+    weights = weights_of(term, a, cross_entropy(a))
     if weights is not None:
         (weights * cross_entropy(a)).sum().backward()
         assert weights.isfinite().all()
         assert a.logits.grad.isfinite().all()
     boxes = term.box_weights(a)
     assert boxes is None or boxes.isfinite().all()
-
-
-def test_terms_read_no_value_on_the_host(term):
-    """Tensors without data answer only what needs none: no `.item()`, no branch on a value, no size it decides."""
-    a = assignment()
-    a = Assignment(**{f.name: getattr(a, f.name).detach().to("meta") for f in fields(a)})
-    term.classification_weights(a, cross_entropy(a))
-    term.box_weights(a)
 
 
 def test_terms_leave_boxes_that_are_not_foreground_alone(term):
@@ -324,7 +317,7 @@ def test_terms_leave_boxes_that_are_not_foreground_alone(term):
 def test_terms_survive_a_batch_without_positives(term):
     a = assignment(foreground=0.0)
     loss = cross_entropy(a)
-    classification = term.classification_weights(a, loss)
+    classification = weights_of(term, a, loss)
     weighted = loss if classification is None else loss * classification
     boxes = term.box_weights(a)
     total = weighted.sum() + (0 if boxes is None else (boxes * a.foreground).sum())
@@ -338,10 +331,10 @@ def test_terms_do_not_depend_on_the_order_of_anchors(term):
     a = assignment()
     order = torch.randperm(50, generator=torch.Generator().manual_seed(4))
     fixed = ("objects", "present")
-    b = Assignment(**{f.name: getattr(a, f.name)[:, order if f.name not in fixed else slice(None)] for f in fields(a)})
+    b = replace(a, **{name: x[:, order] for name, x in tensors(a).items() if name not in fixed})
     other = copy.deepcopy(term)  # what a batch leaves behind must not meet the same batch again
     for ours, theirs in (
-        (term.classification_weights(a, cross_entropy(a)), other.classification_weights(b, cross_entropy(b))),
+        (weights_of(term, a, cross_entropy(a)), weights_of(other, b, cross_entropy(b))),
         (term.box_weights(a), other.box_weights(b)),
     ):
         if ours is not None:
@@ -354,7 +347,7 @@ def test_terms_of_extreme_logits_are_finite(term, extreme):
     a = assignment()
     a.logits = torch.where(a.positive, -extreme, extreme).requires_grad_()
     loss = cross_entropy(a)
-    classification, boxes = term.classification_weights(a, loss), term.box_weights(a)
+    classification, boxes = weights_of(term, a, loss), term.box_weights(a)
     total = sum(x.sum() for x in (loss if classification is None else classification * loss, boxes) if x is not None)
     total.backward()
     assert total.isfinite()
@@ -363,9 +356,9 @@ def test_terms_of_extreme_logits_are_finite(term, extreme):
 
 def test_terms_never_look_at_values(term):
     """Tensors without values stand for a device that must not be waited for: reading one raises."""
-    a = Assignment(**{f.name: getattr(assignment(), f.name).to("meta") for f in fields(Assignment)})
+    a = replace(assignment(), **{name: x.to("meta") for name, x in tensors(assignment()).items()})
     a.logits = term.adjusted(a.logits.detach().requires_grad_())
-    weights, boxes = term.classification_weights(a, cross_entropy(a)), term.box_weights(a)
+    weights, boxes = weights_of(term, a, cross_entropy(a)), term.box_weights(a)
     assert all(x is None or x.device.type == "meta" for x in (weights, boxes))
 
 
@@ -375,7 +368,7 @@ def test_a_copied_or_pickled_term_weighs_as_the_term_does(term, copied):
     loss = cross_entropy(a)
     for _ in range(2):  # before the first batch and after it
         again = copied(term)
-        pairs = [(t.classification_weights(a, loss), t.box_weights(a), t.adjusted(a.logits)) for t in (term, again)]
+        pairs = [(weights_of(t, a, loss), t.box_weights(a), t.adjusted(a.logits)) for t in (term, again)]
         for ours, theirs in zip(*pairs, strict=True):
             assert (ours is None and theirs is None) or torch.equal(ours, theirs)
 
@@ -386,30 +379,64 @@ def test_a_validation_leaves_the_state_of_a_term_alone(term):
     a = assignment()
     with torch.no_grad():
         a.logits = a.logits * 1.0
-        term.classification_weights(a, cross_entropy(a))
+        weights_of(term, a, cross_entropy(a))
         a.logits = a.logits.requires_grad_()  # a leaf that would carry gradient elsewhere
-        term.classification_weights(a, cross_entropy(a))
+        weights_of(term, a, cross_entropy(a))
     with torch.inference_mode():
-        term.classification_weights(a, cross_entropy(a))
+        weights_of(term, a, cross_entropy(a))
     if not hasattr(term, "gradients"):
         assert pickle.dumps(term) == before
         return
     untouched = pickle.loads(before).gradients.state()
     assert term.gradients.state() == untouched
-    term.classification_weights(a, cross_entropy(a))
+    weights_of(term, a, cross_entropy(a))
     assert term.gradients.state() != untouched
 
 
 def test_carl_box_weight_is_one_plus_gain_times_v():
     a = assignment()
-    weights = CARL(gain=0.5).box_weights(a)
+    weights = CARL(gain=0.5, published=True).box_weights(a)
     torch.testing.assert_close(weights[a.foreground], 1 + 0.5 * carl_weights(a.scores[a.foreground]))
     assert weights[a.foreground].mean().item() == pytest.approx(1.5)
 
 
+def test_carl_without_a_gain_preserves_the_sum_of_the_hosts_box_weights():
+    a = assignment()
+    t = a.target_scores.sum(-1)
+    torch.testing.assert_close((CARL().box_weights(a) * t).sum(), t.sum())
+    torch.testing.assert_close((CARL(gain=0.5).box_weights(a) * t).sum(), 1.5 * t.sum())
+    a.equal_boxes = True
+    torch.testing.assert_close(CARL().box_weights(a)[a.foreground].sum(), a.foreground.sum().float())
+
+
+def test_a_share_of_carls_gradient_reaches_the_logits_and_leaves_its_weights():
+    gradients = []
+    for share in (1.0, 0.25, 0.0):
+        a = assignment()
+        weights = CARL(gradient=share).box_weights(a)
+        torch.testing.assert_close(weights, CARL().box_weights(a))
+        loss = (weights * a.target_scores.sum(-1) * torch.arange(50)).sum() + 0 * a.logits.sum()
+        loss.backward()
+        gradients.append(a.logits.grad)
+    torch.testing.assert_close(gradients[1], 0.25 * gradients[0])
+    assert gradients[0].abs().sum() > 0
+    assert gradients[2].abs().sum() == 0
+
+
+def test_carl_raises_the_scores_of_the_best_boxes_only_if_its_mean_is_weighted_as_the_losses_are():
+    """Target scores t of a task-aligned head and losses 1 - IoU: t * loss is largest for well aligned boxes."""
+    iou = torch.tensor([0.8, 0.5, 0.3, 0.2], dtype=torch.float64)
+    t = torch.tensor([0.8, 0.3, 0.1, 0.05], dtype=torch.float64)
+    for base, best_is_raised in ((t, True), (None, False)):
+        score = torch.full((4,), 0.5, dtype=torch.float64, requires_grad=True)
+        (carl_weights(score, base=base) * t * (1 - iou)).sum().backward()
+        assert (score.grad[0] < 0) == best_is_raised
+        assert (score.grad[-1] > 0) == best_is_raised
+
+
 def test_isr_weighs_whole_rows_of_positives_only():
     a = assignment()
-    weights = ISRPositive().classification_weights(a, cross_entropy(a))
+    weights = weights_of(ISRPositive(), a, cross_entropy(a))
     assert weights.shape == (2, 50, 1)
     assert (weights[~a.foreground] == 1).all()
     expected = isr_positive_weights(

@@ -15,7 +15,7 @@ from ultralytics import YOLO
 from yolo_balance import BalancedClassificationTrainer, attach
 from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.integration.clean_images import false_alarms
-from yolo_balance.integration.sampling import STATE
+from yolo_balance.integration.state import FILE as STATE
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from yolo_balance.integration.callbacks import attach
     from yolo_balance.integration.classification import BalancedClassificationTrainer
     from yolo_balance.integration.run import train
-    from yolo_balance.integration.trainer import BalancedDetectionTrainer
+    from yolo_balance.integration.tasks import (
+        BalancedDetectionTrainer,
+        BalancedOBBTrainer,
+        BalancedPoseTrainer,
+        BalancedSegmentationTrainer,
+    )
     from yolo_balance.recall.report import RecallReport
 
 __version__ = "0.1.0"
@@ -22,6 +27,9 @@ __all__ = [
     "BalanceConfig",
     "BalancedClassificationTrainer",
     "BalancedDetectionTrainer",
+    "BalancedOBBTrainer",
+    "BalancedPoseTrainer",
+    "BalancedSegmentationTrainer",
     "RecallReport",
     "attach",
     "train",
@@ -30,7 +38,10 @@ __all__ = [
 _HOMES = {
     "BalanceConfig": "yolo_balance.config",
     "BalancedClassificationTrainer": "yolo_balance.integration.classification",
-    "BalancedDetectionTrainer": "yolo_balance.integration.trainer",
+    "BalancedDetectionTrainer": "yolo_balance.integration.tasks",
+    "BalancedOBBTrainer": "yolo_balance.integration.tasks",
+    "BalancedPoseTrainer": "yolo_balance.integration.tasks",
+    "BalancedSegmentationTrainer": "yolo_balance.integration.tasks",
     "RecallReport": "yolo_balance.recall.report",
     "attach": "yolo_balance.integration.callbacks",
     "train": "yolo_balance.integration.run",

@@ -21,7 +21,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import LOGGER
 
 from yolo_balance import BalancedDetectionTrainer
-from yolo_balance.integration.criterion import balance_criterion, loss_terms
+from yolo_balance.integration.criterion import balance_criterion
 from yolo_balance.integration.host import resolve_data
 
 BALANCE = {
@@ -32,7 +32,12 @@ BALANCE = {
 
 def trainer(cls: Any, folder: str, options: argparse.Namespace) -> Any:
     """A trainer on the demo set with loader and model built, nothing trained."""
-    overrides = {"model": options.model, "data": resolve_data("demo"), "imgsz": options.imgsz, "batch": options.batch}
+    overrides = {
+        "model": options.model,
+        "data": resolve_data("demo", "detect"),
+        "imgsz": options.imgsz,
+        "batch": options.batch,
+    }
     built = cls(overrides={**overrides, "cache": options.cache, "plots": False, "project": folder, "verbose": False})
     built._setup_train()
     return built
@@ -93,8 +98,8 @@ def main() -> None:
             classes = (DetectionTrainer, BalancedDetectionTrainer.configured(BALANCE))
             off, on = (trainer(cls, folder, options) for cls in classes)
             compare(f"ten batches, cache={options.cache}", ten_batches(off), ten_batches(on), options.rounds)
-        terms = loss_terms(on.balance.losses)
-        compare("forward, loss and backward", loss_step(off, []), loss_step(off, terms), options.rounds)
+        stock, balanced = loss_step(off, lambda head: []), loss_step(off, on.losses.terms)
+        compare("forward, loss and backward", stock, balanced, options.rounds)
 
 
 if __name__ == "__main__":

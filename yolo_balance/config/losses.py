@@ -99,12 +99,17 @@ class CARLConfig(Section):
     Attributes:
         k: Exponent of the score.
         bias: Importance at score zero, in [0, 1].
-        gain: Size of the added box loss relative to the host's: each positive's box weight is 1 + gain * v.
+        gain: Size of the added box loss relative to the host's: each positive's box weight is 1 + gain * v, v of mean
+            1. Null adds nothing: the box weight is v.
+        gradient: Share of the gradient that reaches the score; null is the host's classification gain / box gain.
+        published: Whether v has mean 1 over positives, as published, and not over the host's own box weights.
     """
 
     k: Annotated[float, Field(ge=0)] = 1.0
     bias: Annotated[float, Field(ge=0, le=1)] = 0.2
-    gain: Annotated[float, Field(ge=0)] = 0.5
+    gain: Annotated[float, Field(ge=0)] | None = 0.5
+    gradient: Annotated[float, Field(ge=0, le=1)] | None = None
+    published: bool = False
 
 
 class NegativesConfig(Section):
@@ -214,5 +219,5 @@ class LossesConfig(Section):
 
     @property
     def prime_carl(self) -> CARLConfig | None:
-        """`carl` as given, else the preset's, which adds all of the term as the paper does."""
-        return self.carl or (CARLConfig(gain=1.0) if self.pisa else None)
+        """`carl` as given, else the preset's."""
+        return self.carl or (CARLConfig() if self.pisa else None)

@@ -115,7 +115,7 @@ def read(source: str | Path, overrides: Mapping[str, Any]) -> Reading:
     name = str(arguments.pop("data"))
     task = _named_task(arguments)
     imgsz = _image_size(arguments)
-    data = host.resolve_data(name)
+    data = host.resolve_data(name, "detect")
     if task == "classify" or (task is None and _is_image_folder(Path(data))):
         names, labels = _classified(name, arguments)
         host.check_names(balance, dict(enumerate(names)))

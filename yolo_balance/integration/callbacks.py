@@ -14,7 +14,7 @@ from yolo_balance.integration.classification import BalancedClassificationMixin
 from yolo_balance.integration.trainer import BalancedTrainerMixin
 
 MIXINS: dict[str, type[BalancedTrainerMixin]] = {
-    "detect": BalancedTrainerMixin,
+    **dict.fromkeys(host.BOX_TASKS, BalancedTrainerMixin),
     "classify": BalancedClassificationMixin,
 }
 """What a trainer becomes, by task."""
@@ -26,7 +26,7 @@ def attach(model: Any, balance: BalanceConfig | str | Path | Mapping[str, Any] |
     The run is the same as with `BalancedDetectionTrainer.configured(balance)`, also for a trainer class of your own.
 
     Args:
-        model: An `ultralytics.YOLO` with a detection or classification model.
+        model: An `ultralytics.YOLO` of any task that knows boxes or classes.
         balance: A YAML file, the `balance:` section as a mapping, or a BalanceConfig.
 
     Returns:

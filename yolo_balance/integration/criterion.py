@@ -9,44 +9,38 @@ host's loss code is copied or overridden.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from ultralytics.models.utils.loss import DETRLoss
 
 from yolo_balance.config import LossesConfig
 from yolo_balance.errors import HostError
-from yolo_balance.losses import CARL, Assignment, ISRPositive, QualityFocal, Term
+from yolo_balance.integration.detr import balance_detr
+from yolo_balance.losses import Assignment, Term, box_weights, weighted
 
 TARGET_SCORES = 4  # position among the arguments of the host's box loss
 
 
-def loss_terms(config: LossesConfig | None) -> list[Term]:
-    """The terms a configuration asks for, in the order in which their weights are applied."""
-    if config is None:
-        return []
-    terms: list[Term] = []
-    if config.focal is not None:
-        terms.append(QualityFocal(config.focal.beta))
-    if (isr := config.prime_isr) is not None:
-        terms.append(ISRPositive(isr.k, isr.bias))
-    if (carl := config.prime_carl) is not None:
-        terms.append(CARL(**carl.model_dump()))
-    return terms
+def balance_criterion(criterion: Any, terms: Callable[[str], Sequence[Term]]) -> Any:
+    """Put the terms into a criterion, in place; into each head's of an end-to-end model. Without terms, nothing.
 
-
-def balance_criterion(criterion: Any, terms: Sequence[Term]) -> Any:
-    """Put the hooks into a criterion, in place; into both heads' of an end-to-end model. Without terms, nothing.
+    Args:
+        criterion: The host's, as a model's `init_criterion` builds it.
+        terms: A head's terms, by its name in `heads`.
 
     Raises:
         HostError: The criterion has no such calls to hook.
     """
-    if not terms:
-        return criterion
-    heads = [getattr(criterion, head) for head in ("one2many", "one2one") if hasattr(criterion, head)] or [criterion]
-    for head in heads:
-        if not all(hasattr(head, name) for name in ("assigner", "bce", "bbox_loss")):
+    for name, head in heads(criterion).items():
+        if not terms(name):
+            continue
+        if isinstance(head, DETRLoss):
+            balance_detr(head, terms(name))
+            continue
+        if not all(hasattr(head, part) for part in ("assigner", "bce", "bbox_loss")):
             raise HostError(
                 f"balance.losses: expected a criterion with assigner, bce and bbox_loss, got {type(head).__name__}"
             )
@@ -54,9 +48,40 @@ def balance_criterion(criterion: Any, terms: Sequence[Term]) -> Any:
             continue
         record = Record()
         head.assigner = RecordingAssigner(head.assigner, record)
-        head.bce = WeightedBCE(head.bce, record, terms)
-        head.bbox_loss = WeightedBboxLoss(head.bbox_loss, record, terms)
+        head.bce = WeightedBCE(head.bce, record, terms(name))
+        head.bbox_loss = WeightedBboxLoss(head.bbox_loss, record, terms(name))
     return criterion
+
+
+def gain_ratio(criterion: Any) -> float:
+    """What the host multiplies its classification loss by, over what it multiplies its box loss by."""
+    if isinstance(criterion, DETRLoss):
+        return float(criterion.loss_gain["class"] / (criterion.loss_gain["bbox"] + criterion.loss_gain["giou"]))
+    gains = next(iter(heads(criterion).values())).hyp
+    return min(float(gains.cls / gains.box), 1.0) if gains.box else 1.0
+
+
+def without_part(criterion: Any, options: LossesConfig) -> list[str]:
+    """One line per term that was asked for and has no part in such a criterion."""
+    if not isinstance(criterion, DETRLoss):
+        return []
+    reasons = {
+        "focal": "its own varifocal loss is a focal loss",
+        "efl": "its own varifocal loss is a focal loss",
+        "positives": "each object has one query",
+    }
+    return [
+        f"balance.losses.{key}: has no part in RT-DETR, {reason}"
+        for key, reason in reasons.items()
+        if getattr(options, key) is not None
+    ]
+
+
+def heads(criterion: Any) -> dict[str, Any]:
+    """The criterion of each head: `one2many` and `one2one` of an end-to-end model, else the only one as `""`."""
+    return {head: getattr(criterion, head) for head in ("one2many", "one2one") if hasattr(criterion, head)} or {
+        "": criterion
+    }
 
 
 class Record:
@@ -128,24 +153,16 @@ class RecordingAssigner(_Wrapper):
 
 
 class WeightedBCE(_Wrapper):
-    """Multiplies the elementwise loss by the terms' weights, one after the other.
-
-    Each term sees the loss as the terms before it left it, so that a term that preserves the sum of what it sees
-    preserves the sum of all.
-    """
+    """Multiplies the elementwise loss by the terms' weights."""
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The weighted elementwise loss (B, A, C)."""
-        loss: Tensor = self.wrapped(logits, targets)
         assignment = self.record.read()
+        for term in self.terms:
+            logits = term.adjusted(logits)
+        loss: Tensor = self.wrapped(logits, targets)
         assignment.logits = logits
-        with torch.autocast(logits.device.type, enabled=False):
-            loss = loss.float()
-            for term in self.terms:
-                weights = term.classification_weights(assignment, loss)
-                if weights is not None:
-                    loss = loss * weights
-        return loss
+        return weighted(loss, self.terms, assignment)
 
 
 class WeightedBboxLoss(_Wrapper):
@@ -155,9 +172,7 @@ class WeightedBboxLoss(_Wrapper):
         """The host's box losses at the weighted target scores."""
         assignment, scores = self.record.read(), args[TARGET_SCORES]
         self.record.assignment = None  # free the graph with the batch
-        with torch.autocast(scores.device.type, enabled=False):
-            for term in self.terms:
-                weights = term.box_weights(assignment)
-                if weights is not None:
-                    scores = scores * weights.unsqueeze(-1)
+        weights = box_weights(self.terms, assignment)
+        if weights is not None:
+            scores = scores * weights.unsqueeze(-1)
         return self.wrapped(*args[:TARGET_SCORES], scores, *args[TARGET_SCORES + 1 :])

@@ -32,10 +32,12 @@ from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_as
 from ultralytics.utils.torch_utils import select_device
 
 from yolo_balance import demo
-from yolo_balance.config import SECTION, BalanceConfig, SamplingConfig, unknown_key
+from yolo_balance.config import SECTION, BalanceConfig, LossesConfig, SamplingConfig, unknown_key
 from yolo_balance.errors import ConfigError, DataError, HostError
 
-TASK = "detect"
+BOX_TASKS = ("detect", "segment", "pose", "obb")
+"""Tasks whose labels are boxes, with something more in some."""
+
 DEMO = "demo"
 
 
@@ -62,8 +64,8 @@ def argument_problems(arguments: Mapping[str, Any]) -> list[str]:
             check_cfg({key: value})
         except (TypeError, ValueError) as e:
             problems.append(f"{key}: {one_line(e)}")
-    if arguments.get("task", TASK) not in (TASK, None):
-        problems.append(f"task: expected {TASK}, got {arguments['task']}")
+    if arguments.get("task") not in (*BOX_TASKS, None):
+        problems.append(f"task: expected one of {', '.join(BOX_TASKS)}, got {arguments['task']}")
     device = arguments.get("device")
     try:
         select_device("" if device is None else device, verbose=False)
@@ -92,12 +94,25 @@ def sampling_problems(options: SamplingConfig | None, arguments: Mapping[str, An
     return problems
 
 
-def resolve_data(data: Any, task: str = TASK) -> Any:
+def loss_problems(options: LossesConfig | None, arguments: Mapping[str, Any]) -> list[str]:
+    """One line per train argument that does not go with `balance.losses`."""
+    weighting = arguments.get("cls_pw") or 0
+    if options is None or options.class_weights is None or not weighting:
+        return []
+    return [
+        f"cls_pw: expected 0 with balance.losses.class_weights, got {weighting}; each weighs by class, so they would "
+        "multiply. cls_pw weighs whole columns, which class_weights does with `on: column`"
+    ]
+
+
+def resolve_data(data: Any, task: str) -> Any:
     """The data YAML's path: `demo` is drawn into the host's data-set folder on first use, the rest is left as it is."""
     if data != DEMO:
         return data
     if task == "classify":
         raise DataError("data: demo holds boxes; expected a folder of class folders for task classify")
+    if task == "pose":
+        raise DataError("data: demo holds no keypoints; expected a data YAML with kpt_shape for task pose")
     try:
         return str(demo.generate(Path(SETTINGS["datasets_dir"]) / "yolo_balance_demo"))
     except OSError as e:  # a folder of the user's by that name, no space, no permission
@@ -115,7 +130,7 @@ def read_data(data: str | Path) -> dict[str, Any]:
     return found
 
 
-def check_labels(arguments: Mapping[str, Any], data: dict[str, Any]) -> list[npt.NDArray[Any]]:
+def check_labels(arguments: Mapping[str, Any], data: dict[str, Any], task: str) -> list[npt.NDArray[Any]]:
     """Scan both splits with the host's scanner, which keeps what it reads for the run's own loaders.
 
     Returns:
@@ -124,7 +139,7 @@ def check_labels(arguments: Mapping[str, Any], data: dict[str, Any]) -> list[npt
     Raises:
         DataError: A split has no readable image, or the train split no object.
     """
-    cfg = get_cfg(overrides={**arguments, "cache": False, "task": TASK})
+    cfg = get_cfg(overrides={**arguments, "cache": False, "task": task})
     train: list[npt.NDArray[Any]] = []
     for split, mode in (("train", "train"), (cfg.split or "val", "val")):
         try:
@@ -148,9 +163,11 @@ def class_names(names: Mapping[int, str]) -> list[str]:
 def check_names(config: BalanceConfig, names: Mapping[int, str]) -> None:
     """Raise ConfigError for every class the configuration names and the data does not have."""
     known = class_names(names)
+    weights = None if config.losses is None else config.losses.class_weights
     asked = {
         "recall.targets": config.recall.targets,
         "sampling.classes": None if config.sampling is None else config.sampling.classes,
+        "losses.class_weights": weights and weights.values,
     }
     problems = [
         f"{SECTION}.{section}.{name}: the data has no class {name}, its classes are {', '.join(known)}"

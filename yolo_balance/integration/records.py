@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from yolo_balance.config import BalanceConfig, SamplingConfig
+from yolo_balance.losses import ClassFactors
 from yolo_balance.recall import RecallReport
 from yolo_balance.recall.table import plain_text
 from yolo_balance.sampling import ClassStatistics, Exposure, SamplingSchedule, class_plans
@@ -25,6 +26,7 @@ EXPOSURE, RECALL_ROWS, RECALL, BALANCE = "exposure.csv", "recall.csv", "recall.j
 FEEDBACK = "feedback.csv"
 BY_EPOCH = (EXPOSURE, RECALL_ROWS, FEEDBACK)
 FEEDBACK_COLUMNS = ("epoch", "class", "n", "recall", "low", "smoothed", "factor", "frozen")
+WEIGHTS = {"class_weight": "class weight", "isr": "ISR-P", "product": "sampling x losses"}
 MOST = 5  # classes named in one remark; a data set may have a thousand
 
 
@@ -67,17 +69,25 @@ def _decimals(value: float | None) -> str:
 
 
 def resolved(
-    config: BalanceConfig, statistics: ClassStatistics, names: Sequence[str], schedule: SamplingSchedule | None
+    config: BalanceConfig,
+    statistics: ClassStatistics,
+    names: Sequence[str],
+    schedule: SamplingSchedule | None,
+    factors: ClassFactors | None,
 ) -> dict[str, Any]:
     """What the configuration became: its options with defaults; on this data, counts, factors and shares by class."""
     expectation = np.ones(statistics.num_images) if schedule is None else schedule.balanced.expectation
+    classes = {name: asdict(plan) for name, plan in class_plans(statistics, names, schedule).items()}
+    if factors is not None and factors.by_loss:
+        for row, weights in zip(classes.values(), factors.rows(), strict=True):
+            row.update(weights)
     return {
         "options": config.model_dump(),
         "images": statistics.num_images,
         "background_images": int(statistics.background.sum()),
         "images_per_epoch": statistics.num_images if schedule is None else schedule.size,
         "background_share": round(float(expectation[statistics.background].sum() / expectation.sum()), 5),
-        "classes": {name: asdict(plan) for name, plan in class_plans(statistics, names, schedule).items()},
+        "classes": classes,
     }
 
 
@@ -96,7 +106,7 @@ def remarks(schedule: SamplingSchedule, names: Sequence[str], files: Sequence[st
     if leaning:
         lines.append(
             f"balance.sampling: one image supplies more than max_image_share {o.max_image_share:.0%} of a class's "
-            f"boxes in an epoch, which invites overfitting: {_some(leaning)}"
+            f"boxes in an epoch, which invites overfitting: {some(leaning)}"
         )
     if o.max_repeat is not None and (often := np.flatnonzero(expectation > o.max_repeat + 1e-9)).size:
         most = often[np.argmax(expectation[often])]
@@ -107,7 +117,8 @@ def remarks(schedule: SamplingSchedule, names: Sequence[str], files: Sequence[st
     return lines
 
 
-def _some(items: Sequence[str]) -> str:
+def some(items: Sequence[str]) -> str:
+    """The first few items in words."""
     more = len(items) - MOST
     return ", ".join(items[:MOST]) + (f" and {more} more" if more > 0 else "")
 
@@ -127,6 +138,7 @@ def plan_table(resolution: Any) -> str:
     o = resolution["options"]["sampling"] or {}
     if natural := [f"{end} {o[key]}" for key, end in (("open", "first"), ("close", "last")) if o.get(key)]:
         title += f"; epochs drawn as the data is: {', '.join(natural)}"
+    weights = [key for key in WEIGHTS if any(row.get(key, 1.0) != 1.0 for row in resolution["classes"].values())]
     rows = [
         (
             name,
@@ -136,10 +148,12 @@ def plan_table(resolution: Any) -> str:
             f"{row['factor']:.2f}",
             f"{row['requested']:.2%}",
             f"{row['largest_image_share']:.2%}",
+            *(f"{row[key]:.2f}" for key in weights),
         )
         for name, row in resolution["classes"].items()
     ]
-    headings = ("class", "images", "boxes", "share of boxes", "factor", "share asked for", "most from one image")
+    headings = ["class", "images", "boxes", "share of boxes", "factor", "share asked for", "most from one image"]
+    headings += [WEIGHTS[key] for key in weights]
     return f"{title}\n{_table(headings, rows)}"
 
 

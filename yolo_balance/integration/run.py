@@ -30,7 +30,7 @@ def train(config: str | Path | Mapping[str, Any], **overrides: Any) -> RecallRep
     Raises:
         ConfigError: With every problem of the file; nothing was written.
         DataError: The data set is missing, unreadable or without objects; no run folder was made.
-        HostError: The model cannot be had or is not a detector.
+        HostError: The model cannot be had or knows no boxes.
     """
     content = read_yaml(config) if isinstance(config, (str, Path)) else config
     arguments = apply_overrides(content, overrides)
@@ -40,15 +40,15 @@ def train(config: str | Path | Mapping[str, Any], **overrides: Any) -> RecallRep
         model = _interrupted(arguments)
         arguments["resume"] = True
     else:
-        arguments["data"] = host.resolve_data(arguments["data"])
+        model = _model(arguments)
+        arguments["data"] = host.resolve_data(arguments["data"], model.task)
         data = host.read_data(arguments["data"])
         names = {0: "item"} if arguments.get("single_cls") else data["names"]
         host.check_names(balance, names)
-        labels = host.check_labels(arguments, data)
+        labels = host.check_labels(arguments, data, model.task)
         if balance.sampling is not None:  # what the data does not have is said before a run folder is made
             statistics = ClassStatistics.of(labels, len(names))
             SamplingSchedule(balance.sampling, statistics, host.class_names(names), seed=0)
-        model = _model(arguments)
 
     attach(model, balance)  # and not a trainer class of ours: the model may have one of its own, as RT-DETR does
     model.train(**{k: v for k, v in arguments.items() if k != "model"})
@@ -62,6 +62,7 @@ def _check(arguments: dict[str, Any]) -> BalanceConfig:
     problems += host.argument_problems(arguments)
     if balance is not None:
         problems += host.sampling_problems(balance.sampling, arguments)
+        problems += host.loss_problems(balance.losses, arguments)
     if not arguments.get("resume"):
         expected = {"model": "a checkpoint or architecture such as yolo26n.pt", "data": "a data YAML or demo"}
         problems += [f"{key}: missing, expected {what}" for key, what in expected.items() if not arguments.get(key)]
@@ -76,8 +77,10 @@ def _model(arguments: dict[str, Any]) -> YOLO:
         model = YOLO(name)
     except Exception as e:
         raise HostError(f"model: {name} cannot be loaded ({host.one_line(e)})") from e
-    if model.task != host.TASK:
-        raise HostError(f"model: expected one of task {host.TASK}, got {name} of task {model.task}")
+    task = arguments.get("task") or model.task
+    if model.task not in host.BOX_TASKS or model.task != task:
+        expected = f"task {task}" if task in host.BOX_TASKS else f"a task among {', '.join(host.BOX_TASKS)}"
+        raise HostError(f"model: expected one of {expected}, got {name} of task {model.task}")
     return model
 
 

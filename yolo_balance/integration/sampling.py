@@ -1,8 +1,8 @@
-"""A run's sampling on the host: the schedule, what validations feed back into it, its state beside the checkpoint."""
+"""A run's sampling on the host: the schedule, and what validations feed back into it."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,11 @@ import torch.distributed as dist
 from ultralytics.utils import LOGGER, RANK
 
 from yolo_balance.config import SamplingConfig
-from yolo_balance.files import write_whole
 from yolo_balance.integration import records
 from yolo_balance.integration.clean_images import false_alarms
 from yolo_balance.recall import RecallReport
 from yolo_balance.sampling import ClassStatistics, RecallFeedback, SamplingPlan, SamplingSchedule
 from yolo_balance.sampling.statistics import Bools, Floats
-
-STATE = "balance_state.json"
-SCHEMA = 1
 
 
 class RunSampling:
@@ -72,32 +68,20 @@ class RunSampling:
         rows = records.feedback_rows(epoch, self.names, report, self.feedback.recall, factors, moved)
         records.append_csv(folder / records.FEEDBACK, records.FEEDBACK_COLUMNS, rows)
 
-    def save(self, folder: Path, epoch: int, files: list[str]) -> None:
-        """Write the state beside the checkpoint, whole or not at all.
-
-        Args:
-            folder: The checkpoint's.
-            epoch: Epochs done.
-            files: Image files by index.
-        """
-        state = {
-            "schema": SCHEMA,
-            "epoch": epoch,
+    def state(self, files: list[str]) -> dict[str, Any]:
+        """What `resume` takes up again, image files by index; empty if nothing was learnt."""
+        if not self.changing:
+            return {}
+        return {
             "recall": {} if self.feedback is None else self.feedback.state(self.names),
             "hard": [files[i] for i in np.flatnonzero(self.hard)],
         }
-        write_whole(folder / STATE, json.dumps(state, indent=1) + "\n")
 
-    def restore(self, folder: Path, files: list[str]) -> None:
-        """Take the state up again; a checkpoint without one says so and starts from the data's counts."""
-        try:
-            state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-            hard = set(state["hard"])
-            if self.feedback is not None:
-                self.feedback.restore(dict(state["recall"]), self.names)
-        except (OSError, ValueError, KeyError, TypeError) as e:
-            LOGGER.warning(f"balance.sampling: {folder / STATE} cannot be read ({e}): factors start from the counts")
-            return
+    def restore(self, state: Mapping[str, Any], files: list[str]) -> None:
+        """Take the state up again; raises KeyError, TypeError or ValueError where it does not fit."""
+        hard = set(state["hard"])
+        if self.feedback is not None:
+            self.feedback.restore(dict(state["recall"]), self.names)
         self.hard = np.array([file in hard for file in files], bool)
 
     def _read_background(self, trainer: Any) -> None:

@@ -12,16 +12,16 @@ from typing import Any, ClassVar, TypeVar
 
 import torch
 import torch.distributed as dist
-from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
-from yolo_balance.config import BalanceConfig
+from yolo_balance.config import BalanceConfig, LossesConfig
 from yolo_balance.errors import ConfigError
-from yolo_balance.integration import host, records
-from yolo_balance.integration.criterion import balance_criterion, loss_terms
+from yolo_balance.integration import host, records, state
+from yolo_balance.integration.criterion import balance_criterion, gain_ratio, heads, without_part
 from yolo_balance.integration.dataset import DRAWN
 from yolo_balance.integration.loader import balance_loader, start_epoch
+from yolo_balance.integration.losses import RunLosses
 from yolo_balance.integration.sampling import RunSampling
 from yolo_balance.integration.validator import balance_validator
 from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
@@ -38,6 +38,7 @@ class BalancedTrainerMixin:
         balance: The configuration; every term off unless `configured`.
         statistics: The train split's labels.
         sampling: What `balance.sampling` is while the run lasts, None without.
+        losses: What `balance.losses` is while the run lasts, None without.
         started: Epoch that started last, None before the first.
         exposure: Boxes per class of the epoch at hand.
     """
@@ -46,6 +47,7 @@ class BalancedTrainerMixin:
     exposure: Exposure
     statistics: ClassStatistics
     sampling: RunSampling | None = None
+    losses: RunLosses | None = None
     started: int | None = None
 
     args: Any
@@ -127,15 +129,31 @@ class BalancedTrainerMixin:
 
     def start_balance(self) -> None:
         """What has to wait until the host has set everything up: criteria, records, the epochs' hooks."""
-        terms = loss_terms(self.balance.losses)
-        if terms:  # training asks the model's criterion, validation the EMA model's; both are otherwise built lazily
-            for model in (unwrap_model(self.model), self.ema.ema):
-                criterion = getattr(model, "criterion", None) or model.init_criterion()
-                model.criterion = balance_criterion(criterion, terms)
+        if self.balance.losses is not None:
+            self.balance_losses(self.balance.losses)
         for event, hook in EPOCH_HOOKS.items():
             self.add_callback(event, hook)  # type: ignore[attr-defined]
+        if self.resume:  # type: ignore[attr-defined]
+            state.restore(self.wdir, self.sampling, self.losses, host.image_files(self.train_loader.dataset))
         if RANK in (-1, 0):
             self._start_records()
+
+    def balance_losses(self, options: LossesConfig) -> None:
+        """Resolve the losses section on what an epoch shows and put its terms into both criteria."""
+        if problems := host.loss_problems(options, vars(self.args)):
+            raise ConfigError(problems)
+        expectation = None if self.sampling is None else self.sampling.schedule.balanced.expectation
+        shown = self.statistics.box_shares(expectation)
+        # training asks the model's criterion, validation the EMA model's; both are otherwise built lazily
+        models = unwrap_model(self.model), self.ema.ema
+        criteria = [getattr(model, "criterion", None) or model.init_criterion() for model in models]
+        self.losses = RunLosses(options, self.statistics, self.exposure.names, shown, gain_ratio(criteria[0]))
+        self.losses.check_heads(heads(criteria[0]))
+        if RANK in (-1, 0):
+            for line in (*without_part(criteria[0], options), *self.losses.remarks()):
+                LOGGER.warning(line)
+        for model, criterion in zip(models, criteria, strict=True):
+            model.criterion = balance_criterion(criterion, self.losses.terms)
 
     def _start_records(self) -> None:
         resumed_at = self.start_epoch if self.resume else 0  # type: ignore[attr-defined]
@@ -149,11 +167,10 @@ class BalancedTrainerMixin:
         schedule = None
         if self.sampling is not None:
             schedule = self.sampling.schedule
-            if resumed_at and self.sampling.changing:
-                self.sampling.restore(self.wdir, files)
             for line in records.remarks(schedule, self.exposure.names, files):
                 LOGGER.warning(line)
-        resolution = records.resolved(self.balance, self.statistics, self.exposure.names, schedule)
+        factors = None if self.losses is None else self.losses.factors
+        resolution = records.resolved(self.balance, self.statistics, self.exposure.names, schedule, factors)
         records.write_balance(self.save_dir / records.BALANCE, self.balance, resolution)
         LOGGER.info(f"\n{records.plan_table(resolution)}\n")
 
@@ -192,9 +209,8 @@ class BalancedTrainerMixin:
             saved = super().save_model()  # type: ignore[misc]
         finally:
             ema.criterion = criterion
-        if self.sampling is not None and self.sampling.changing:
-            files = host.image_files(self.train_loader.dataset)
-            self.sampling.save(self.wdir, self.epoch + 1, files)  # type: ignore[attr-defined]
+        files = host.image_files(self.train_loader.dataset)
+        state.save(self.wdir, self.epoch + 1, self.sampling, self.losses, files)  # type: ignore[attr-defined]
         return saved
 
     def final_eval(self) -> None:
@@ -239,11 +255,3 @@ def _end_epoch(trainer: Any) -> None:
 
 
 EPOCH_HOOKS = {"on_train_epoch_start": _start_epoch, "on_train_epoch_end": _end_epoch}
-
-
-class BalancedDetectionTrainer(BalancedTrainerMixin, DetectionTrainer):
-    """The host's detection trainer with every term off: it trains bit for bit as stock and reports recall.
-
-    Example:
-        YOLO("yolo26n.pt").train(trainer=BalancedDetectionTrainer.configured("cfg/defects.yaml"), data="defects.yaml")
-    """

@@ -1,9 +1,10 @@
 """What the gradient weighs: weights on the host's own classification and box losses. Pure torch.
 
-A term is an object with three methods, each leaving things as they are where it has no part:
+A term is an object with four methods, each leaving things as they are where it has no part:
 
     adjusted(logits) -> (B, A, C), what the classification loss is called with
     classification_weights(assignment, loss) -> (B, A, 1) or (B, A, C), multiplied into the elementwise loss (B, A, C)
+    anchor_weights(assignment, loss) -> (B, A), given and multiplied into each anchor's loss, the sum over its classes
     box_weights(assignment) -> (B, A), multiplied into each anchor's box weight
 
 and keeps these laws: magnitude is preserved, so a changed result is not a changed learning rate (class weights keep it
@@ -11,7 +12,7 @@ over an epoch; CARL, an added loss, adds the stated amount; logit adjustment is 
 gives a zero that carries gradient; no host synchronisation; float32 whatever the autocast.
 """
 
-from yolo_balance.losses.assignment import Assignment, Term
+from yolo_balance.losses.assignment import Assignment, Term, box_weights, weighted
 from yolo_balance.losses.carl import CARL, carl_weights
 from yolo_balance.losses.class_weights import (
     ClassWeights,
@@ -20,6 +21,7 @@ from yolo_balance.losses.class_weights import (
     normalised,
 )
 from yolo_balance.losses.clusters import suppression_clusters
+from yolo_balance.losses.composition import ClassFactors, isr_class_factors
 from yolo_balance.losses.cross_entropy import balanced_cross_entropy
 from yolo_balance.losses.efl import EqualizedFocal, equalized_focal, equalized_focal_gradient, focusing_factors
 from yolo_balance.losses.eqlv2 import EQLv2, eqlv2_weights
@@ -35,11 +37,13 @@ from yolo_balance.losses.isr import ISRPositive, isr_positive_weights
 from yolo_balance.losses.isr_negative import ISRNegative, isr_negative_weights
 from yolo_balance.losses.logit_adjustment import LogitAdjustment, logit_offsets
 from yolo_balance.losses.ohem import HardNegatives, ohem
+from yolo_balance.losses.per_class import PerClass
 from yolo_balance.losses.ranking import iou_hlr, rank_within, score_hlr
 
 __all__ = [
     "CARL",
     "Assignment",
+    "ClassFactors",
     "ClassWeights",
     "ClassicFocal",
     "EQLv2",
@@ -51,9 +55,11 @@ __all__ = [
     "InstanceBalanced",
     "IoUBalancedNegatives",
     "LogitAdjustment",
+    "PerClass",
     "QualityFocal",
     "Term",
     "balanced_cross_entropy",
+    "box_weights",
     "carl_weights",
     "effective_number_weights",
     "eqlv2_weights",
@@ -67,6 +73,7 @@ __all__ = [
     "iou_balanced_negatives",
     "iou_balanced_weights",
     "iou_hlr",
+    "isr_class_factors",
     "isr_negative_weights",
     "isr_positive_weights",
     "logit_offsets",
@@ -76,4 +83,5 @@ __all__ = [
     "rank_within",
     "score_hlr",
     "suppression_clusters",
+    "weighted",
 ]

@@ -6,6 +6,7 @@ oriented, 5: centre, width, height and angle in radians.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,6 +25,10 @@ class Term:
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor | None:
         """Weights on the elementwise classification loss (B, A, C), broadcast against it; None for no part in it."""
+        return None
+
+    def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor | None:
+        """Weights (B, A) on whole anchors of the classification loss, given each anchor's, the sum over its classes."""
         return None
 
     def box_weights(self, assignment: Assignment) -> Tensor | None:
@@ -45,6 +50,7 @@ class Assignment:
         objects: (B, G, 4 or 5) ground-truth boxes in pixels.
         present: (B, G) bool, which of them are objects and not padding.
         logits: (B, A, C) with gradient; None before the classification loss was called.
+        equal_boxes: Whether the host weighs every positive's box loss alike, and not by its target score.
     """
 
     boxes: Tensor
@@ -56,6 +62,7 @@ class Assignment:
     objects: Tensor
     present: Tensor
     logits: Tensor | None = None
+    equal_boxes: bool = False
 
     @cached_property
     def iou(self) -> Tensor:
@@ -79,6 +86,11 @@ class Assignment:
         """(B, A, C) bool, each positive's own class."""
         classes = torch.arange(self.target_scores.shape[-1], device=self.labels.device)
         return self.foreground.unsqueeze(-1) & (self.labels.unsqueeze(-1) == classes)
+
+    @property
+    def host_box_weights(self) -> Tensor:
+        """(B, A) what the host itself weighs each positive's box losses by; 0 where not foreground."""
+        return self.foreground.float() if self.equal_boxes else full_precision(self.target_scores).sum(-1)
 
     @property
     def scores(self) -> Tensor:
@@ -108,10 +120,46 @@ def preserving(weights: Tensor, loss: Tensor, mask: Tensor | None = None) -> Ten
     Returns:
         Weights in the shape of `weights`, `loss` or `mask` broadcast; plain ones where there is nothing to rescale.
     """
-    detached = loss.detach()
-    weighted = detached * weights.detach()
-    if mask is not None:
-        detached, weighted = torch.where(mask, detached, 0.0), torch.where(mask, weighted, 0.0)
-    total, kept = detached.sum(), weighted.sum()
-    scaled = weights * torch.where(kept > 0, total / kept.clamp(min=1e-12), 1.0)
+    loss = loss.detach() if mask is None else torch.where(mask, loss.detach(), 0.0)
+    scaled = weights * ratio(loss.sum(), (weights.detach() * loss).sum())
     return scaled if mask is None else torch.where(mask, scaled, 1.0)
+
+
+def ratio(total: Tensor, kept: Tensor) -> Tensor:
+    """What weights are to be multiplied by so that a total of which they keep so much stays; 1 if they keep nothing."""
+    return torch.where(kept > 0, total / kept.clamp(min=1e-12), 1.0)
+
+
+def weighted(loss: Tensor, terms: Sequence[Term], assignment: Assignment) -> Tensor:
+    """The elementwise loss (B, A, C) times the terms' weights, one after the other, in full precision.
+
+    Each term sees the loss as the terms before it left it, so that a term that preserves the sum of what it sees
+    preserves the sum of all. Weights of entries come before those of anchors, which then need the whole grid only once.
+    """
+    with torch.autocast(loss.device.type, enabled=False):
+        loss = full_precision(loss)
+        for term in terms:
+            weights = term.classification_weights(assignment, loss)
+            if weights is not None:
+                loss = loss * weights
+        by_anchor = product = None
+        for term in terms:
+            if type(term).anchor_weights is Term.anchor_weights:
+                continue
+            by_anchor = loss.detach().sum(-1) if by_anchor is None else by_anchor
+            weights = term.anchor_weights(assignment, by_anchor)
+            if weights is not None:
+                by_anchor = by_anchor * weights
+                product = weights if product is None else product * weights
+        return loss if product is None else loss * product.unsqueeze(-1)
+
+
+def box_weights(terms: Sequence[Term], assignment: Assignment) -> Tensor | None:
+    """The product (B, A) of the terms' box weights, None if none has a part in the box losses."""
+    product: Tensor | None = None
+    with torch.autocast(assignment.boxes.device.type, enabled=False):
+        for term in terms:
+            weights = term.box_weights(assignment)
+            if weights is not None:
+                product = weights if product is None else product * weights
+    return product

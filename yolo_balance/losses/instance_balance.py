@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from yolo_balance.losses.assignment import Assignment, Term, full_precision, preserving
-from yolo_balance.losses.negatives import anchor_loss
+from yolo_balance.losses.assignment import Assignment, Term, preserving
 from yolo_balance.losses.ranking import rank_within
 
 
@@ -72,14 +71,13 @@ class InstanceBalanced(Term):
     Both losses keep their sum over the positives of the batch.
     """
 
-    def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
-        """(B, A, 1), detached; 1 where not foreground."""
-        return preserving(self._shares(assignment), anchor_loss(loss), assignment.foreground).unsqueeze(-1)
+    def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
+        """(B, A), detached; 1 where not foreground."""
+        return preserving(self._shares(assignment), loss, assignment.foreground)
 
     def box_weights(self, assignment: Assignment) -> Tensor:
-        """(B, A), detached; 1 where not foreground. The host weighs boxes by target scores: their sum is what stays."""
-        scores = full_precision(assignment.target_scores.detach()).sum(-1)
-        return preserving(self._shares(assignment), scores, assignment.foreground)
+        """(B, A), detached; 1 where not foreground. What stays is the sum of the host's own box weights."""
+        return preserving(self._shares(assignment), assignment.host_box_weights, assignment.foreground)
 
     @staticmethod
     def _shares(assignment: Assignment) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from yolo_balance.losses.assignment import Assignment, Term, full_precision
-from yolo_balance.losses.negatives import anchor_loss, negative_weights, negatives_per_image
+from yolo_balance.losses.assignment import Assignment, Term, full_precision, preserving
+from yolo_balance.losses.negatives import negatives_per_image
 
 
 @torch.no_grad()
@@ -107,10 +107,10 @@ class IoUBalancedNegatives(Term):
     def __init__(self, ratio: float = 3.0, bins: int = 3, draw: bool = True):
         self.ratio, self.bins, self.draw = ratio, bins, draw
 
-    def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
-        """(B, A, 1), detached; 1 for positives."""
+    def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
+        """(B, A), detached; 1 for positives."""
         foreground = assignment.foreground
         choose = iou_balanced_negatives if self.draw else iou_balanced_weights
         num = negatives_per_image(foreground, self.ratio)
         chosen = choose(assignment.max_iou, num, bins=self.bins, mask=~foreground)
-        return negative_weights(full_precision(chosen), anchor_loss(loss), foreground)
+        return preserving(full_precision(chosen), loss, ~foreground)

@@ -64,16 +64,16 @@ class ISRPositive(Term):
     def __init__(self, k: float = 2.0, bias: float = 0.0):
         self.k, self.bias = k, bias
 
-    def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
-        """(B, A, 1); 1 where not foreground."""
+    def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
+        """(B, A); 1 where not foreground."""
         a = assignment
         weights = isr_positive_weights(
             a.iou.flatten(),
             a.gt.flatten(),
             a.target_labels.flatten(),
-            loss.detach().sum(-1).flatten(),
+            loss.flatten(),
             k=self.k,
             bias=self.bias,
             mask=a.foreground.flatten(),
         )
-        return weights.view_as(a.iou).unsqueeze(-1)
+        return weights.view_as(a.iou)

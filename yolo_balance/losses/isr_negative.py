@@ -7,7 +7,6 @@ from torch import Tensor
 
 from yolo_balance.losses.assignment import Assignment, Term, full_precision, preserving
 from yolo_balance.losses.clusters import suppression_clusters
-from yolo_balance.losses.negatives import anchor_loss, negative_weights
 from yolo_balance.losses.ranking import score_hlr
 
 
@@ -67,8 +66,8 @@ class ISRNegative(Term):
         self.k, self.bias, self.candidates = k, bias, candidates
 
     @torch.no_grad()
-    def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
-        """(B, A, 1), detached, the loss of all negatives of the batch keeping its sum; 1 for positives."""
+    def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
+        """(B, A), detached, the loss of all negatives of the batch keeping its sum; 1 for positives."""
         a, logits = assignment, assignment.logits_in_full()
         best = logits.amax(-1).masked_fill(a.foreground, -torch.inf)  # logits rank as their scores do
         score, index = best.topk(min(self.candidates, best.shape[1]), dim=1)
@@ -81,4 +80,4 @@ class ISRNegative(Term):
         ranked = _weights(rank, n, self.k, self.bias).view_as(score)
         lowest = _weights(n - 1, n, self.k, self.bias)
         weights = lowest.expand_as(best).scatter(1, index, ranked)
-        return negative_weights(weights, anchor_loss(loss), a.foreground)
+        return preserving(weights, loss, ~a.foreground)

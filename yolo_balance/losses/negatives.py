@@ -1,20 +1,21 @@
-"""What the terms that weigh negatives share: how many an image reads, and how their loss keeps its size."""
+"""What the terms that choose negatives share: how many an image reads."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from yolo_balance.losses.assignment import full_precision, preserving
+FEWEST = 32
 
 
 def negatives_per_image(foreground: Tensor, ratio: float) -> Tensor:
     """How many negatives each image reads.
 
-        n = max(1, round(ratio * positives of the image))
+        n = max(32, round(ratio * positives of the image))
 
     An image without positives counts the batch's mean number of positives per image as its own: clean images would
-    otherwise teach nothing.
+    otherwise teach nothing. Negatives that are read bear the loss of all: with fewer than 32 an image's gradient would
+    be that of a few anchors, and a head with one positive per object would read three.
 
     Args:
         foreground: (B, A) bool, the positives.
@@ -25,23 +26,4 @@ def negatives_per_image(foreground: Tensor, ratio: float) -> Tensor:
     """
     positives = foreground.sum(-1, keepdim=True).float()
     positives = torch.where(positives > 0, positives, positives.mean())
-    return (ratio * positives).round().clamp(1, foreground.shape[-1]).long()
-
-
-def anchor_loss(loss: Tensor) -> Tensor:
-    """(B, A) loss of each anchor, the sum over its classes, of an elementwise loss (B, A, C); detached."""
-    return full_precision(loss.detach()).sum(-1)
-
-
-def negative_weights(weights: Tensor, loss: Tensor, foreground: Tensor) -> Tensor:
-    """Weights on the negatives, w * sum(loss) / sum(w * loss) over all negatives of the batch; 1 for positives.
-
-    Args:
-        weights: (B, A), detached.
-        loss: (B, A) loss of each anchor.
-        foreground: (B, A) bool, the positives.
-
-    Returns:
-        (B, A, 1), to be broadcast over classes.
-    """
-    return preserving(weights, loss, ~foreground).unsqueeze(-1)
+    return (ratio * positives).round().clamp(min=FEWEST).clamp(max=foreground.shape[-1]).long()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from yolo_balance.losses.assignment import Assignment, Term, full_precision
-from yolo_balance.losses.negatives import anchor_loss, negative_weights, negatives_per_image
+from yolo_balance.losses.assignment import Assignment, Term, full_precision, preserving
+from yolo_balance.losses.negatives import negatives_per_image
 
 
 @torch.no_grad()
@@ -39,9 +39,9 @@ class HardNegatives(Term):
     def __init__(self, ratio: float = 3.0):
         self.ratio = ratio
 
-    def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
-        """(B, A, 1), detached: 0 for negatives that are not read, one constant for those that are, 1 for positives."""
-        own, foreground = anchor_loss(loss), assignment.foreground
-        hardness = own.masked_fill(foreground, -torch.inf)  # behind every negative; they weigh 1 in any case
+    def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
+        """(B, A), detached: 0 for negatives that are not read, one constant for those that are, 1 for positives."""
+        foreground = assignment.foreground
+        hardness = loss.masked_fill(foreground, -torch.inf)  # behind every negative; they weigh 1 in any case
         read = ohem(hardness, negatives_per_image(foreground, self.ratio))
-        return negative_weights(full_precision(read), own, foreground)
+        return preserving(full_precision(read), loss, ~foreground)

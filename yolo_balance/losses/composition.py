@@ -1,0 +1,107 @@
+"""How factors that depend on the class multiply: sampling, class weights and what ISR-P does to a small class.
+
+All factors are relative to the commonest class of the data, which has 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from yolo_balance.losses.class_weights import normalised
+
+Floats = npt.NDArray[np.float64]
+
+
+def isr_class_factors(shares: Floats, *, k: float, bias: float) -> Floats:
+    """Mean ISR-P weight of each class's positives, relative to that of the class with most of them.
+
+    Ranks run from 0 to n - 1 within a class and are divided by the largest class's count n_max. With s = n / n_max,
+
+        mean over x in [0, s] of ((1 - bias)(1 - x) + bias)^k = (1 - (1 - t)^(k + 1)) / ((k + 1) t),   t = (1 - bias) s
+
+    which is 1 for the smallest classes and 1 / (k + 1) for the largest at bias 0: with k = 2 a threefold.
+
+    Args:
+        shares: (C,) share of the positives by class, as sampling leaves it.
+        k: ISR-P's exponent.
+        bias: ISR-P's bias.
+
+    Returns:
+        (C,), >= 1; 1 for a class without positives, of which nothing is weighed.
+    """
+    t = (1 - bias) * shares / max(shares.max(), 1e-12)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(t > 0, (1 - (1 - t) ** (k + 1)) / ((k + 1) * t), 1.0)
+    largest = mean[np.argmax(shares)]
+    return np.where(shares > 0, mean / largest, 1.0)
+
+
+@dataclass(frozen=True)
+class ClassFactors:
+    """What makes an object of one class count more than one of the commonest; (C,) each.
+
+    Attributes:
+        sampling: How much more often it is shown.
+        asked: Class weight asked for.
+        isr: What ISR-P adds by itself.
+        weight: Class weight within the cap.
+        product: sampling * weight * isr.
+        room: By how much other terms may multiply the product before it meets the cap, >= 1.
+        scaled: The weights as the loss uses them: mean 1 over an epoch's objects (over classes, for whole columns).
+    """
+
+    sampling: Floats
+    asked: Floats
+    isr: Floats
+    weight: Floats
+    product: Floats
+    room: Floats
+    scaled: Floats
+
+    @classmethod
+    def of(
+        cls, natural: Floats, shown: Floats, asked: Floats, isr: Floats, *, max_weight: float, columns: bool
+    ) -> ClassFactors:
+        """Multiply the factors and cap their product.
+
+        The loss's part is lowered to max_weight / sampling where the product is above max_weight, but not below 1:
+        what sampling asks for is left to its own cap.
+
+        Args:
+            natural: (C,) share of the data's boxes by class.
+            shown: (C,) share of an epoch's boxes by class.
+            asked: (C,) class weights.
+            isr: (C,) `isr_class_factors`, ones without ISR-P.
+            max_weight: The cap.
+            columns: Whether weights are on whole columns.
+        """
+        commonest = np.argmax(natural)
+        sampling = np.where(natural > 0, shown / np.maximum(natural, 1e-12), 1.0)
+        sampling = sampling / sampling[commonest] if sampling[commonest] > 0 else sampling
+        most = np.maximum(max_weight / np.maximum(sampling, 1e-12), 1.0)
+        weight = np.minimum(asked, most / isr)
+        product = sampling * weight * isr
+        room = np.maximum(most / (weight * isr), 1.0)
+        scaled = weight / weight.mean() if columns else normalised(weight, shown)
+        return cls(sampling, asked, isr, weight, product, room, scaled)
+
+    @property
+    def by_loss(self) -> bool:
+        """Whether the loss has any part in them."""
+        return bool((self.weight != 1).any() or (self.isr != 1).any() or (self.asked != 1).any())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Per class the figures of `balance.yaml`."""
+        return [
+            {
+                "class_weight_asked": round(float(self.asked[c]), 4),
+                "class_weight": round(float(self.weight[c]), 4),
+                "isr": round(float(self.isr[c]), 4),
+                "product": round(float(self.product[c]), 4),
+            }
+            for c in range(len(self.asked))
+        ]
