@@ -1,15 +1,26 @@
-"""Laws of the prime samples, their picture."""
+"""Laws of the prime samples, their picture, and their agreement with the host's own validation."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+import yaml
+from loading import leave
 from matplotlib.figure import Figure
+from ultralytics import YOLO
+from ultralytics.nn.tasks import yaml_model_load
 
+from yolo_balance import BalancedDetectionTrainer, attach
+from yolo_balance.errors import HostError
+from yolo_balance.integration.prime_samples import PrimeSamplesMixin, prime_samples
 from yolo_balance.recall import PrimeSamples, plots
 
 ARRAYS = ("iou", "score", "label", "box_score", "box_iou")
@@ -187,3 +198,158 @@ print("matplotlib.pyplot" in sys.modules, "torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False", "False"]
+
+
+# -----------------------------------------------------------------------------------------------------------------
+# On the host
+# -----------------------------------------------------------------------------------------------------------------
+
+
+def loud(name, folder):
+    """An untrained model of three classes that reports boxes: its scores are raised from 1 in 100,000 to about .5."""
+    torch.manual_seed(0)
+    file = folder / f"three-{name}"
+    file.write_text(yaml.safe_dump(yaml_model_load(name) | {"nc": 3, "kpt_shape": [2, 3]}))
+    model = YOLO(file)
+    head = model.model.model[-1]
+    for branch in (head.cv3, *([head.one2one_cv3] if hasattr(head, "one2one_cv3") else [])):
+        for i, scale in enumerate(branch):
+            torch.nn.init.normal_(scale[-1].weight, std=0.2)
+            torch.nn.init.constant_(scale[-1].bias, i)  # the largest boxes highest
+    return model
+
+
+@pytest.fixture(scope="module")
+def data(make_data, tmp_path_factory):
+    """By task a data.yaml of objects about as large as an untrained model's boxes: as boxes, outlines or key points."""
+    boxes = make_data([[0]], [[0], [1], [0, 1], [], [], [0, 0]], box=0.9)
+
+    def outline(c, x, y, w, h):
+        corners = [(x - w / 2, y - h / 2), (x + w / 2, y - h / 2), (x + w / 2, y + h / 2), (x - w / 2, y + h / 2)]
+        return f"{c:.0f} " + " ".join(f"{u:.5f} {v:.5f}" for u, v in corners)
+
+    def points(c, x, y, w, h):
+        return f"{c:.0f} {x} {y} {w} {h} {x} {y} 2 {x} {y + h / 4} 2"
+
+    files = {"detect": boxes}
+    for task, line in (("segment", outline), ("obb", outline), ("pose", points)):
+        root = tmp_path_factory.mktemp(task)
+        shutil.copytree(boxes.parent / "images", root / "images")
+        for split in ("train", "val"):
+            (root / "labels" / split).mkdir(parents=True)
+            for labels in (boxes.parent / "labels" / split).glob("*.txt"):
+                rows = [line(*map(float, row.split())) for row in labels.read_text().splitlines()]
+                (root / "labels" / split / labels.name).write_text("\n".join(rows))
+        content = yaml.safe_load(boxes.read_text()) | ({"kpt_shape": [2, 3]} if task == "pose" else {})
+        files[task] = root / "data.yaml"
+        files[task].write_text(yaml.safe_dump(content))
+    return files
+
+
+MODELS = {
+    "yolo11n.yaml": "detect",
+    "yolo26n.yaml": "detect",
+    "yolo11n-obb.yaml": "obb",
+    "yolo26n-obb.yaml": "obb",
+    "yolo11n-seg.yaml": "segment",
+    "yolo26n-pose.yaml": "pose",
+}
+
+
+def options(data, tmp_path, imgsz):
+    return {"data": str(data), "imgsz": imgsz, "batch": 4, "device": "cpu", "plots": False, "project": str(tmp_path)}
+
+
+@pytest.mark.parametrize(("name", "task"), MODELS.items())
+def test_one_validation_gives_the_host_s_figures_unchanged_and_every_object_s_prime_sample(name, task, data, tmp_path):
+    model, given, seen = loud(name, tmp_path), options(data[task], tmp_path, 128), {}
+
+    def note(validator):
+        seen.update({key: np.concatenate(rows) for key, rows in validator.metrics.stats.items()})
+
+    model.add_callback("on_val_batch_end", note)
+    stock = model.val(**given)
+    alone = dict(seen)
+    samples = prime_samples(model, **given)
+    assert model.metrics.results_dict == stock.results_dict
+    np.testing.assert_array_equal(model.metrics.maps, stock.maps)
+    assert seen.keys() == alone.keys()
+    for key, values in seen.items():
+        np.testing.assert_array_equal(values, alone[key])
+
+    np.testing.assert_array_equal(samples.box_score, seen["conf"])
+    np.testing.assert_array_equal(samples.label, seen["target_cls"])
+    for column, iou in enumerate(np.arange(10) / 20 + 0.5):  # what the host matches, it matches among these
+        found = seen["tp"][:, column]
+        assert (samples.box_iou[found] >= iou - 1e-6).all()
+        assert found.sum() <= (samples.iou >= iou - 1e-6).sum()
+    assert seen["tp"][:, 0].any()
+    assert samples.iou.max() <= 1
+    assert ((samples.score > 0) == (samples.iou > 0)).all()
+
+
+def test_only_models_that_report_boxes_have_prime_samples():
+    with pytest.raises(HostError, match="expected a model of task detect, segment, pose, obb, got classify"):
+        prime_samples(YOLO("yolo11n-cls.yaml"))
+
+
+class Alone:
+    """What a validator of the host's does where it matters here."""
+
+    def init_metrics(self, model):
+        pass
+
+    def gather_stats(self):
+        pass
+
+
+class Together(PrimeSamplesMixin, Alone):
+    pass
+
+
+def seen_by_one_rank(rank, world_size, folder):
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=world_size)
+    validator = Together()
+    validator.init_metrics(None)
+    validator._images = [PrimeSamples.of_image(*image) for image in list(images(5))[rank::world_size]]
+    validator.gather_stats()
+    if rank == 0:
+        whole = PrimeSamples.of([*list(images(5))[0::2], *list(images(5))[1::2]])
+        assert equal(validator.prime_samples, whole)
+    else:
+        assert validator.prime_samples is None
+    leave(folder, rank, world_size)
+
+
+def test_the_first_of_several_processes_has_what_all_saw(tmp_path):
+    mp.spawn(seen_by_one_rank, args=(2, tmp_path), nprocs=2)
+
+
+@pytest.mark.parametrize("way", ["class", "attach"])
+def test_a_run_draws_the_prime_samples_of_its_last_validation(way, tiny_data, tmp_path):
+    collecting, last = [], {}
+
+    def note(trainer):
+        collecting.append(isinstance(trainer.validator, PrimeSamplesMixin))
+        last["samples"] = getattr(trainer.validator, "prime_samples", None)
+
+    def train(**more):
+        yolo = YOLO("yolo26n.yaml")
+        yolo.add_callback("on_fit_epoch_end", note)
+        trainer = BalancedDetectionTrainer if way == "class" else None
+        if way == "attach":
+            attach(yolo, {})
+        given = options(tiny_data, tmp_path, 32) | {"name": "run", "exist_ok": True, "verbose": False}
+        yolo.train(trainer=trainer, **(given | more))
+
+    folder = tmp_path / "run"
+    train(epochs=2, plots=True)
+    assert collecting == [False, False, True]  # the last is best.pt's
+    assert (folder / "prime_samples.png").read_bytes().startswith(b"\x89PNG")
+    again = prime_samples(YOLO(folder / "weights" / "best.pt"), **options(tiny_data, tmp_path, 32))
+    for name in ARRAYS:
+        np.testing.assert_allclose(getattr(again, name), getattr(last["samples"], name), atol=1e-5)
+
+    train(epochs=1)  # without plots nothing is collected, and the picture of the earlier run goes
+    assert collecting[3:] == [False, False]
+    assert not (folder / "prime_samples.png").exists()
