@@ -324,11 +324,10 @@ def test_image_folders_both_ways_in_and_off_is_stock(folders, tmp_path):
 
 
 def test_what_speaks_of_boxes_is_refused_for_image_folders(folders, tmp_path):
-    balance = {"sampling": {"feedback": {}, "background": 0.3}, "losses": {"focal": {}}}
+    balance = {"sampling": {"feedback": {}, "background": 0.3}}
     with pytest.raises(ConfigError) as caught:
         classify(folders, tmp_path, "refused", balance=balance)
     assert caught.value.problems == [
-        "balance.losses: not for task classify",
         "balance.sampling.background: not for task classify",
         "balance.sampling.feedback: not for task classify",
     ]

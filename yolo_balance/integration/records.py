@@ -23,7 +23,7 @@ from yolo_balance.sampling.exposure import lost
 from yolo_balance.sampling.statistics import Bools, Floats, shares
 
 EXPOSURE, RECALL_ROWS, RECALL, BALANCE = "exposure.csv", "recall.csv", "recall.json", "balance.yaml"
-FEEDBACK = "feedback.csv"
+FEEDBACK, PRIME_SAMPLES = "feedback.csv", "prime_samples.png"
 BY_EPOCH = (EXPOSURE, RECALL_ROWS, FEEDBACK)
 FEEDBACK_COLUMNS = ("epoch", "class", "n", "recall", "low", "smoothed", "factor", "frozen")
 WEIGHTS = {"class_weight": "class weight", "isr": "ISR-P", "product": "sampling x losses"}

@@ -22,8 +22,10 @@ from yolo_balance.integration.criterion import balance_criterion, gain_ratio, he
 from yolo_balance.integration.dataset import DRAWN
 from yolo_balance.integration.loader import balance_loader, start_epoch
 from yolo_balance.integration.losses import RunLosses
+from yolo_balance.integration.prime_samples import collect_prime_samples
 from yolo_balance.integration.sampling import RunSampling
 from yolo_balance.integration.validator import balance_validator
+from yolo_balance.recall.plots import prime_samples as draw_prime_samples
 from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
 from yolo_balance.sampling import ClassStatistics, Exposure
 from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
@@ -162,7 +164,8 @@ class BalancedTrainerMixin:
                 records.keep_epochs(self.save_dir / name, resumed_at)
             else:
                 (self.save_dir / name).unlink(missing_ok=True)
-        (self.save_dir / records.RECALL).unlink(missing_ok=True)
+        for name in (records.RECALL, records.PRIME_SAMPLES):
+            (self.save_dir / name).unlink(missing_ok=True)
         files = host.image_files(self.train_loader.dataset)
         schedule = None
         if self.sampling is not None:
@@ -214,7 +217,10 @@ class BalancedTrainerMixin:
         return saved
 
     def final_eval(self) -> None:
-        """The host's validation of best.pt, its recall written to recall.json, after what the run was shown."""
+        """The host's validation of best.pt, its recall written to recall.json, after what the run was shown.
+
+        With `plots` this validation's prime samples are drawn too.
+        """
         first = RANK in (-1, 0)
         if first:
             LOGGER.info(f"\n{records.exposure_table(self.exposure)}\n")
@@ -222,11 +228,17 @@ class BalancedTrainerMixin:
                 from yolo_balance.sampling import plots  # matplotlib is needed here only
 
                 plots.feedback(self.save_dir / records.FEEDBACK)
+        if self.args.plots and self.args.task in host.BOX_TASKS:
+            collect_prime_samples(self.validator)
         super().final_eval()  # type: ignore[misc]
         report = getattr(self.validator, "recall_report", None)
         if report is not None and first:
             report.save(self.save_dir / records.RECALL)
             LOGGER.info(f"Recall per class saved to {self.save_dir / records.RECALL}")
+        samples = getattr(self.validator, "prime_samples", None)
+        if samples is not None and first:
+            panels = {f"best.pt on {self.args.split or 'val'}": samples}
+            draw_prime_samples(self.save_dir / records.PRIME_SAMPLES, panels, self.exposure.names)
 
 
 def _start_epoch(trainer: Any) -> None:

@@ -3,12 +3,14 @@
 from yolo_balance.recall.counts import Outcomes
 from yolo_balance.recall.intervals import interval
 from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
+from yolo_balance.recall.prime_samples import PrimeSamples
 from yolo_balance.recall.report import BudgetRecall, ClassRecall, RecallReport
 
 __all__ = [
     "BudgetRecall",
     "ClassRecall",
     "Outcomes",
+    "PrimeSamples",
     "RecallReport",
     "false_alarm_rate",
     "interval",
