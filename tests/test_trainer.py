@@ -145,7 +145,7 @@ def test_a_run_leaves_its_records(balanced):
 
     saved = yaml.safe_load((folder / "balance.yaml").read_text())
     assert saved["balance"] == BALANCE  # as asked
-    assert saved["resolved"]["options"]["losses"]["isr"] == {"k": 1.0, "bias": 0.0}
+    assert saved["resolved"]["options"]["losses"]["isr"] == {"k": 1.0, "bias": 0.0, "negatives": None}
     assert saved["resolved"]["classes"]["crack"]["boxes"] == 1
     assert saved["resolved"]["classes"]["crack"]["factor"] == 4.0
 
@@ -283,8 +283,8 @@ def test_attached_twice_the_last_one_counts():
 
 
 def test_attach_refuses_what_it_cannot_balance(tiny_data, tmp_path):
-    with pytest.raises(HostError, match="expected a model of task detect or classify, got segment"):
-        attach(YOLO("yolo11n-seg.yaml"), {})
+    with pytest.raises(HostError, match="expected a model of task detect, segment, pose, obb, classify, got semantic"):
+        attach(YOLO("yolo26n-sem.yaml"), {})
     with pytest.raises(ConfigError, match=r"balance\.losses\.focl: unknown key"):
         attach(YOLO("yolo11n.yaml"), {"losses": {"focl": {}}})
     attached = attach(YOLO("yolo11n.yaml"), {})

@@ -42,7 +42,7 @@ def attach(model: Any, balance: BalanceConfig | str | Path | Mapping[str, Any] |
     """
     config = BalanceConfig.load(balance)
     if model.task not in MIXINS:
-        raise HostError(f"attach: expected a model of task {' or '.join(MIXINS)}, got {model.task}")
+        raise HostError(f"attach: expected a model of task {', '.join(MIXINS)}, got {model.task}")
     hooks = {"on_pretrain_routine_start": draw_demo, "on_pretrain_routine_end": partial(adopt, config=config)}
     for event, hook in hooks.items():
         registered = model.callbacks[event]
