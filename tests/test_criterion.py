@@ -14,12 +14,45 @@ from ultralytics.utils.metrics import bbox_iou
 
 from yolo_balance.errors import HostError
 from yolo_balance.integration.criterion import balance_criterion
-from yolo_balance.losses import CARL, ISRPositive, QualityFocal
+from yolo_balance.losses import (
+    CARL,
+    ClassicFocal,
+    ClassWeights,
+    EQLv2,
+    GradientRatio,
+    HardNegatives,
+    InstanceBalanced,
+    IoUBalancedNegatives,
+    ISRNegative,
+    ISRPositive,
+    LogitAdjustment,
+    QualityFocal,
+)
 
 MODELS = ["yolov8n.yaml", "yolov9t.yaml", "yolov10n.yaml", "yolo11n.yaml", "yolo12n.yaml", "yolo26n.yaml"]
-ALL = [QualityFocal(1.0), ISRPositive(), CARL()]
-NEUTRAL = [QualityFocal(0.0), ISRPositive(k=0.0), CARL(gain=0.0)]
 CLASSES, SIZE = 3, 64
+ALL = [
+    LogitAdjustment([0.0, -1.0, -2.0]),
+    QualityFocal(1.0),
+    EQLv2(GradientRatio(CLASSES)),
+    ClassWeights([0.5, 1.0, 2.0]),
+    IoUBalancedNegatives(draw=False),
+    InstanceBalanced(),
+    ISRPositive(),
+    ISRNegative(),
+    CARL(),
+]
+NEUTRAL = [
+    LogitAdjustment([0.0] * CLASSES),
+    QualityFocal(0.0),
+    ClassicFocal(0.0, None),
+    ClassWeights([1.0] * CLASSES),
+    HardNegatives(1e9),
+    ISRPositive(k=0.0),
+    ISRNegative(k=0.0),
+    CARL(gain=0.0),
+]
+PRESERVING = [QualityFocal(1.0), ISRPositive(), ISRNegative(), HardNegatives(), InstanceBalanced(), CARL(gain=None)]
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -71,7 +104,7 @@ def test_neutral_terms_change_nothing(model):
     torch.testing.assert_close(gradient(model, NEUTRAL, data), gradient(model, [], data), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("terms", [[QualityFocal(2.0)], [ISRPositive()], [QualityFocal(1.0), ISRPositive()]])
+@pytest.mark.parametrize("terms", [[QualityFocal(2.0)], [ISRPositive()], [QualityFocal(1.0), *PRESERVING[1:-2]]])
 def test_classification_terms_preserve_every_loss_and_change_the_gradient(model, terms):
     data = batch()
     torch.testing.assert_close(losses(model, terms, data), losses(model, [], data), rtol=1e-4, atol=1e-4)
@@ -118,24 +151,22 @@ def test_carl_agrees_with_the_box_loss_restated(model, gain, published):
 
 
 def test_a_batch_without_objects_gives_a_loss_with_gradient(model):
-    g = gradient(model, ALL, batch((0, 0)))
-    assert g.isfinite().all()
-    torch.testing.assert_close(
-        losses(model, ALL, batch((0, 0))), losses(model, [], batch((0, 0))), rtol=1e-4, atol=1e-4
-    )
+    data = batch((0, 0))
+    assert gradient(model, ALL, data).isfinite().all()
+    torch.testing.assert_close(losses(model, PRESERVING, data), losses(model, [], data), rtol=1e-4, atol=1e-4)
 
 
 def test_terms_work_under_autocast(model):
     data = batch()
-    ours = losses(model, ALL, data, dtype=torch.bfloat16)
+    assert losses(model, ALL, data, dtype=torch.bfloat16).isfinite().all()
+    ours = losses(model, PRESERVING, data, dtype=torch.bfloat16)
     stock = losses(model, [], data, dtype=torch.bfloat16)
-    assert ours.isfinite().all()
     torch.testing.assert_close(ours[1], stock[1], rtol=1e-2, atol=1e-2)  # classification preserved at the dtype's grain
 
 
 def test_hooks_survive_copies_and_pickles_also_amid_a_batch(model):
     data = batch()
-    criterion = balance(model.init_criterion(), ALL)
+    criterion = balance(model.init_criterion(), PRESERVING)
     preds = model(data["img"])
     expected = criterion(preds, data)[0]
     head = getattr(criterion, "one2many", criterion)
