@@ -38,9 +38,13 @@ def tensors(a):
 
 
 def weights_of(term, a, loss):
-    """A term's weights on the elementwise loss (B, A, C), whichever kind they are; None for no part in it."""
+    """A term's weights on the elementwise loss, of whichever kind they are, None for no part in it."""
+    weights = term.classification_weights(a, loss)
+    own = term.own_weights(a)
+    if own is not None:
+        weights = torch.where(a.positive, own.unsqueeze(-1), 1.0) * (1 if weights is None else weights)
     by_anchor = term.anchor_weights(a, loss.detach().sum(-1))
-    return term.classification_weights(a, loss) if by_anchor is None else by_anchor.unsqueeze(-1)
+    return weights if by_anchor is None else by_anchor.unsqueeze(-1)
 
 
 def cross_entropy(a):

@@ -137,7 +137,7 @@ def slow_highest(boxes, objects, present):
 @pytest.mark.parametrize("boxes", [upright, oriented])
 @pytest.mark.parametrize("at_once", [1, 70, 200, 2**21])
 def test_highest_iou_agrees_with_the_loop_however_many_pairs_are_compared_at_once(boxes, at_once, monkeypatch):
-    monkeypatch.setattr(overlap, "AT_ONCE", at_once)
+    monkeypatch.setattr(overlap, "AT_ONCE_CPU", at_once)
     a, objects = boxes(3, 20), boxes(3, 7, seed=1)
     present = torch.rand(3, 7, generator=torch.Generator().manual_seed(2)) < 0.6
     present[1] = False

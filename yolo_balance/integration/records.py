@@ -26,7 +26,7 @@ EXPOSURE, RECALL_ROWS, RECALL, BALANCE = "exposure.csv", "recall.csv", "recall.j
 FEEDBACK, PRIME_SAMPLES = "feedback.csv", "prime_samples.png"
 BY_EPOCH = (EXPOSURE, RECALL_ROWS, FEEDBACK)
 FEEDBACK_COLUMNS = ("epoch", "class", "n", "recall", "low", "smoothed", "factor", "frozen")
-WEIGHTS = {"class_weight": "class weight", "isr": "ISR-P", "product": "sampling x losses"}
+FACTORS = {"shown": "shown", "class_weight": "class weight", "isr": "ISR-P", "product": "product"}
 MOST = 5  # classes named in one remark; a data set may have a thousand
 
 
@@ -138,7 +138,6 @@ def plan_table(resolution: Any) -> str:
     o = resolution["options"]["sampling"] or {}
     if natural := [f"{end} {o[key]}" for key, end in (("open", "first"), ("close", "last")) if o.get(key)]:
         title += f"; epochs drawn as the data is: {', '.join(natural)}"
-    weights = [key for key in WEIGHTS if any(row.get(key, 1.0) != 1.0 for row in resolution["classes"].values())]
     rows = [
         (
             name,
@@ -148,13 +147,23 @@ def plan_table(resolution: Any) -> str:
             f"{row['factor']:.2f}",
             f"{row['requested']:.2%}",
             f"{row['largest_image_share']:.2%}",
-            *(f"{row[key]:.2f}" for key in weights),
         )
         for name, row in resolution["classes"].items()
     ]
-    headings = ["class", "images", "boxes", "share of boxes", "factor", "share asked for", "most from one image"]
-    headings += [WEIGHTS[key] for key in weights]
+    headings = ("class", "images", "boxes", "share of boxes", "factor", "share asked for", "most from one image")
     return f"{title}\n{_table(headings, rows)}"
+
+
+def factors_table(resolution: Any) -> str:
+    """What an object of each class counts, beside one of the commonest; empty if the losses have no part in it."""
+    classes = resolution["classes"]
+    if not all("product" in row for row in classes.values()):
+        return ""
+    rows = [(name, *(f"{row[key]:.2f}" for key in FACTORS)) for name, row in classes.items()]
+    title = (
+        "Weight of an object beside one of the commonest class: how often it is shown, times what the losses give it"
+    )
+    return f"\n{title}\n{_table(('class', *FACTORS.values()), rows)}\n"
 
 
 def deviation_line(exposure: Exposure, epoch: int, sampling: SamplingConfig | None, planned: int) -> str | None:

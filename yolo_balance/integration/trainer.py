@@ -175,7 +175,7 @@ class BalancedTrainerMixin:
         factors = None if self.losses is None else self.losses.factors
         resolution = records.resolved(self.balance, self.statistics, self.exposure.names, schedule, factors)
         records.write_balance(self.save_dir / records.BALANCE, self.balance, resolution)
-        LOGGER.info(f"\n{records.plan_table(resolution)}\n")
+        LOGGER.info(f"\n{records.plan_table(resolution)}\n{records.factors_table(resolution)}")
 
     # -----------------------------------------------------------------------------------------------------------------
     # Running

@@ -1,9 +1,10 @@
 """What the gradient weighs: weights on the host's own classification and box losses. Pure torch.
 
-A term is an object with four methods, each leaving things as they are where it has no part:
+A term is an object with five methods, each leaving things as they are where it has no part:
 
     adjusted(logits) -> (B, A, C), what the classification loss is called with
     classification_weights(assignment, loss) -> (B, A, 1) or (B, A, C), multiplied into the elementwise loss (B, A, C)
+    own_weights(assignment) -> (B, A), multiplied into each positive's loss at its own class
     anchor_weights(assignment, loss) -> (B, A), given and multiplied into each anchor's loss, the sum over its classes
     box_weights(assignment) -> (B, A), multiplied into each anchor's box weight
 

@@ -6,12 +6,14 @@ oriented, 5: centre, width, height and angle in radians.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from yolo_balance.losses.overlap import aligned_iou, highest_iou
 
@@ -25,6 +27,10 @@ class Term:
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor | None:
         """Weights on the elementwise classification loss (B, A, C), broadcast against it; None for no part in it."""
+        return None
+
+    def own_weights(self, assignment: Assignment) -> Tensor | None:
+        """Detached weights (B, A) on each positive's loss at its own class; asked for after the entries'."""
         return None
 
     def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor | None:
@@ -63,6 +69,7 @@ class Assignment:
     present: Tensor
     logits: Tensor | None = None
     equal_boxes: bool = False
+    _sigma: tuple[Tensor | None, Tensor] | None = field(default=None, init=False, repr=False)
 
     @cached_property
     def iou(self) -> Tensor:
@@ -86,6 +93,14 @@ class Assignment:
         """(B, A, C) bool, each positive's own class."""
         classes = torch.arange(self.target_scores.shape[-1], device=self.labels.device)
         return self.foreground.unsqueeze(-1) & (self.labels.unsqueeze(-1) == classes)
+
+    @property
+    def sigma(self) -> Tensor:
+        """(B, A, C) sigmoid of the logits, detached; worked out once per batch, for several terms need the grid."""
+        logits = self.logits_in_full()
+        if self._sigma is None or self._sigma[0] is not self.logits:
+            self._sigma = self.logits, logits.detach().sigmoid()
+        return self._sigma[1]
 
     @property
     def host_box_weights(self) -> Tensor:
@@ -134,7 +149,8 @@ def weighted(loss: Tensor, terms: Sequence[Term], assignment: Assignment) -> Ten
     """The elementwise loss (B, A, C) times the terms' weights, one after the other, in full precision.
 
     Each term sees the loss as the terms before it left it, so that a term that preserves the sum of what it sees
-    preserves the sum of all. Weights of entries come before those of anchors, which then need the whole grid only once.
+    preserves the sum of all. Weights of entries come first, then those of positives' own classes, then those of
+    anchors: only the first kind costs a pass over the whole grid each.
     """
     with torch.autocast(loss.device.type, enabled=False):
         loss = full_precision(loss)
@@ -142,24 +158,48 @@ def weighted(loss: Tensor, terms: Sequence[Term], assignment: Assignment) -> Ten
             weights = term.classification_weights(assignment, loss)
             if weights is not None:
                 loss = loss * weights
+        own = _product(term.own_weights(assignment) for term in terms)
+        if own is not None:
+            weights = torch.where(assignment.foreground, own.detach(), 1.0)
+            loss = _ScaledEntries.apply(loss, assignment.labels.unsqueeze(-1), weights.unsqueeze(-1))
         by_anchor = product = None
         for term in terms:
             if type(term).anchor_weights is Term.anchor_weights:
                 continue
             by_anchor = loss.detach().sum(-1) if by_anchor is None else by_anchor
-            weights = term.anchor_weights(assignment, by_anchor)
-            if weights is not None:
-                by_anchor = by_anchor * weights
-                product = weights if product is None else product * weights
+            anchors = term.anchor_weights(assignment, by_anchor)
+            if anchors is not None:
+                by_anchor = by_anchor * anchors
+                product = anchors if product is None else product * anchors
         return loss if product is None else loss * product.unsqueeze(-1)
+
+
+class _ScaledEntries(torch.autograd.Function):
+    """x (B, A, C) with one entry of each anchor scaled; its gradient is scaled alike, without a second grid."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, index: Tensor, weights: Tensor) -> Tensor:
+        ctx.save_for_backward(index, weights)
+        return x.scatter(-1, index, x.gather(-1, index) * weights)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        """The same scaling of the gradient."""
+        index, weights = ctx.saved_tensors
+        return grad.scatter(-1, index, grad.gather(-1, index) * weights), None, None
 
 
 def box_weights(terms: Sequence[Term], assignment: Assignment) -> Tensor | None:
     """The product (B, A) of the terms' box weights, None if none has a part in the box losses."""
-    product: Tensor | None = None
     with torch.autocast(assignment.boxes.device.type, enabled=False):
-        for term in terms:
-            weights = term.box_weights(assignment)
-            if weights is not None:
-                product = weights if product is None else product * weights
+        return _product(term.box_weights(assignment) for term in terms)
+
+
+def _product(factors: Iterable[Tensor | None]) -> Tensor | None:
+    """The product of those that are not None; None if all are."""
+    product: Tensor | None = None
+    for factor in factors:
+        if factor is not None:
+            product = factor if product is None else product * factor
     return product

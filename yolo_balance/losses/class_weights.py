@@ -93,9 +93,12 @@ class ClassWeights(Term):
     def __init__(self, weights: npt.ArrayLike | Tensor, on: Literal["positives", "column"] = "positives"):
         self.weights, self.on = PerClass(weights), on
 
-    def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
-        """`positives`: (B, A, C), w[c] at positives of class c and 1 elsewhere; `column`: (1, 1, C), w[c]."""
-        weights = self.weights.on(loss.device)
+    def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor | None:
+        """`column`: (1, 1, C) w[c]."""
+        return self.weights.on(loss.device).view(1, 1, -1) if self.on == "column" else None
+
+    def own_weights(self, assignment: Assignment) -> Tensor | None:
+        """`positives`: (B, A) w[c] at positives of class c, 1 elsewhere."""
         if self.on == "column":
-            return weights.view(1, 1, -1)
-        return torch.where(assignment.positive, weights, 1.0)
+            return None
+        return torch.where(assignment.foreground, self.weights.on(assignment.labels.device)[assignment.labels], 1.0)

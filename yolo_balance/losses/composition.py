@@ -98,6 +98,7 @@ class ClassFactors:
         """Per class the figures of `balance.yaml`."""
         return [
             {
+                "shown": round(float(self.sampling[c]), 4),
                 "class_weight_asked": round(float(self.asked[c]), 4),
                 "class_weight": round(float(self.weight[c]), 4),
                 "isr": round(float(self.isr[c]), 4),

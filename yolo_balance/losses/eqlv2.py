@@ -6,7 +6,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from yolo_balance.losses.assignment import Assignment, Term, full_precision, preserving
+from yolo_balance.losses.assignment import Assignment, Term, full_precision, ratio
 from yolo_balance.losses.gradient_ratio import GradientRatio, trained_on
 from yolo_balance.losses.per_class import PerClass
 
@@ -62,14 +62,22 @@ class EQLv2(Term):
         self.gradients, self.alpha, self.gamma, self.mu = gradients, alpha, gamma, mu
         self.room = None if room is None else PerClass(room)
 
+    def _weights(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """(C,) q and r as things stand."""
+        q, r = eqlv2_weights(self.gradients.ratio(device), alpha=self.alpha, gamma=self.gamma, mu=self.mu)
+        return (q if self.room is None else torch.minimum(q, self.room.on(q.device))), r
+
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
-        """(B, A, C) q at positives of their own class, r elsewhere, times sum(loss) / sum(weighted loss); detached."""
-        ratio = self.gradients.ratio(loss.device)
-        q, r = eqlv2_weights(ratio, alpha=self.alpha, gamma=self.gamma, mu=self.mu)
-        if self.room is not None:
-            q = torch.minimum(q, self.room.on(q.device))
-        weights = torch.where(assignment.positive, q, r)
-        logits = assignment.logits_in_full()
+        """(1, 1, C) r, times sum(loss) / sum(weighted loss), that with q at positives of their own class; detached."""
+        a, (q, r), loss = assignment, self._weights(loss.device), loss.detach()
+        own = torch.where(a.foreground, loss.gather(-1, a.labels.unsqueeze(-1)).squeeze(-1), 0.0)
+        column = loss.sum((0, 1))
+        return (r * ratio(column.sum(), (r * column).sum() + ((q - r)[a.labels] * own).sum())).view(1, 1, -1)
+
+    def own_weights(self, assignment: Assignment) -> Tensor:
+        """(B, A) q / r at positives, 1 elsewhere, which makes their r a q; then the batch's gradients are counted."""
+        a, logits = assignment, assignment.logits_in_full()
+        q, r = self._weights(logits.device)
         if trained_on(logits):
-            self.gradients.update(logits, assignment.target_scores, assignment.positive, weights)
-        return preserving(weights, loss)
+            self.gradients.update(a, q, r)
+        return torch.where(a.foreground, (q / r)[a.labels], 1.0)

@@ -71,18 +71,22 @@ def power(x: Tensor, exponent: float | Tensor) -> Tensor:
     return torch.where(positive, x, 1.0).pow(exponent) * positive
 
 
-def modulation(logits: Tensor, target: Tensor, beta: float, preserve: Tensor | None = None) -> Tensor:
+def modulation(
+    logits: Tensor, target: Tensor, beta: float, *, sigma: Tensor | None = None, preserve: Tensor | None = None
+) -> Tensor:
     """|target - sigma|^beta elementwise, with gradient to the logits.
 
     Args:
         logits: Any shape, at least float32.
         target: Same shape.
         beta: Exponent, >= 0.
+        sigma: Sigmoid of the logits where it is known already, detached.
         preserve: Elementwise loss whose sum the factors are to preserve, rescaled by a detached ratio. None: plain.
     """
     if beta == 0:
         return torch.ones_like(logits)
-    factor: Tensor = _Modulation.apply(logits, target, beta, None if preserve is None else preserve.detach())
+    sigma = logits.detach().sigmoid() if sigma is None else sigma
+    factor: Tensor = _Modulation.apply(logits, target, beta, sigma, None if preserve is None else preserve.detach())
     return factor
 
 
@@ -90,8 +94,9 @@ class _Modulation(torch.autograd.Function):
     """Its backward pass in closed form: as a chain of operations it takes three times as long, on the whole grid."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, target: Tensor, beta: float, preserve: Tensor | None) -> Tensor:
-        sigma = logits.sigmoid()
+    def forward(
+        ctx: Any, logits: Tensor, target: Tensor, beta: float, sigma: Tensor, preserve: Tensor | None
+    ) -> Tensor:
         d = sigma - target
         ctx.save_for_backward(sigma, d)
         ctx.beta, ctx.scale = beta, beta
@@ -104,7 +109,7 @@ class _Modulation(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
         """beta |d|^(beta - 1) sign(d) sigma (1 - sigma), 0 where d is, times the ratio."""  # noqa: D403
         sigma, d = ctx.saved_tensors
         slope = (1 - sigma).mul_(sigma)
@@ -114,7 +119,7 @@ class _Modulation(torch.autograd.Function):
             slope.mul_(d.sign())
             if ctx.beta != 1:
                 slope.mul_(power(d.abs(), ctx.beta - 1))
-        return slope.mul_(grad).mul_(ctx.scale), None, None, None
+        return slope.mul_(grad).mul_(ctx.scale), None, None, None, None
 
 
 class QualityFocal(Term):
@@ -128,8 +133,8 @@ class QualityFocal(Term):
 
         Without the ratio the loss would shrink by the share of easy anchors, orders of magnitude.
         """
-        target = full_precision(assignment.target_scores)
-        return modulation(assignment.logits_in_full(), target, self.beta, preserve=loss)
+        a = assignment
+        return modulation(a.logits_in_full(), full_precision(a.target_scores), self.beta, sigma=a.sigma, preserve=loss)
 
 
 class ClassicFocal(Term):

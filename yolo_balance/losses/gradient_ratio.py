@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from yolo_balance.losses.assignment import full_precision
+from yolo_balance.losses.assignment import Assignment, full_precision
 
 
 def trained_on(logits: Tensor) -> bool:
@@ -46,24 +46,32 @@ class GradientRatio:
         """(C,) accumulated gradient of everything else in each class's column."""
         return self.sums[1]
 
-    def update(self, logits: Tensor, target_scores: Tensor, positive: Tensor, weights: Tensor | None = None) -> None:
+    @torch.no_grad()
+    def update(self, assignment: Assignment, positive: Tensor | float = 1.0, negative: Tensor | float = 1.0) -> None:
         """Add a batch's gradients of the binary cross-entropy, |sigmoid(logit) - target|, times weights.
 
         Args:
-            logits: (B, A, C); nothing flows back to them.
-            target_scores: (B, A, C) soft targets.
-            positive: (B, A, C) bool, each positive's own class.
-            weights: Weights on the elementwise loss, broadcast against it; constant in the logits. None: ones.
+            assignment: The batch; an entry that is no positive's own class has target 0.
+            positive: (C,) weights on positives at their own class.
+            negative: (C,) weights on all other entries of a column.
         """
-        gradient = (full_precision(logits).detach().sigmoid() - full_precision(target_scores)).abs()
-        self.add(gradient if weights is None else gradient * weights, positive)
+        a, label = assignment, assignment.labels.unsqueeze(-1)
+        own, target = (x.gather(-1, label).squeeze(-1) for x in (a.sigma, full_precision(a.target_scores)))
+        own, gap = (torch.where(a.foreground, x, 0.0) for x in (own, (own - target).abs()))
+        positives, not_negatives = (
+            a.sigma.new_zeros(a.sigma.shape[-1]).index_add(0, label.flatten(), x.flatten()) for x in (gap, own)
+        )
+        self._count(positives * positive, (a.sigma.sum((0, 1)) - not_negatives).clamp(min=0) * negative)
 
     @torch.no_grad()
     def add(self, gradient: Tensor, positive: Tensor) -> None:
         """Add a batch's gradients |dL / dlogit| (B, A, C), positives at `positive` (B, A, C); over all ranks."""
         dims = tuple(range(gradient.ndim - 1))
-        parts = torch.where(positive, gradient, 0.0), torch.where(positive, 0.0, gradient)
-        batch = torch.stack([part.sum(dims) for part in parts]).to(self.sums.dtype)
+        own, total = torch.where(positive, gradient, 0.0).sum(dims), gradient.sum(dims)
+        self._count(own, (total - own).clamp(min=0))
+
+    def _count(self, positive: Tensor, negative: Tensor) -> None:
+        batch = torch.stack([positive, negative]).to(self.sums.dtype)
         # a forward pass that overflows is a step that the gradient scaler skips; in the sums it would stay for good
         batch = batch.nan_to_num(nan=0.0, posinf=0.0)
         if dist.is_available() and dist.is_initialized():

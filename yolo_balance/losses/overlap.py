@@ -9,13 +9,16 @@ import torch
 from torch import Tensor
 
 AT_ONCE = 2**21  # pairs of boxes compared at once: 8 MB per intermediate result
+AT_ONCE_CPU = 2**18  # what stays in a core's cache
 
 
+@torch.no_grad()
 def aligned_iou(a: Tensor, b: Tensor) -> Tensor:
-    """Overlap of boxes in pairs: (..., 4) or (..., 5), broadcast against each other -> (...); 0 for empty boxes."""
+    """Overlap of boxes in pairs: (..., 4 or 5), broadcast against each other -> (...), detached; 0 for empty boxes."""
     return _prob_iou(a, b) if a.shape[-1] == 5 else _iou(a, b)
 
 
+@torch.no_grad()
 def highest_iou(boxes: Tensor, objects: Tensor, present: Tensor) -> Tensor:
     """Highest overlap of each box with any object of its image.
 
@@ -29,12 +32,11 @@ def highest_iou(boxes: Tensor, objects: Tensor, present: Tensor) -> Tensor:
     """
     images, anchors = boxes.shape[:2]
     highest = boxes.new_zeros(images, anchors)
-    step = max(AT_ONCE // max(images * anchors, 1), 1)
-    with torch.no_grad():
-        for some in range(0, objects.shape[1], step):  # a bounded number of objects at once, not one by one
-            part = slice(some, some + step)
-            iou = aligned_iou(boxes.unsqueeze(2), objects[:, part].unsqueeze(1))
-            highest = torch.maximum(highest, (iou * present[:, part].unsqueeze(1)).amax(-1))
+    step = max((AT_ONCE_CPU if boxes.device.type == "cpu" else AT_ONCE) // max(images * anchors, 1), 1)
+    objects = (objects * present.unsqueeze(-1)).unsqueeze(2)  # padding is an empty box, which overlaps nothing
+    boxes = boxes.movedim(-1, 0).contiguous().movedim(0, -1).unsqueeze(1)  # each coordinate of all anchors in a row
+    for some in range(0, objects.shape[1], step):  # a bounded number of objects at once, not one by one
+        highest = torch.maximum(highest, aligned_iou(boxes, objects[:, some : some + step]).amax(1))
     return highest
 
 
@@ -42,12 +44,12 @@ def _iou(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over union of xyxy boxes."""
     ax, ay, ar, ab = a.unbind(-1)
     bx, by, br, bb = b.unbind(-1)
-    width = (torch.minimum(ar, br) - torch.maximum(ax, bx)).clamp(min=0)
-    overlap = (torch.minimum(ab, bb) - torch.maximum(ay, by)).clamp(min=0) * width
+    width = torch.minimum(ar, br).sub_(torch.maximum(ax, bx)).clamp_(min=0)
+    overlap = torch.minimum(ab, bb).sub_(torch.maximum(ay, by)).clamp_(min=0).mul_(width)
     area_a, area_b = (
         (r - x).clamp(min=0) * (d - y).clamp(min=0) for x, y, r, d in ((ax, ay, ar, ab), (bx, by, br, bb))
     )
-    return overlap / (area_a + area_b - overlap).clamp(min=1e-9)
+    return overlap.div_((area_a + area_b).sub_(overlap).clamp_(min=1e-9))
 
 
 def _prob_iou(p: Tensor, q: Tensor) -> Tensor:
