@@ -88,7 +88,7 @@ class ISRConfig(Section):
         negatives: The same for negatives; null leaves them alone.
     """
 
-    k: Annotated[float, Field(ge=0)] = 2.0
+    k: Annotated[float, Field(ge=0)] = 0.5
     bias: Annotated[float, Field(ge=0, le=1)] = 0.0
     negatives: ISRNegativesConfig | None = None
 
@@ -175,7 +175,8 @@ class LossesConfig(Section):
     """What the gradient weighs (`balance.losses`).
 
     Attributes:
-        pisa: Prime Sample Attention at its published values: `isr` with negatives, and `carl`, where not given.
+        pisa: Prime Sample Attention at its published exponents and biases: `isr` with negatives and `carl`, where they
+            are not given.
         class_weights: Weights by class; a rule's name, a mapping of class names to weights, or a section.
         focal: Focal weights.
         efl: Equalised focal weights.
@@ -215,7 +216,7 @@ class LossesConfig(Section):
     @property
     def prime_isr(self) -> ISRConfig | None:
         """`isr` as given, else the preset's."""
-        return self.isr or (ISRConfig(negatives=ISRNegativesConfig()) if self.pisa else None)
+        return self.isr or (ISRConfig(k=2.0, negatives=ISRNegativesConfig()) if self.pisa else None)
 
     @property
     def prime_carl(self) -> CARLConfig | None:
