@@ -17,6 +17,7 @@ import yolo_balance
 from yolo_balance import attach, train
 from yolo_balance.errors import ConfigError, DataError, HostError
 from yolo_balance.integration.callbacks import MIXINS
+from yolo_balance.losses import InstanceBalanced, QualityFocal
 
 MODELS = {
     "detect": "yolo26n.yaml",
@@ -212,7 +213,10 @@ def test_rtdetr_trains_with_terms_and_says_what_has_no_part(data_of, tmp_path, s
     model.train(**arguments(data_of("detect"), tmp_path, "run", epochs=1, batch=8))
     without = {text.split(":")[0] for text in said if "has no part in RT-DETR" in text}
     assert without == {"balance.losses.focal", "balance.losses.positives"}
-    assert model.trainer.model.criterion.matched is None
+    criterion = model.trainer.model.criterion
+    assert criterion.matched is None
+    assert not {type(term) for term in criterion.terms} & {QualityFocal, InstanceBalanced}
+    assert len(criterion.terms) == 7
 
 
 def test_the_hosts_class_weights_and_ours_are_not_multiplied(data_of, tmp_path):

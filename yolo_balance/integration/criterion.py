@@ -61,20 +61,17 @@ def gain_ratio(criterion: Any) -> float:
     return min(float(gains.cls / gains.box), 1.0) if gains.box else 1.0
 
 
-def without_part(criterion: Any, options: LossesConfig) -> list[str]:
-    """One line per term that was asked for and has no part in such a criterion."""
-    if not isinstance(criterion, DETRLoss):
-        return []
-    reasons = {
-        "focal": "its own varifocal loss is a focal loss",
-        "efl": "its own varifocal loss is a focal loss",
-        "positives": "each object has one query",
-    }
-    return [
-        f"balance.losses.{key}: has no part in RT-DETR, {reason}"
+def without_part(criterion: Any, options: LossesConfig) -> dict[str, str]:
+    """By option that was asked for and has no part in such a criterion, the line that says so."""
+    reasons = {}
+    if isinstance(criterion, DETRLoss):
+        focal = "its own varifocal loss is a focal loss"
+        reasons = {"focal": focal, "efl": focal, "positives": "each object has one query"}
+    return {
+        key: f"balance.losses.{key}: has no part in RT-DETR, {reason}"
         for key, reason in reasons.items()
         if getattr(options, key) is not None
-    ]
+    }
 
 
 def heads(criterion: Any) -> dict[str, Any]:

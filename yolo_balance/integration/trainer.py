@@ -149,10 +149,12 @@ class BalancedTrainerMixin:
         # training asks the model's criterion, validation the EMA model's; both are otherwise built lazily
         models = unwrap_model(self.model), self.ema.ema
         criteria = [getattr(model, "criterion", None) or model.init_criterion() for model in models]
-        self.losses = RunLosses(options, self.statistics, self.exposure.names, shown, gain_ratio(criteria[0]))
+        dropped = without_part(criteria[0], options)
+        kept = options.model_copy(update=dict.fromkeys(dropped))
+        self.losses = RunLosses(kept, self.statistics, self.exposure.names, shown, gain_ratio(criteria[0]))
         self.losses.check_heads(heads(criteria[0]))
         if RANK in (-1, 0):
-            for line in (*without_part(criteria[0], options), *self.losses.remarks()):
+            for line in (*dropped.values(), *self.losses.remarks()):
                 LOGGER.warning(line)
         for model, criterion in zip(models, criteria, strict=True):
             model.criterion = balance_criterion(criterion, self.losses.terms)
