@@ -213,12 +213,9 @@ class LossesConfig(Section):
                 raise ValueError(f"{other}: expected null beside {one}; {reason}")
         return self
 
-    @property
-    def prime_isr(self) -> ISRConfig | None:
-        """`isr` as given, else the preset's."""
-        return self.isr or (ISRConfig(k=2.0, negatives=ISRNegativesConfig()) if self.pisa else None)
-
-    @property
-    def prime_carl(self) -> CARLConfig | None:
-        """`carl` as given, else the preset's."""
-        return self.carl or (CARLConfig() if self.pisa else None)
+    def resolved(self) -> LossesConfig:
+        """With the preset's terms in the places of those that are not given."""
+        if not self.pisa:
+            return self
+        isr = self.isr or ISRConfig(k=2.0, negatives=ISRNegativesConfig())
+        return self.model_copy(update={"isr": isr, "carl": self.carl or CARLConfig()})

@@ -17,7 +17,6 @@ from yolo_balance.integration.trainer import BalancedTrainerMixin
 from yolo_balance.losses import PerClass, balanced_cross_entropy, logit_offsets
 
 WITHOUT_PART = {
-    "pisa": "there are no boxes",
     "isr": "there are no boxes",
     "carl": "there are no boxes",
     "negatives": "each image has one class",
@@ -76,7 +75,7 @@ class BalancedClassificationMixin(BalancedTrainerMixin):
         """Put class weights, focal factor and logit adjustment into the cross-entropy of both models."""
         asked = [key for key in WITHOUT_PART if getattr(options, key)]
         alpha = options.focal is not None and "alpha" in options.focal.model_fields_set
-        kept = options.model_copy(update={key: False if key == "pisa" else None for key in asked})
+        kept = options.model_copy(update=dict.fromkeys(asked))
         shown = self.statistics.box_shares(
             None if self.sampling is None else self.sampling.schedule.balanced.expectation
         )

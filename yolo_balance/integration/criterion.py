@@ -57,8 +57,8 @@ def gain_ratio(criterion: Any) -> float:
     """What the host multiplies its classification loss by, over what it multiplies its box loss by."""
     if isinstance(criterion, DETRLoss):
         return float(criterion.loss_gain["class"] / (criterion.loss_gain["bbox"] + criterion.loss_gain["giou"]))
-    gains = next(iter(heads(criterion).values())).hyp
-    return min(float(gains.cls / gains.box), 1.0) if gains.box else 1.0
+    gains = getattr(next(iter(heads(criterion).values())), "hyp", None)
+    return min(float(gains.cls / gains.box), 1.0) if gains is not None and gains.box else 1.0
 
 
 def without_part(criterion: Any, options: LossesConfig) -> dict[str, str]:

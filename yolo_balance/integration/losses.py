@@ -57,7 +57,7 @@ class RunLosses:
         """Resolve the section.
 
         Args:
-            options: The section.
+            options: The section, presets resolved.
             statistics: The train split's labels.
             names: Of the classes.
             shown: (C,) share of an epoch's boxes by class.
@@ -65,7 +65,7 @@ class RunLosses:
         """
         self.gain_ratio = gain_ratio
         self.options, self.names, self.counts = options, list(names), statistics.boxes
-        weights, isr = options.class_weights, options.prime_isr
+        weights, isr = options.class_weights, options.isr
         self.factors = ClassFactors.of(
             statistics.box_shares(),
             shown,
@@ -118,11 +118,11 @@ class RunLosses:
             )
         if o.positives is not None:
             terms.append(InstanceBalanced())
-        if (isr := o.prime_isr) is not None:
+        if (isr := o.isr) is not None:
             terms.append(ISRPositive(isr.k, isr.bias))
             if isr.negatives is not None:
                 terms.append(ISRNegative(isr.negatives.k, isr.negatives.bias))
-        if (carl := o.prime_carl) is not None:
+        if (carl := o.carl) is not None:
             gradient = self.gain_ratio if carl.gradient is None else carl.gradient
             terms.append(CARL(carl.k, carl.bias, carl.gain, gradient, carl.published))
         return terms

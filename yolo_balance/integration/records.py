@@ -77,12 +77,13 @@ def resolved(
 ) -> dict[str, Any]:
     """What the configuration became: its options with defaults; on this data, counts, factors and shares by class."""
     expectation = np.ones(statistics.num_images) if schedule is None else schedule.balanced.expectation
+    losses = config.losses
     classes = {name: asdict(plan) for name, plan in class_plans(statistics, names, schedule).items()}
     if factors is not None and factors.by_loss:
         for row, weights in zip(classes.values(), factors.rows(), strict=True):
             row.update(weights)
     return {
-        "options": config.model_dump(),
+        "options": (config if losses is None else config.model_copy(update={"losses": losses.resolved()})).model_dump(),
         "images": statistics.num_images,
         "background_images": int(statistics.background.sum()),
         "images_per_epoch": statistics.num_images if schedule is None else schedule.size,

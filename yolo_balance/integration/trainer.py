@@ -132,7 +132,7 @@ class BalancedTrainerMixin:
     def start_balance(self) -> None:
         """What has to wait until the host has set everything up: criteria, records, the epochs' hooks."""
         if self.balance.losses is not None:
-            self.balance_losses(self.balance.losses)
+            self.balance_losses(self.balance.losses.resolved())
         for event, hook in EPOCH_HOOKS.items():
             self.add_callback(event, hook)  # type: ignore[attr-defined]
         if self.resume:  # type: ignore[attr-defined]
