@@ -7,6 +7,7 @@ import pickle
 
 import pytest
 import torch
+from batches import CLASSES, batch
 from torch.utils._python_dispatch import TorchDispatchMode
 from ultralytics.cfg import get_cfg
 from ultralytics.nn.tasks import DetectionModel
@@ -30,7 +31,6 @@ from yolo_balance.losses import (
 )
 
 MODELS = ["yolov8n.yaml", "yolov9t.yaml", "yolov10n.yaml", "yolo11n.yaml", "yolo12n.yaml", "yolo26n.yaml"]
-CLASSES, SIZE = 3, 64
 ALL = [
     LogitAdjustment([0.0, -1.0, -2.0]),
     QualityFocal(1.0),
@@ -61,17 +61,6 @@ def model(request):
     model = DetectionModel(request.param, nc=CLASSES, verbose=False)
     model.args = get_cfg()
     return model.train()
-
-
-def batch(boxes_per_image=(3, 0, 5), *, seed=0):
-    g = torch.Generator().manual_seed(seed)
-    n = sum(boxes_per_image)
-    return {
-        "img": torch.rand(len(boxes_per_image), 3, SIZE, SIZE, generator=g),
-        "batch_idx": torch.repeat_interleave(torch.arange(len(boxes_per_image)), torch.tensor(boxes_per_image)).float(),
-        "cls": torch.randint(CLASSES, (n, 1), generator=g).float(),
-        "bboxes": torch.cat([0.3 + 0.4 * torch.rand(n, 2, generator=g), 0.2 + 0.4 * torch.rand(n, 2, generator=g)], 1),
-    }
 
 
 def balance(criterion, terms):

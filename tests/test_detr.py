@@ -6,14 +6,13 @@ import copy
 
 import pytest
 import torch
+from batches import CLASSES, batch
 from ultralytics.nn.tasks import RTDETRDetectionModel
 
 from yolo_balance.config import LossesConfig
 from yolo_balance.integration.criterion import balance_criterion, without_part
 from yolo_balance.integration.detr import BalancedDETRLoss
 from yolo_balance.losses import CARL, ISRPositive, Term
-
-CLASSES, SIZE = 3, 64
 
 
 class Neutral(Term):
@@ -43,17 +42,6 @@ def model():
     model = RTDETRDetectionModel("rtdetr-l.yaml", nc=CLASSES, verbose=False)
     model.nc = CLASSES  # as the host's trainer sets it
     return model.train()
-
-
-def batch(boxes_per_image=(3, 0, 5), *, seed=0):
-    g = torch.Generator().manual_seed(seed)
-    n = sum(boxes_per_image)
-    return {
-        "img": torch.rand(len(boxes_per_image), 3, SIZE, SIZE, generator=g),
-        "batch_idx": torch.repeat_interleave(torch.arange(len(boxes_per_image)), torch.tensor(boxes_per_image)).float(),
-        "cls": torch.randint(CLASSES, (n, 1), generator=g).float(),
-        "bboxes": torch.cat([0.3 + 0.4 * torch.rand(n, 2, generator=g), 0.2 + 0.4 * torch.rand(n, 2, generator=g)], 1),
-    }
 
 
 def loss(model, terms, data):
