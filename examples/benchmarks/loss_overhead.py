@@ -2,7 +2,7 @@
 
     python examples/benchmarks/loss_overhead.py [--model yolo26n.yaml] [--imgsz 640] [--batch 16] [--classes 80]
 
-For 1, 20 and 200 objects per image and for two sets of terms, `three` (quality focal, ISR-P, CARL) and `everything`,
+For each number of objects per image and for two sets of terms, `three` (quality focal, ISR-P, CARL) and `everything`,
 each round times the loss and its gradient with respect to the head's output for stock and balanced, one after the
 other in alternating order, so that a drift of the machine's speed hits both. Printed are the added time, its quartiles
 over the rounds, and what share of a whole training step of stock it is (forward, loss, backward, optimizer; the median
@@ -180,6 +180,7 @@ def main() -> None:
     parser.add_argument("--imgsz", type=int, default=640)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--classes", type=int, default=80)
+    parser.add_argument("--objects", type=int, nargs="+", default=[1, 20, 200])
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -190,7 +191,7 @@ def main() -> None:
         print_peak(options)
         return
     bench = Bench(options)
-    for objects in (1, 20, 200):
+    for objects in options.objects:
         bench.batch = make_batch(options, objects)
         step = partial(bench.step, bench.criterion("stock"))
         step()
