@@ -76,10 +76,7 @@ class BalancedClassificationMixin(BalancedTrainerMixin):
         asked = [key for key in WITHOUT_PART if getattr(options, key)]
         alpha = options.focal is not None and "alpha" in options.focal.model_fields_set
         kept = options.model_copy(update=dict.fromkeys(asked))
-        shown = self.statistics.box_shares(
-            None if self.sampling is None else self.sampling.schedule.balanced.expectation
-        )
-        self.losses = RunLosses(kept, self.statistics, self.exposure.names, shown)
+        self.losses = RunLosses(kept, self.statistics, self.exposure.names, self.shown)
         self.losses.check_heads([])
         for model in (unwrap_model(self.model), self.ema.ema):
             model.criterion = BalancedCrossEntropy(

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from ultralytics.utils.metrics import bbox_iou
 from ultralytics.utils.ops import xywh2xyxy
 
@@ -52,7 +53,10 @@ class BalancedDETRLoss:
         """Match as the host does, keep the assignment, then the host's losses of one layer."""
         if match_indices is None:
             match_indices = self.matcher(pred_bboxes, pred_scores, gt_bboxes, gt_cls, gt_groups)
-        query, gt = self._get_index(match_indices)  # type: ignore[attr-defined]
+        # the host matches on the CPU and leaves its indices there
+        indices, gt = self._get_index(match_indices)  # type: ignore[attr-defined]
+        first, second, gt = (i.to(gt_bboxes.device, non_blocking=True) for i in (*indices, gt))
+        query = first, second
         self.matched = _assignment(pred_bboxes, pred_scores, gt_bboxes, gt_cls, gt_groups, query, gt), query
         try:
             losses: dict[str, Tensor] = super()._get_loss(  # type: ignore[misc]
@@ -130,16 +134,13 @@ def _assignment(
     """One layer's matching as an assignment; boxes are xywh in shares of the image, which leaves IoU as it is."""
     images, queries = boxes.shape[:2]
     own = xywh2xyxy(gt_boxes)
-    objects = own.new_zeros(images, max([*groups, 1]), 4)
-    present = torch.zeros(objects.shape[:2], dtype=torch.bool, device=own.device)
-    for i, boxes_of_image in enumerate(own.split(groups)):  # as the host itself matches image by image
-        objects[i, : len(boxes_of_image)], present[i, : len(boxes_of_image)] = boxes_of_image, True
+    objects = pad_sequence(list(torch.split(own, groups)), batch_first=True)
+    present = pad_sequence(list(torch.split(torch.ones_like(own[:, 0], dtype=torch.bool), groups)), batch_first=True)
+    rows = torch.arange(present.numel(), device=own.device).view_as(present)  # numbered as a dense head's are
+    numbers = torch.cat([row[:n] for row, n in zip(rows, groups, strict=True)])
     ids = torch.zeros(images, queries, dtype=torch.int64, device=boxes.device)
     labels, targets, foreground = torch.zeros_like(ids), own.new_zeros(images, queries, 4), torch.zeros_like(ids).bool()
-    # numbered per image with room for padding, as a dense head's are
-    first = torch.tensor([sum(groups[:i]) for i in range(images)], device=gt.device)
-    ids[query] = gt - first[query[0]] + query[0] * objects.shape[1]
-    labels[query], targets[query], foreground[query] = gt_classes[gt].long(), own[gt], True
+    ids[query], labels[query], targets[query], foreground[query] = numbers[gt], gt_classes[gt].long(), own[gt], True
     return Assignment(
         boxes=xywh2xyxy(boxes.detach()),
         target_boxes=targets,

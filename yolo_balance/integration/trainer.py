@@ -29,6 +29,7 @@ from yolo_balance.recall.plots import prime_samples as draw_prime_samples
 from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
 from yolo_balance.sampling import ClassStatistics, Exposure
 from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
+from yolo_balance.sampling.statistics import Floats
 
 T = TypeVar("T", bound="BalancedTrainerMixin")
 
@@ -140,18 +141,23 @@ class BalancedTrainerMixin:
         if RANK in (-1, 0):
             self._start_records()
 
+    @property
+    def shown(self) -> Floats:
+        """(C,) share of a balanced epoch's boxes by class."""
+        return self.statistics.box_shares(
+            None if self.sampling is None else self.sampling.schedule.balanced.expectation
+        )
+
     def balance_losses(self, options: LossesConfig) -> None:
         """Resolve the losses section on what an epoch shows and put its terms into both criteria."""
         if problems := host.loss_problems(options, vars(self.args)):
             raise ConfigError(problems)
-        expectation = None if self.sampling is None else self.sampling.schedule.balanced.expectation
-        shown = self.statistics.box_shares(expectation)
         # training asks the model's criterion, validation the EMA model's; both are otherwise built lazily
         models = unwrap_model(self.model), self.ema.ema
         criteria = [getattr(model, "criterion", None) or model.init_criterion() for model in models]
         dropped = without_part(criteria[0], options)
         kept = options.model_copy(update=dict.fromkeys(dropped))
-        self.losses = RunLosses(kept, self.statistics, self.exposure.names, shown, gain_ratio(criteria[0]))
+        self.losses = RunLosses(kept, self.statistics, self.exposure.names, self.shown, gain_ratio(criteria[0]))
         self.losses.check_heads(heads(criteria[0]))
         if RANK in (-1, 0):
             for line in (*dropped.values(), *self.losses.remarks()):

@@ -74,9 +74,8 @@ class Assignment:
     @cached_property
     def iou(self) -> Tensor:
         """(B, A) IoU of each predicted box with its assigned one, detached; 0 where not foreground."""
-        return torch.where(
-            self.foreground, aligned_iou(full_precision(self.boxes), full_precision(self.target_boxes)), 0.0
-        ).detach()
+        iou = aligned_iou(full_precision(self.boxes), full_precision(self.target_boxes))
+        return torch.where(self.foreground, iou, 0.0)
 
     @cached_property
     def max_iou(self) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from yolo_balance.losses.assignment import Assignment, Term, full_precision
+from yolo_balance.losses.assignment import Assignment, Term, full_precision, preserving
 from yolo_balance.losses.ranking import iou_hlr
 
 
@@ -52,10 +52,7 @@ def isr_positive_weights(
     n_max = torch.where(mask, rank + 1, 1).max()
     u = ((n_max - rank).to(loss.dtype) / n_max).clamp(min=0)
     w = ((1 - bias) * u + bias).pow(k)
-    total = torch.where(mask, loss, 0.0).sum()
-    weighted = torch.where(mask, w * loss, 0.0).sum()
-    ratio = torch.where(weighted > 0, total / weighted, 1.0)  # no sample, or all of them perfect: nothing to rescale
-    return torch.where(mask, w * ratio, 1.0)
+    return preserving(w, loss, mask)
 
 
 class ISRPositive(Term):
