@@ -10,24 +10,25 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 import yaml
-from loading import leave
 from matplotlib.figure import Figure
 from ultralytics import YOLO
 from ultralytics.nn.tasks import yaml_model_load
 
 from yolo_balance import BalancedDetectionTrainer, attach
 from yolo_balance.errors import HostError
-from yolo_balance.integration.prime_samples import PrimeSamplesMixin, prime_samples
-from yolo_balance.recall import PrimeSamples, plots
+from yolo_balance.integration.prime_samples import prime_samples
+from yolo_balance.recall import ImageOutcome, Outcomes, PrimeSamples, plots
 
 ARRAYS = ("iou", "score", "label", "box_score", "box_iou")
 
 
 def equal(a, b):
     return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ARRAYS)
+
+
+def of(images):
+    return PrimeSamples.of(Outcomes.pool([ImageOutcome.of(*image) for image in images], 3))
 
 
 def images(seed, n=40, classes=3):
@@ -46,7 +47,7 @@ def images(seed, n=40, classes=3):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_an_object_s_prime_sample_is_the_best_fitting_box_of_its_class_and_of_several_the_highest_scoring(seed):
-    pooled = PrimeSamples.of(images(seed))
+    pooled = of(images(seed))
     prime, boxes = [], []
     for iou, objects, predicted, score in images(seed):
         for o, c in enumerate(objects):
@@ -59,8 +60,8 @@ def test_an_object_s_prime_sample_is_the_best_fitting_box_of_its_class_and_of_se
 
 
 def test_boxes_of_another_class_change_nothing_of_an_object():
-    plain = PrimeSamples.of_image([[0.7]], [1], [1], [0.6])
-    beside = PrimeSamples.of_image([[0.7, 0.9]], [1], [1, 0], [0.6, 0.8])
+    plain = of([([[0.7]], [1], [1], [0.6])])
+    beside = of([([[0.7, 0.9]], [1], [1, 0], [0.6, 0.8])])
     assert (beside.iou, beside.score) == (plain.iou, plain.score)
     assert beside.box_iou.tolist() == [np.float32(0.7), 0]  # an object of another class is none for a box
 
@@ -68,34 +69,29 @@ def test_boxes_of_another_class_change_nothing_of_an_object():
 def test_the_order_of_boxes_does_not_matter():
     for iou, objects, predicted, score in images(7):
         mixed = np.random.default_rng(0).permutation(len(score))
-        one = PrimeSamples.of_image(iou, objects, predicted, score)
-        other = PrimeSamples.of_image(iou[:, mixed], objects, predicted[mixed], score[mixed])
+        one = of([(iou, objects, predicted, score)])
+        other = of([(iou[:, mixed], objects, predicted[mixed], score[mixed])])
         np.testing.assert_array_equal((one.iou, one.score), (other.iou, other.score))
 
 
 def test_an_object_that_no_box_of_its_class_overlaps_is_at_zero():
     for iou, predicted, score in (([[]], [], []), ([[0.0]], [2], [0.9]), ([[0.8]], [1], [0.9])):
-        missed = PrimeSamples.of_image(iou, [2], predicted, score)
+        missed = of([(iou, [2], predicted, score)])
         assert (missed.iou.tolist(), missed.score.tolist(), missed.label.tolist()) == ([0], [0], [2])
 
 
 def test_a_box_in_an_image_without_objects_overlaps_none():
-    clean = PrimeSamples.of_image(np.zeros((0, 2)), [], [0, 1], [0.9, 0.2])
+    clean = of([(np.zeros((0, 2)), [], [0, 1], [0.9, 0.2])])
     assert clean.label.size == 0
     assert clean.box_iou.tolist() == [0, 0]
     assert clean.misplaced() == (1.0, 1)
 
 
 def test_of_no_image_there_is_nothing():
-    nothing = PrimeSamples.of([])
+    nothing = of([])
     assert {name: getattr(nothing, name).size for name in ARRAYS} == dict.fromkeys(ARRAYS, 0)
     assert nothing.misplaced() == (None, 0)
     assert nothing.correlation() is None
-
-
-def test_images_pooled_in_parts_are_those_pooled_at_once():
-    whole = list(images(3))
-    assert equal(PrimeSamples.pool([PrimeSamples.of(whole[:11]), PrimeSamples.of(whole[11:])]), PrimeSamples.of(whole))
 
 
 @pytest.mark.parametrize(
@@ -104,25 +100,25 @@ def test_images_pooled_in_parts_are_those_pooled_at_once():
 )
 def test_shapes_that_do_not_go_together_are_refused(shape, objects, classes, scores):
     with pytest.raises(ValueError, match=r"expected IoU of shape \(objects, boxes\)"):
-        PrimeSamples.of_image(np.ones(shape), np.zeros(objects), np.zeros(classes), np.ones(scores))
+        of([(np.ones(shape), np.zeros(objects), np.zeros(classes), np.ones(scores))])
 
 
 def test_misplaced_counts_from_the_score_on_and_below_the_iou():
-    samples = PrimeSamples.of_image([[0.5, 0.49, 0.1, 0.1]], [0], [0] * 4, [0.3, 0.3, 0.9, 0.29])
+    samples = of([([[0.5, 0.49, 0.1, 0.1]], [0], [0] * 4, [0.3, 0.3, 0.9, 0.29])])
     assert samples.misplaced() == (2 / 3, 3)
     assert samples.misplaced(score=0.2, iou=0.2) == (2 / 4, 4)
     assert samples.misplaced(score=0.95) == (None, 0)
 
 
 def test_correlation_is_that_of_ranks():
-    def of(iou, score):
-        return PrimeSamples.of(([[i]], [0], [0], [s]) for i, s in zip(iou, score, strict=True)).correlation()
+    def correlation(iou, score):
+        return of(([[i]], [0], [0], [s]) for i, s in zip(iou, score, strict=True)).correlation()
 
-    assert of([0.1, 0.5, 0.9], [0.1, 0.2, 0.8]) == pytest.approx(1)
-    assert of([0.1, 0.5, 0.9], [0.8, 0.2, 0.1]) == pytest.approx(-1)
-    assert of([0.1, 0.9], [0.1, 0.9]) is None  # two always lie on a line
-    assert of([0.5, 0.5, 0.5], [0.1, 0.2, 0.8]) is None
-    assert of([0.1, 0.5, 0.9], [0.2, 0.2, 0.2]) is None
+    assert correlation([0.1, 0.5, 0.9], [0.1, 0.2, 0.8]) == pytest.approx(1)
+    assert correlation([0.1, 0.5, 0.9], [0.8, 0.2, 0.1]) == pytest.approx(-1)
+    assert correlation([0.1, 0.9], [0.1, 0.9]) is None  # two always lie on a line
+    assert correlation([0.5, 0.5, 0.5], [0.1, 0.2, 0.8]) is None
+    assert correlation([0.1, 0.5, 0.9], [0.2, 0.2, 0.2]) is None
 
 
 # -----------------------------------------------------------------------------------------------------------------
@@ -151,9 +147,9 @@ def legend(figure):
 @pytest.mark.filterwarnings("error")
 def test_panels_stand_side_by_side_and_say_what_they_show(tmp_path, drawn):
     panels = {
-        "stock": PrimeSamples.of(images(0)),
-        "cfg/a_b $x$.yaml": PrimeSamples.of(images(1)),
-        "裂": PrimeSamples.of([]),
+        "stock": of(images(0)),
+        "cfg/a_b $x$.yaml": of(images(1)),
+        "裂": of([]),
     }
     path = tmp_path / "a $picture$ of_50 %.png"
     assert plots.prime_samples(path, panels, ["_crack", "$\\frac", "裂缝\n2"]) == path
@@ -174,7 +170,7 @@ def test_panels_stand_side_by_side_and_say_what_they_show(tmp_path, drawn):
 
 def test_of_many_classes_the_rarest_have_colours(tmp_path, drawn):
     objects = [c for c in range(12) for _ in range(20 - c)]
-    samples = PrimeSamples.of(([[0.5]], [c], [c], [0.5]) for c in objects)
+    samples = of(([[0.5]], [c], [c], [0.5]) for c in objects)
     plots.prime_samples(tmp_path / "p.png", {"run": samples}, [f"c{i}" for i in range(13)])
     assert legend(drawn[0]) == [f"c{i}" for i in range(5, 12)] + ["5 other classes", "misplaced box"]
 
@@ -186,14 +182,14 @@ def test_a_picture_needs_a_panel(tmp_path):
 
 def test_drawing_leaves_the_user_s_matplotlib_alone(tmp_path):
     before = dict(mpl.rcParams.copy())
-    plots.prime_samples(tmp_path / "p.png", {"run": PrimeSamples.of(images(0))}, ["a", "b", "c"])
+    plots.prime_samples(tmp_path / "p.png", {"run": of(images(0))}, ["a", "b", "c"])
     assert dict(mpl.rcParams.copy()) == before
     script = f"""
 import sys
 from pathlib import Path
-from yolo_balance.recall import PrimeSamples, plots
+from yolo_balance.recall import Outcomes, PrimeSamples, plots
 print("matplotlib" in sys.modules)
-plots.prime_samples(Path({str(tmp_path)!r}, "q.png"), {{"run": PrimeSamples.of([])}}, [])
+plots.prime_samples(Path({str(tmp_path)!r}, "q.png"), {{"run": PrimeSamples.of(Outcomes.pool([], 0))}}, [])
 print("matplotlib.pyplot" in sys.modules, "torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -256,6 +252,10 @@ MODELS = {
 }
 
 
+OWN = {"segment": "tp_m", "pose": "tp_p"}
+"""What the host finds by masks and key points."""
+
+
 def options(data, tmp_path, imgsz):
     return {"data": str(data), "imgsz": imgsz, "batch": 4, "device": "cpu", "plots": False, "project": str(tmp_path)}
 
@@ -280,7 +280,7 @@ def test_one_validation_gives_the_host_s_figures_unchanged_and_every_object_s_pr
     np.testing.assert_array_equal(samples.box_score, seen["conf"])
     np.testing.assert_array_equal(samples.label, seen["target_cls"])
     for column, iou in enumerate(np.arange(10) / 20 + 0.5):  # what the host matches, it matches among these
-        found = seen["tp"][:, column]
+        found = seen[OWN.get(task, "tp")][:, column]
         assert (samples.box_iou[found] >= iou - 1e-6).all()
         assert found.sum() <= (samples.iou >= iou - 1e-6).sum()
     assert seen["tp"][:, 0].any()
@@ -293,45 +293,12 @@ def test_only_models_that_report_boxes_have_prime_samples():
         prime_samples(YOLO("yolo11n-cls.yaml"))
 
 
-class Alone:
-    """What a validator of the host's does where it matters here."""
-
-    def init_metrics(self, model):
-        pass
-
-    def gather_stats(self):
-        pass
-
-
-class Together(PrimeSamplesMixin, Alone):
-    pass
-
-
-def seen_by_one_rank(rank, world_size, folder):
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=world_size)
-    validator = Together()
-    validator.init_metrics(None)
-    validator._images = [PrimeSamples.of_image(*image) for image in list(images(5))[rank::world_size]]
-    validator.gather_stats()
-    if rank == 0:
-        whole = PrimeSamples.of([*list(images(5))[0::2], *list(images(5))[1::2]])
-        assert equal(validator.prime_samples, whole)
-    else:
-        assert validator.prime_samples is None
-    leave(folder, rank, world_size)
-
-
-def test_the_first_of_several_processes_has_what_all_saw(tmp_path):
-    mp.spawn(seen_by_one_rank, args=(2, tmp_path), nprocs=2)
-
-
 @pytest.mark.parametrize("way", ["class", "attach"])
 def test_a_run_draws_the_prime_samples_of_its_last_validation(way, tiny_data, tmp_path):
-    collecting, last = [], {}
+    last = {}
 
     def note(trainer):
-        collecting.append(isinstance(trainer.validator, PrimeSamplesMixin))
-        last["samples"] = getattr(trainer.validator, "prime_samples", None)
+        last["outcomes"] = trainer.validator.outcomes
 
     def train(**more):
         yolo = YOLO("yolo26n.yaml")
@@ -344,12 +311,10 @@ def test_a_run_draws_the_prime_samples_of_its_last_validation(way, tiny_data, tm
 
     folder = tmp_path / "run"
     train(epochs=2, plots=True)
-    assert collecting == [False, False, True]  # the last is best.pt's
     assert (folder / "prime_samples.png").read_bytes().startswith(b"\x89PNG")
     again = prime_samples(YOLO(folder / "weights" / "best.pt"), **options(tiny_data, tmp_path, 32))
     for name in ARRAYS:
-        np.testing.assert_allclose(getattr(again, name), getattr(last["samples"], name), atol=1e-5)
+        np.testing.assert_allclose(getattr(again, name), getattr(PrimeSamples.of(last["outcomes"]), name), atol=1e-5)
 
-    train(epochs=1)  # without plots nothing is collected, and the picture of the earlier run goes
-    assert collecting[3:] == [False, False]
+    train(epochs=1)  # without plots nothing is drawn, and the picture of the earlier run goes
     assert not (folder / "prime_samples.png").exists()

@@ -8,11 +8,12 @@ import json
 
 import numpy as np
 import pytest
+from outcomes import pooled
 from scipy.stats import beta, norm
 
 from yolo_balance import RecallReport
 from yolo_balance.errors import DataError
-from yolo_balance.recall import Outcomes, false_alarm_rate, interval, threshold_at
+from yolo_balance.recall import ImageOutcome, Outcomes, false_alarm_rate, interval, threshold_at
 
 
 def wilson(hits, n, confidence):
@@ -71,7 +72,7 @@ def test_a_budget_of_a_tenth_on_thirty_images_allows_three():
 
 def outcomes():
     """Four images: two with objects, two clean; class 2 has no object."""
-    return Outcomes.pool(
+    return pooled(
         hit=[[1, 0], [1, 1], [0], []],
         confidence=[[0.9, 0.6], [0.7, 0.2], [0.5], []],
         predicted=[[0, 1], [1, 0], [0], []],
@@ -103,7 +104,7 @@ def test_a_class_without_objects_says_no_data():
 
 
 def test_a_split_without_clean_images_counts_false_boxes_per_image():
-    o = Outcomes.pool([[1, 0], [0]], [[0.9, 0.8], [0.3]], [[0, 0], [0]], [[0], [0]], 1)
+    o = pooled([[1, 0], [0]], [[0.9, 0.8], [0.3]], [[0, 0], [0]], [[0], [0]], 1)
     report = RecallReport.of(o, ["a"], false_alarms=[0.5])
     assert report.clean_images == 0
     assert report.budgets[0].threshold == pytest.approx(0.3)
@@ -112,16 +113,16 @@ def test_a_split_without_clean_images_counts_false_boxes_per_image():
 
 
 def test_a_split_of_clean_images_only_has_no_data_for_anyone():
-    o = Outcomes.pool([[0]], [[0.4]], [[0]], [[]], 1)
+    o = pooled([[0]], [[0.4]], [[0]], [[]], 1)
     assert RecallReport.of(o, ["a"], false_alarms=[0.0]).budgets[0].classes["a"].recall is None
 
 
 def test_verdicts_need_the_whole_interval():
-    o = Outcomes.pool([[1] * 40], [[0.9] * 40], [[0] * 40], [[0] * 40], 1)
+    o = pooled([[1] * 40], [[0.9] * 40], [[0] * 40], [[0] * 40], 1)
     for target, verdict in ((0.9, "shown"), (0.95, "open")):
         report = RecallReport.of(o, ["a"], false_alarms=[1.0], targets={"a": target})
         assert report.budgets[0].classes["a"].verdict == verdict
-    empty = Outcomes.pool([[]], [[]], [[]], [[0] * 40], 1)
+    empty = pooled([[]], [[]], [[]], [[0] * 40], 1)
     assert (
         RecallReport.of(empty, ["a"], false_alarms=[1.0], targets={"a": 0.5}).budgets[0].classes["a"].verdict
         == "missed"
@@ -164,7 +165,7 @@ def test_hits_agree_with_faster_coco_eval():
     rng = np.random.default_rng(5)
     validator = DetectionValidator.__new__(DetectionValidator)
     validator.iouv = torch.linspace(0.5, 0.95, 10)
-    num_classes, annotations, detections, rows = 3, [], [], []
+    num_classes, annotations, detections, images = 3, [], [], []
     for image in range(60):
         n = int(rng.integers(0, 5))
         corner, side = rng.uniform(0, 160, (n, 2)), rng.uniform(20, 40, (n, 2))
@@ -178,7 +179,8 @@ def test_hits_agree_with_faster_coco_eval():
         boxes, labels, confidence = boxes[order], labels[order], confidence[order]
         iou = box_iou(torch.tensor(objects).view(-1, 4), torch.tensor(boxes))
         tp = validator.match_predictions(torch.tensor(labels), torch.tensor(classes), iou)
-        rows.append((tp[:, 0].numpy(), confidence, labels, classes))
+        images.append(ImageOutcome.of(iou.numpy(), classes, labels, confidence))
+        np.testing.assert_array_equal(images[-1].found >= 0, tp[:, 0].numpy())
         for kind, b, c, s in ((annotations, objects, classes, None), (detections, boxes, labels, confidence)):
             for j in range(len(b)):
                 x1, y1, x2, y2 = b[j]
@@ -186,9 +188,7 @@ def test_hits_agree_with_faster_coco_eval():
                 entry |= {"score": float(s[j])} if s is not None else {"area": (x2 - x1) * (y2 - y1), "iscrowd": 0}
                 kind.append(entry | {"id": len(kind) + 1})
 
-    report = RecallReport.of(
-        Outcomes.pool(*zip(*rows, strict=True), num_classes), ["a", "b", "c"], false_alarms=[0.5, 2.0]
-    )
+    report = RecallReport.of(Outcomes.pool(images, num_classes), ["a", "b", "c"], false_alarms=[0.5, 2.0])
     assert report.clean_images > 0
     for budget in report.budgets:
         with contextlib.redirect_stdout(io.StringIO()):

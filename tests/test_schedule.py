@@ -6,10 +6,11 @@ import json
 
 import numpy as np
 import pytest
+from outcomes import pooled
 
 from yolo_balance.config import SamplingConfig
 from yolo_balance.errors import ConfigError
-from yolo_balance.recall import Outcomes, RecallReport, interval
+from yolo_balance.recall import RecallReport, interval
 from yolo_balance.sampling import ClassStatistics, Exposure, RecallFeedback, SamplingSchedule
 from yolo_balance.sampling.exposure import share_deviation
 from yolo_balance.sampling.feedback import can_tell
@@ -125,7 +126,7 @@ def report(hits, n):
     objects = [np.repeat(c, k) for c, k in enumerate(n)]
     empty = (np.zeros(0, bool), np.zeros(0), np.zeros(0))
     hit, confidence, predicted = zip(*boxes, empty, strict=True)
-    outcomes = Outcomes.pool(hit, confidence, predicted, [*objects, np.zeros(0)], num_classes=len(n))
+    outcomes = pooled(hit, confidence, predicted, [*objects, np.zeros(0)], num_classes=len(n))
     return RecallReport.of(outcomes, NAMES[: len(n)], false_alarms=[0.1])
 
 

@@ -22,9 +22,9 @@ from yolo_balance.integration.criterion import balance_criterion, gain_ratio, he
 from yolo_balance.integration.dataset import DRAWN
 from yolo_balance.integration.loader import balance_loader, start_epoch
 from yolo_balance.integration.losses import RunLosses
-from yolo_balance.integration.prime_samples import collect_prime_samples
 from yolo_balance.integration.sampling import RunSampling
 from yolo_balance.integration.validator import balance_validator
+from yolo_balance.recall import PrimeSamples
 from yolo_balance.recall.plots import prime_samples as draw_prime_samples
 from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
 from yolo_balance.sampling import ClassStatistics, Exposure
@@ -236,16 +236,14 @@ class BalancedTrainerMixin:
                 from yolo_balance.sampling import plots  # matplotlib is needed here only
 
                 plots.feedback(self.save_dir / records.FEEDBACK)
-        if self.args.plots and self.args.task in host.BOX_TASKS:
-            collect_prime_samples(self.validator)
         super().final_eval()  # type: ignore[misc]
         report = getattr(self.validator, "recall_report", None)
         if report is not None and first:
             report.save(self.save_dir / records.RECALL)
             LOGGER.info(f"Recall per class saved to {self.save_dir / records.RECALL}")
-        samples = getattr(self.validator, "prime_samples", None)
-        if samples is not None and first:
-            panels = {f"best.pt on {self.args.split or 'val'}": samples}
+        outcomes = getattr(self.validator, "outcomes", None)
+        if outcomes is not None and first and self.args.plots:
+            panels = {f"best.pt on {self.args.split or 'val'}": PrimeSamples.of(outcomes)}
             draw_prime_samples(self.save_dir / records.PRIME_SAMPLES, panels, self.exposure.names)
 
 

@@ -1,86 +1,289 @@
-"""Every box of a validation pass, matched or not, as flat arrays."""
+"""Every box of a validation pass and every object of its split: what each box found, or lay on instead."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Floats32 = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+NONE = -1
+"""Index of an object where there is none."""
+
+
+def match(iou: Floats32, object_class: Ints, predicted: Ints, confidence: Floats, threshold: float) -> Ints:
+    """(P,) object that each box finds, NONE for a false box.
+
+    Boxes choose in falling confidence: of the objects of their class that are still free and overlap them by at least
+    the threshold, the one they overlap most. A box of low confidence so never takes an object from one of higher, and
+    counting the boxes above any confidence equals matching only those. COCO's evaluation (Lin et al. 2014) matches so.
+
+    Args:
+        iou: (T, P) overlap of objects and boxes.
+        object_class: (T,) class ids.
+        predicted: (P,) class ids.
+        confidence: (P,) of the boxes, any order; of equal ones the first chooses first.
+        threshold: Lowest IoU at which a box finds an object.
+    """
+    found = np.full(len(predicted), NONE, np.int64)
+    own = np.where(object_class[:, None] == predicted, iou, np.float32(0))
+    reaches = own >= np.float32(threshold)
+    candidates = np.flatnonzero(reaches.any(axis=0))
+    for box in candidates[np.argsort(-confidence[candidates], kind="stable")]:
+        best = int(own[:, box].argmax())
+        if reaches[best, box]:
+            found[box] = best
+            own[best] = 0
+            reaches[best] = False
+    return found
+
+
+@dataclass(frozen=True)
+class ImageOutcome:
+    """One image: P boxes and T objects, objects counted from 0.
+
+    Attributes:
+        confidence: (P,).
+        predicted: (P,) class of each box.
+        found: (P,) object each box found, NONE for a false box.
+        own, own_iou: (P,) object of the box's own class that it overlaps most, NONE if none, and their IoU.
+        other, other_iou: (P,) the same among objects of other classes.
+        box: (P, 4) x1, y1, x2, y2 in pixels of the image file.
+        object_class: (T,).
+        object_box: (T, 4).
+        prime_iou, prime_score: (T,) IoU and confidence of the object's prime sample, see `PrimeSamples`.
+        file: The image.
+    """
+
+    confidence: Floats
+    predicted: Ints
+    found: Ints
+    own: Ints
+    own_iou: Floats32
+    other: Ints
+    other_iou: Floats32
+    box: Floats32
+    object_class: Ints
+    object_box: Floats32
+    prime_iou: Floats32
+    prime_score: Floats32
+    file: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        iou: npt.ArrayLike,
+        object_class: npt.ArrayLike,
+        predicted: npt.ArrayLike,
+        confidence: npt.ArrayLike,
+        *,
+        threshold: float = 0.5,
+        object_box: npt.ArrayLike | None = None,
+        box: npt.ArrayLike | None = None,
+        file: str = "",
+    ) -> ImageOutcome:
+        """Match the boxes of an image.
+
+        Args:
+            iou: (T, P) overlap of objects and boxes, of whatever kind the task matches by.
+            object_class: (T,) class ids.
+            predicted: (P,) class ids.
+            confidence: (P,) in [0, 1].
+            threshold: IoU at which a box finds an object.
+            object_box: (T, 4) x1, y1, x2, y2 in pixels; zeros when left out.
+            box: (P, 4), likewise.
+            file: The image.
+
+        Raises:
+            ValueError: The shapes do not go together.
+        """
+        label, guess = np.asarray(object_class, np.int64), np.asarray(predicted, np.int64)
+        score = np.asarray(confidence, np.float64)
+        overlap = np.asarray(iou, np.float32)
+        if overlap.size == 0:
+            overlap = overlap.reshape(len(label), len(guess)) if 0 in (len(label), len(guess)) else overlap
+        if overlap.shape != (len(label), len(guess)) or guess.shape != score.shape:
+            raise ValueError(
+                f"expected IoU of shape (objects, boxes), got {overlap.shape} for {len(label)} objects, "
+                f"{len(guess)} classes and {len(score)} confidences of boxes"
+            )
+        same = label[:, None] == guess
+        own, own_iou = _most(np.where(same, overlap, np.float32(0)))
+        other, other_iou = _most(np.where(same, np.float32(0), overlap))
+        prime_iou, prime_score = _prime(np.where(same, overlap, np.float32(0)), score)
+        return cls(
+            confidence=score,
+            predicted=guess,
+            found=match(overlap, label, guess, score, threshold),
+            own=own,
+            own_iou=own_iou,
+            other=other,
+            other_iou=other_iou,
+            box=_boxes(box, len(guess)),
+            object_class=label,
+            object_box=_boxes(object_box, len(label)),
+            prime_iou=prime_iou,
+            prime_score=prime_score,
+            file=file,
+        )
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Predicted boxes and the objects they were to find, pooled over a split.
-
-    A box is a hit if it found an object: same class, IoU at least the report's, best remaining object first come first
-    served in falling confidence. Counting the boxes at or above a threshold then equals matching only those, because a
-    box below it never takes an object from one above.
+    """All images of a split pooled: P boxes, T objects, both counted over the whole split; C classes.
 
     Attributes:
         confidence: (P,) of every box, float64.
         predicted: (P,) class of every box.
-        hit: (P,) whether it found an object.
-        on_clean: (P,) whether its image is without objects.
-        objects: (C,) objects per class.
-        images: Images of the split.
-        clean_images: Those without objects.
+        image: (P,) its image.
+        found: (P,) object it found, NONE for a false box.
+        own, own_iou: (P,) object of the box's own class that it overlaps most, NONE if none, and their IoU.
+        other, other_iou: (P,) the same among objects of other classes.
+        box: (P, 4) x1, y1, x2, y2 in pixels of the image file.
+        object_class: (T,) class of every object.
+        object_image: (T,) its image.
+        object_box: (T, 4).
+        prime_iou, prime_score: (T,) IoU and confidence of the object's prime sample.
+        files: Image files, in the order of the images.
+        num_classes: C.
     """
 
-    confidence: npt.NDArray[np.float64]
-    predicted: npt.NDArray[np.int64]
-    hit: Bools
-    on_clean: Bools
-    objects: npt.NDArray[np.int64]
-    images: int
-    clean_images: int
+    confidence: Floats
+    predicted: Ints
+    image: Ints
+    found: Ints
+    own: Ints
+    own_iou: Floats32
+    other: Ints
+    other_iou: Floats32
+    box: Floats32
+    object_class: Ints
+    object_image: Ints
+    object_box: Floats32
+    prime_iou: Floats32
+    prime_score: Floats32
+    files: tuple[str, ...]
+    num_classes: int
 
     @classmethod
-    def pool(
-        cls,
-        hit: Sequence[npt.ArrayLike],
-        confidence: Sequence[npt.ArrayLike],
-        predicted: Sequence[npt.ArrayLike],
-        objects: Sequence[npt.ArrayLike],
-        num_classes: int,
-    ) -> Outcomes:
-        """Pool per-image arrays.
+    def pool(cls, images: Iterable[ImageOutcome], num_classes: int) -> Outcomes:
+        """Pool images; their order is that of `files`."""
+        parts = list(images)
+        objects = np.array([len(part.object_class) for part in parts], np.int64)
+        boxes = np.array([len(part.confidence) for part in parts], np.int64)
+        shift = np.repeat(np.cumsum(objects) - objects, boxes)
 
-        Args:
-            hit: Per image (P_i,) bool.
-            confidence: Per image (P_i,).
-            predicted: Per image (P_i,) classes of the boxes.
-            objects: Per image (T_i,) classes of its objects; empty for a clean image.
-            num_classes: C.
-        """
-        clean = np.array([np.size(classes) == 0 for classes in objects], bool)
-        boxes = np.array([np.size(c) for c in confidence], np.int64)
+        def joined(name: str, *tail: int) -> npt.NDArray[np.float32]:
+            empty = np.zeros((0, *tail), np.float32)
+            return np.concatenate([getattr(part, name) for part in parts]) if parts else empty
+
+        def pointing(name: str) -> Ints:
+            within = joined(name).astype(np.int64)
+            return np.where(within == NONE, NONE, within + shift)
+
         return cls(
-            confidence=_flat(confidence).astype(np.float64),
-            predicted=_flat(predicted).astype(np.int64),
-            hit=_flat(hit).astype(bool),
-            on_clean=np.repeat(clean, boxes),
-            objects=np.bincount(_flat(objects).astype(np.int64), minlength=num_classes),
-            images=len(clean),
-            clean_images=int(clean.sum()),
+            confidence=joined("confidence").astype(np.float64),
+            predicted=joined("predicted").astype(np.int64),
+            image=np.repeat(np.arange(len(parts)), boxes),
+            found=pointing("found"),
+            own=pointing("own"),
+            own_iou=joined("own_iou"),
+            other=pointing("other"),
+            other_iou=joined("other_iou"),
+            box=joined("box", 4),
+            object_class=joined("object_class").astype(np.int64),
+            object_image=np.repeat(np.arange(len(parts)), objects),
+            object_box=joined("object_box", 4),
+            prime_iou=joined("prime_iou"),
+            prime_score=joined("prime_score"),
+            files=tuple(part.file for part in parts),
+            num_classes=num_classes,
         )
 
-    def hits_at(self, threshold: float) -> npt.NDArray[np.int64]:
+    @property
+    def images(self) -> int:
+        """Images of the split."""
+        return len(self.files)
+
+    @property
+    def clean(self) -> Bools:
+        """(images,) those without objects."""
+        clean = np.ones(self.images, bool)
+        clean[self.object_image] = False
+        return clean
+
+    @property
+    def clean_images(self) -> int:
+        """Number of images without objects."""
+        return int(self.clean.sum())
+
+    @property
+    def objects(self) -> Ints:
+        """(C,) objects per class."""
+        return np.bincount(self.object_class, minlength=self.num_classes)
+
+    @property
+    def hit(self) -> Bools:
+        """(P,) whether the box found an object."""
+        return self.found > NONE
+
+    @property
+    def on_clean(self) -> Bools:
+        """(P,) whether the box is on an image without objects."""
+        return self.clean[self.image]
+
+    def counts(self, threshold: float | npt.ArrayLike) -> Bools:
+        """(P,) whether a box is at or above the threshold, one for all classes or (C,) one for each."""
+        return (
+            self.confidence >= np.broadcast_to(np.asarray(threshold, np.float64), (self.num_classes,))[self.predicted]
+        )
+
+    def detected(self, threshold: float | npt.ArrayLike) -> Bools:
+        """(T,) whether an object is found by a box at or above the threshold."""
+        detected = np.zeros(len(self.object_class), bool)
+        detected[self.found[self.hit & self.counts(threshold)]] = True
+        return detected
+
+    def hits_at(self, threshold: float | npt.ArrayLike) -> Ints:
         """(C,) objects found by boxes at or above the threshold."""
-        found = self.hit & (self.confidence >= threshold)
-        return np.bincount(self.predicted[found], minlength=len(self.objects))
+        return np.bincount(self.object_class[self.detected(threshold)], minlength=self.num_classes)
 
-    def false_confidences(self) -> tuple[npt.NDArray[np.float64], int]:
-        """Confidences of the false boxes that count against a budget, and the number of images they are read on.
+    @property
+    def alarming(self) -> Bools:
+        """(P,) false boxes that count against a budget.
 
-        Those on clean images; on a split without clean images, all that found nothing, over all images.
+        Those on clean images; on a split without clean images, all that found nothing.
         """
-        if self.clean_images:
-            return self.confidence[self.on_clean], self.clean_images
-        return self.confidence[~self.hit], self.images
+        return self.on_clean if self.clean_images else ~self.hit
+
+    @property
+    def alarm_images(self) -> int:
+        """Number of images that false boxes are counted on: the clean ones; without any, all."""
+        return self.clean_images or self.images
 
 
-def _flat(rows: Sequence[npt.ArrayLike]) -> npt.NDArray[np.float64]:
-    return np.concatenate([np.asarray(row, np.float64).ravel() for row in rows]) if len(rows) else np.zeros(0)
+def _most(iou: Floats32) -> tuple[Ints, Floats32]:
+    """Per column of (T, P) the row of the largest entry, NONE where nothing overlaps, and that entry."""
+    if not len(iou):
+        return np.full(iou.shape[1], NONE, np.int64), np.zeros(iou.shape[1], np.float32)
+    row = iou.argmax(axis=0)
+    most = iou[row, np.arange(iou.shape[1])]
+    return np.where(most > 0, row, NONE), most
+
+
+def _prime(own: Floats32, score: Floats) -> tuple[Floats32, Floats32]:
+    """Per row of (T, P) the largest entry and, of the boxes that have it, the highest score; zeros where none does."""
+    best = own.max(axis=1, initial=0)
+    prime = (own == best[:, None]) & (own > 0)
+    return best, np.where(prime, score.astype(np.float32), np.float32(0)).max(axis=1, initial=0)
+
+
+def _boxes(boxes: npt.ArrayLike | None, count: int) -> Floats32:
+    given: Sequence[int] | npt.ArrayLike = np.zeros((count, 4)) if boxes is None else boxes
+    return np.asarray(given, np.float32).reshape(count, 4)

@@ -7,12 +7,13 @@ elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import spearmanr
+
+from yolo_balance.recall.counts import Outcomes
 
 Floats = npt.NDArray[np.float32]
 SCORE, IOU = 0.3, 0.5
@@ -25,6 +26,8 @@ class PrimeSamples:
 
     An object's prime sample is the box of its class with the highest IoU with it; of several, the one that scores
     highest. An object that no box of its class overlaps has IoU 0 and score 0.
+
+    IoU is what the task matches by: that of masks, the similarity of key points, the ProbIoU of oriented boxes.
 
     Boxes of other classes do not count. A box of Ultralytics' validation has one class, but a place is listed as a box
     of each class that scores there above `conf` (unless `agnostic_nms`), so an object's own class is among them
@@ -47,61 +50,18 @@ class PrimeSamples:
     box_iou: Floats
 
     @classmethod
-    def of_image(
-        cls, iou: npt.ArrayLike, object_class: npt.ArrayLike, box_class: npt.ArrayLike, box_score: npt.ArrayLike
-    ) -> PrimeSamples:
-        """The objects and boxes of one image.
-
-        Args:
-            iou: (objects, boxes); either may be 0.
-            object_class: (objects,) class ids.
-            box_class: (boxes,) class ids.
-            box_score: (boxes,) scores in [0, 1].
-
-        Raises:
-            ValueError: The shapes do not go together.
-        """
-        overlap, score = np.asarray(iou, np.float32), np.asarray(box_score, np.float32)
-        label, predicted = np.asarray(object_class, np.int64), np.asarray(box_class, np.int64)
-        if overlap.shape != (len(label), len(score)) or predicted.shape != score.shape:
-            raise ValueError(
-                f"expected IoU of shape (objects, boxes), got {overlap.shape} for {len(label)} objects, "
-                f"{len(predicted)} classes and {len(score)} scores of boxes"
-            )
-        own = np.where(label[:, None] == predicted, overlap, np.float32(0))
-        best = own.max(axis=1, initial=0)
-        prime = (own == best[:, None]) & (own > 0)
-        return cls(
-            iou=best,
-            score=np.where(prime, score, np.float32(0)).max(axis=1, initial=0),
-            label=label,
-            box_score=score,
-            box_iou=own.max(axis=0, initial=0),
-        )
-
-    @classmethod
-    def pool(cls, parts: Iterable[PrimeSamples]) -> PrimeSamples:
-        """Several images as one; of none, no object and no box."""
-        empty = np.zeros(0, np.float32)
-        parts = [cls(empty, empty, np.zeros(0, np.int64), empty, empty), *parts]
-        return cls(
-            iou=np.concatenate([part.iou for part in parts]),
-            score=np.concatenate([part.score for part in parts]),
-            label=np.concatenate([part.label for part in parts]),
-            box_score=np.concatenate([part.box_score for part in parts]),
-            box_iou=np.concatenate([part.box_iou for part in parts]),
-        )
-
-    @classmethod
-    def of(cls, images: Iterable[tuple[npt.ArrayLike, npt.ArrayLike, npt.ArrayLike, npt.ArrayLike]]) -> PrimeSamples:
-        """All images of a split, each the arguments of `of_image` in order.
+    def of(cls, outcomes: Outcomes) -> PrimeSamples:
+        """The prime samples of a split.
 
         Example:
-            >>> samples = PrimeSamples.of([([[0.9, 0.6, 0.0]], [2], [2, 2, 2], [0.4, 0.7, 0.5])])
+            >>> from yolo_balance.recall import ImageOutcome
+            >>> image = ImageOutcome.of([[0.9, 0.6, 0.0]], [2], [2, 2, 2], [0.4, 0.7, 0.5])
+            >>> samples = PrimeSamples.of(Outcomes.pool([image], num_classes=3))
             >>> f"{samples.iou[0]:.1f} {samples.score[0]:.1f}", samples.misplaced(score=0.5)
             ('0.9 0.4', (0.5, 2))
         """
-        return cls.pool(cls.of_image(*image) for image in images)
+        score = outcomes.confidence.astype(np.float32)
+        return cls(outcomes.prime_iou, outcomes.prime_score, outcomes.object_class, score, outcomes.own_iou)
 
     def misplaced(self, score: float = SCORE, iou: float = IOU) -> tuple[float | None, int]:
         """Share of the boxes with at least a score that lie below an IoU, and the number of boxes with that score.

@@ -111,7 +111,7 @@ class RecallReport:
             targets: Promised recall per class name.
             floor: Lowest confidence the boxes were collected at.
         """
-        false_confidence, images = outcomes.false_confidences()
+        false_confidence, images = outcomes.confidence[outcomes.alarming], outcomes.alarm_images
         budgets = []
         for budget in false_alarms:
             threshold = threshold_at(false_confidence, max(images, 1), budget, floor=floor)
