@@ -118,11 +118,11 @@ def test_a_split_of_clean_images_only_has_no_data_for_anyone():
 
 
 def test_verdicts_need_the_whole_interval():
-    o = pooled([[1] * 40], [[0.9] * 40], [[0] * 40], [[0] * 40], 1)
+    o = pooled([[1]] * 40, [[0.9]] * 40, [[0]] * 40, [[0]] * 40, 1)
     for target, verdict in ((0.9, "shown"), (0.95, "open")):
         report = RecallReport.of(o, ["a"], false_alarms=[1.0], targets={"a": target})
         assert report.budgets[0].classes["a"].verdict == verdict
-    empty = pooled([[]], [[]], [[]], [[0] * 40], 1)
+    empty = pooled([[]] * 40, [[]] * 40, [[]] * 40, [[0]] * 40, 1)
     assert (
         RecallReport.of(empty, ["a"], false_alarms=[1.0], targets={"a": 0.5}).budgets[0].classes["a"].verdict
         == "missed"
@@ -145,7 +145,7 @@ def test_json_keeps_the_contract_and_round_trips(tmp_path):
 def test_the_printed_table():
     report = RecallReport.of(outcomes(), ["a", "b [x]", "c"], false_alarms=[0.1, 1.0], floor=0.001, targets={"a": 0.9})
     assert str(report).splitlines() == [
-        "Recall per class on val (IoU 0.5, 95% Wilson interval; 2 defect-free of 4 images)",
+        "Recall per class on val (IoU 0.5, 95% Wilson interval, clustered by image; 2 defect-free of 4 images)",
         "            at 0.1 false boxes per clean image            at 1 false boxes per clean image",
         "            (conf 0.500, measured 0)                      (conf 0.001, measured 0.5)",
         "class   n   hits  recall                                  hits  recall",

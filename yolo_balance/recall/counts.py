@@ -31,16 +31,20 @@ def match(iou: Floats32, object_class: Ints, predicted: Ints, confidence: Floats
         confidence: (P,) of the boxes, any order; of equal ones the first chooses first.
         threshold: Lowest IoU at which a box finds an object.
     """
-    found = np.full(len(predicted), NONE, np.int64)
-    own = np.where(object_class[:, None] == predicted, iou, np.float32(0))
-    reaches = own >= np.float32(threshold)
-    candidates = np.flatnonzero(reaches.any(axis=0))
-    for box in candidates[np.argsort(-confidence[candidates], kind="stable")]:
-        best = int(own[:, box].argmax())
-        if reaches[best, box]:
+    return _match(np.where(object_class[:, None] == predicted, iou, np.float32(0)), confidence, threshold)
+
+
+def _match(own: Floats32, confidence: Floats, threshold: float) -> Ints:
+    """`match`, given the overlap (T, P) with objects of the box's class and 0 with others."""
+    found = np.full(own.shape[1], NONE, np.int64)
+    candidates = np.flatnonzero((own >= np.float32(threshold)).any(axis=0))
+    candidates = candidates[np.argsort(-confidence[candidates], kind="stable")]
+    free = own[:, candidates]
+    for column, box in enumerate(candidates):
+        best = free[:, column].argmax()
+        if free[best, column] >= np.float32(threshold):
             found[box] = best
-            own[best] = 0
-            reaches[best] = False
+            free[best] = 0
     return found
 
 
@@ -106,21 +110,21 @@ class ImageOutcome:
         label, guess = np.asarray(object_class, np.int64), np.asarray(predicted, np.int64)
         score = np.asarray(confidence, np.float64)
         overlap = np.asarray(iou, np.float32)
-        if overlap.size == 0:
-            overlap = overlap.reshape(len(label), len(guess)) if 0 in (len(label), len(guess)) else overlap
+        if not overlap.size and not (label.size and guess.size):
+            overlap = overlap.reshape(len(label), len(guess))
         if overlap.shape != (len(label), len(guess)) or guess.shape != score.shape:
             raise ValueError(
                 f"expected IoU of shape (objects, boxes), got {overlap.shape} for {len(label)} objects, "
                 f"{len(guess)} classes and {len(score)} confidences of boxes"
             )
-        same = label[:, None] == guess
-        own, own_iou = _most(np.where(same, overlap, np.float32(0)))
-        other, other_iou = _most(np.where(same, np.float32(0), overlap))
-        prime_iou, prime_score = _prime(np.where(same, overlap, np.float32(0)), score)
+        same = overlap * (label[:, None] == guess)
+        own, own_iou = _most(same)
+        other, other_iou = _most(overlap - same)
+        prime_iou, prime_score = _prime(same, score)
         return cls(
             confidence=score,
             predicted=guess,
-            found=match(overlap, label, guess, score, threshold),
+            found=_match(same, score, threshold),
             own=own,
             own_iou=own_iou,
             other=other,
@@ -272,16 +276,15 @@ def _most(iou: Floats32) -> tuple[Ints, Floats32]:
     """Per column of (T, P) the row of the largest entry, NONE where nothing overlaps, and that entry."""
     if not len(iou):
         return np.full(iou.shape[1], NONE, np.int64), np.zeros(iou.shape[1], np.float32)
-    row = iou.argmax(axis=0)
-    most = iou[row, np.arange(iou.shape[1])]
-    return np.where(most > 0, row, NONE), most
+    most = iou.max(axis=0)
+    return np.where(most > 0, iou.argmax(axis=0), NONE), most
 
 
 def _prime(own: Floats32, score: Floats) -> tuple[Floats32, Floats32]:
     """Per row of (T, P) the largest entry and, of the boxes that have it, the highest score; zeros where none does."""
     best = own.max(axis=1, initial=0)
     prime = (own == best[:, None]) & (own > 0)
-    return best, np.where(prime, score.astype(np.float32), np.float32(0)).max(axis=1, initial=0)
+    return best, (prime * score.astype(np.float32)).max(axis=1, initial=0)
 
 
 def _boxes(boxes: npt.ArrayLike | None, count: int) -> Floats32:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Literal
 
-from scipy.stats import binomtest
+from scipy.stats import beta, norm
 
 
 def interval(
@@ -40,5 +41,31 @@ def interval(
         raise ValueError(f"expected confidence in (0, 1), got {confidence!r}")
     if n == 0:
         return 0.0, 1.0
-    bounds = binomtest(hits, n).proportion_ci(confidence_level=confidence, method=method)
-    return float(bounds.low), float(bounds.high)
+    return effective_interval(hits / n, n, confidence=confidence, method=method)
+
+
+def effective_interval(
+    recall: float, n: float, *, confidence: float = 0.95, method: Literal["wilson", "exact"] = "wilson"
+) -> tuple[float, float]:
+    """The intervals of `interval` for an effective number of objects, which need not be whole.
+
+    Wilson's formula holds for any n > 0; Clopper and Pearson's is written with quantiles of the beta distribution, as
+    Korn and Graubard (1998) do for clustered samples. `interval` is the same with whole hits and n.
+
+    Args:
+        recall: Share found, in [0, 1].
+        n: Effective number of objects, > 0 (`clustering.effective_sizes`).
+        confidence: Level in (0, 1).
+        method: `wilson` or `exact`.
+    """
+    tail = (1 - confidence) / 2
+    hits = recall * n
+    if method == "exact":
+        low = float(beta.ppf(tail, hits, n - hits + 1)) if recall > 0 else 0.0
+        high = float(beta.ppf(1 - tail, hits + 1, n - hits)) if recall < 1 else 1.0
+        return low, high
+    z = float(norm.ppf(1 - tail))
+    middle = recall + z**2 / (2 * n)
+    half = z * sqrt(recall * (1 - recall) / n + (z / (2 * n)) ** 2)
+    low, high = (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
+    return (low if recall > 0 else 0.0), (high if recall < 1 else 1.0)

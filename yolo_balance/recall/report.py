@@ -9,14 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from yolo_balance.errors import DataError
 from yolo_balance.files import write_whole
-from yolo_balance.recall.counts import Outcomes
-from yolo_balance.recall.intervals import interval
+from yolo_balance.recall.clustering import effective_sizes
+from yolo_balance.recall.counts import Floats, Outcomes
+from yolo_balance.recall.intervals import effective_interval, interval
 from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
+from yolo_balance.recall.sharing import share_budget
 
 SCHEMA = 1
-COLUMNS = ("epoch", "class", "budget", "n", "hits", "recall", "low", "high", "threshold", "false_alarms")
+Bounds = tuple[float, float]
+COLUMNS = (
+    *("epoch", "class", "budget", "n", "hits", "recall", "low", "high", "threshold", "false_alarms"),
+    *("clustered_low", "clustered_high", "precision"),
+)
 
 
 @dataclass(frozen=True)
@@ -27,10 +35,15 @@ class ClassRecall:
         n: Objects of the class in the split.
         hits: Those found at the threshold.
         recall: hits / n; None without objects: no data is not zero.
-        low: Lower bound of the interval, None without objects.
+        low: Lower bound of Wilson's interval of `hits` out of `n`, None without objects.
         high: Upper bound.
         threshold: Confidence at and above which boxes count.
         target: Recall promised for the class, None if none was.
+        n_effective: Independent objects that would tell as much as these n, which share images (`effective_sizes`).
+        wilson: Wilson's interval for that number; with an object per image it is (low, high).
+        exact: Clopper and Pearson's for that number, which is wider.
+        false_boxes: Boxes of the class at or above the threshold that found nothing, over all images.
+        precision: hits / (hits + false_boxes); None without any box.
     """
 
     n: int
@@ -40,13 +53,39 @@ class ClassRecall:
     high: float | None
     threshold: float
     target: float | None = None
+    n_effective: float | None = None
+    wilson: Bounds | None = None
+    exact: Bounds | None = None
+    false_boxes: int = 0
+    precision: float | None = None
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """The interval decisions are made by: Wilson's, clustered by image where that is known; None without data."""
+        if self.wilson is not None:
+            return self.wilson
+        return None if self.low is None or self.high is None else (self.low, self.high)
 
     @property
     def verdict(self) -> Literal["shown", "missed", "open"] | None:
         """Whether the target is met: `shown` by the whole interval, `missed` by it, else `open`."""
-        if self.target is None or self.low is None or self.high is None:
+        if self.target is None or self.bounds is None:
             return None
-        return "shown" if self.low >= self.target else "missed" if self.high < self.target else "open"
+        low, high = self.bounds
+        return "shown" if low >= self.target else "missed" if high < self.target else "open"
+
+
+@dataclass(frozen=True)
+class PerClassRecall:
+    """All classes at one false-alarm budget that they share, each with a confidence of its own (`share_budget`).
+
+    Attributes:
+        measured: False boxes per clean image at these confidences, of all classes together.
+        classes: By class name, in class-id order.
+    """
+
+    measured: float
+    classes: Mapping[str, ClassRecall]
 
 
 @dataclass(frozen=True)
@@ -58,12 +97,14 @@ class BudgetRecall:
         threshold: Lowest confidence that keeps it.
         measured: False boxes per clean image at that confidence.
         classes: By class name, in class-id order.
+        per_class: The same with a confidence for each class.
     """
 
     false_alarms: float
     threshold: float
     measured: float
     classes: Mapping[str, ClassRecall]
+    per_class: PerClassRecall | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +114,7 @@ class RecallReport:
     Attributes:
         split: Split the model was read on.
         iou: IoU at which a box finds an object.
-        confidence: Level of the Wilson intervals.
+        confidence: Level of the intervals.
         images: Images of the split.
         clean_images: Those without objects; 0 means false boxes were counted per image instead.
         budgets: One entry per budget.
@@ -111,17 +152,23 @@ class RecallReport:
             targets: Promised recall per class name.
             floor: Lowest confidence the boxes were collected at.
         """
-        false_confidence, images = outcomes.confidence[outcomes.alarming], outcomes.alarm_images
+        false_confidence, images = outcomes.confidence[outcomes.alarming], max(outcomes.alarm_images, 1)
+        common = [threshold_at(false_confidence, images, budget, floor=floor) for budget in false_alarms]
+        own = [share_budget(outcomes, budget, floor=floor) for budget in false_alarms]
+        every = np.array([np.full(outcomes.num_classes, t) for t in common] + own)  # two readings per budget
+        detected = np.array([outcomes.detected(thresholds) for thresholds in every])
+        sizes = effective_sizes(detected, outcomes.object_class, outcomes.object_image, outcomes.num_classes)
+        readings = [
+            _classes(outcomes, names, thresholds, n_effective, confidence, targets or {})
+            for thresholds, n_effective in zip(every, sizes, strict=True)
+        ]
+        k = len(common)
         budgets = []
-        for budget in false_alarms:
-            threshold = threshold_at(false_confidence, max(images, 1), budget, floor=floor)
-            hits = outcomes.hits_at(threshold)
-            classes = {
-                name: _class_recall(int(n), int(h), threshold, confidence, (targets or {}).get(name))
-                for name, n, h in zip(names, outcomes.objects, hits, strict=True)
-            }
-            rate = false_alarm_rate(false_confidence, max(images, 1), threshold)
-            budgets.append(BudgetRecall(float(budget), threshold, rate, classes))
+        for i, budget in enumerate(false_alarms):
+            shared = float((outcomes.counts(own[i]) & outcomes.alarming).sum()) / images
+            rate = false_alarm_rate(false_confidence, images, common[i])
+            per_class = PerClassRecall(shared, readings[k + i])
+            budgets.append(BudgetRecall(float(budget), common[i], rate, readings[i], per_class))
         return cls(split, iou, confidence, outcomes.images, outcomes.clean_images, tuple(budgets))
 
     def rows(self, epoch: int) -> list[tuple[str, ...]]:
@@ -133,9 +180,10 @@ class RecallReport:
                 f"{budget.false_alarms:g}",
                 str(c.n),
                 str(c.hits),
-                *("" if value is None else f"{value:.5f}" for value in (c.recall, c.low, c.high)),
+                *map(_decimals, (c.recall, c.low, c.high)),
                 f"{c.threshold:.6f}",
                 f"{budget.measured:.5f}",
+                *map(_decimals, (*(c.bounds or (None, None)), c.precision)),
             )
             for budget in self.budgets
             for name, c in budget.classes.items()
@@ -151,10 +199,7 @@ class RecallReport:
         fields = dict(content)
         if fields.pop("schema", None) != SCHEMA:
             raise DataError(f"recall report: expected schema {SCHEMA}, got {content.get('schema')!r}")
-        budgets = tuple(
-            BudgetRecall(**{**b, "classes": {name: ClassRecall(**c) for name, c in b["classes"].items()}})
-            for b in fields.pop("budgets")
-        )
+        budgets = tuple(_budget(budget) for budget in fields.pop("budgets"))
         return cls(**fields, budgets=budgets)
 
     def save(self, path: str | Path) -> None:
@@ -173,8 +218,47 @@ class RecallReport:
         return render(self)
 
 
-def _class_recall(n: int, hits: int, threshold: float, confidence: float, target: float | None) -> ClassRecall:
+def _classes(
+    outcomes: Outcomes,
+    names: Sequence[str],
+    thresholds: Floats,
+    n_effective: Floats,
+    confidence: float,
+    targets: Mapping[str, float],
+) -> dict[str, ClassRecall]:
+    hits = outcomes.hits_at(thresholds)
+    false = np.bincount(outcomes.predicted[outcomes.counts(thresholds) & ~outcomes.hit], minlength=len(names))
+    return {
+        name: _class_recall(int(n), int(h), float(t), float(size), int(f), confidence, targets.get(name))
+        for name, n, h, t, size, f in zip(names, outcomes.objects, hits, thresholds, n_effective, false, strict=True)
+    }
+
+
+def _class_recall(
+    n: int, hits: int, threshold: float, n_effective: float, false: int, confidence: float, target: float | None
+) -> ClassRecall:
+    precision = hits / (hits + false) if hits + false else None
     if n == 0:
-        return ClassRecall(0, 0, None, None, None, threshold, target)
+        return ClassRecall(0, 0, None, None, None, threshold, target, false_boxes=false, precision=precision)
     low, high = interval(hits, n, confidence=confidence)
-    return ClassRecall(n, hits, hits / n, low, high, threshold, target)
+    wilson = (low, high) if n_effective == n else effective_interval(hits / n, n_effective, confidence=confidence)
+    exact = effective_interval(hits / n, n_effective, confidence=confidence, method="exact")
+    return ClassRecall(n, hits, hits / n, low, high, threshold, target, n_effective, wilson, exact, false, precision)
+
+
+def _decimals(value: float | None) -> str:
+    return "" if value is None else f"{value:.5f}"
+
+
+def _budget(content: Mapping[str, Any]) -> BudgetRecall:
+    shared = content.get("per_class")
+    per_class = shared and PerClassRecall(**{**shared, "classes": _rows(shared["classes"])})
+    return BudgetRecall(**{**content, "classes": _rows(content["classes"]), "per_class": per_class})
+
+
+def _rows(classes: Mapping[str, Mapping[str, Any]]) -> dict[str, ClassRecall]:
+    rows = {}
+    for name, row in classes.items():
+        bounds = {key: tuple(row[key]) for key in ("wilson", "exact") if row.get(key)}  # JSON knows no tuples
+        rows[name] = ClassRecall(**{**row, **bounds})
+    return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -9,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from yolo_balance.recall.report import ClassRecall, RecallReport
+    from yolo_balance.recall.report import BudgetRecall, ClassRecall, RecallReport
 
 
 def render(report: RecallReport) -> str:
@@ -19,7 +20,8 @@ def render(report: RecallReport) -> str:
         if report.clean_images
         else f"no defect-free image: false boxes over all {report.images} images"
     )
-    title = f"Recall per class on {report.split} (IoU {report.iou:g}, {report.confidence:.0%} Wilson interval; {basis})"
+    level = f"IoU {report.iou:g}, {report.confidence:.0%} Wilson interval, clustered by image"
+    title = f"Recall per class on {report.split} ({level}; {basis})"
     per = "clean image" if report.clean_images else "image"
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column("class")
@@ -32,7 +34,25 @@ def render(report: RecallReport) -> str:
     for name in report.budgets[0].classes:
         rows = [budget.classes[name] for budget in report.budgets]
         table.add_row(Text(name), str(rows[0].n), *(Text(_recall(row)) for row in rows))
-    return f"{title}\n{plain_text(table)}"
+    lines = [line for budget in report.budgets if (line := _shared(budget, per))]
+    return "\n".join([title, plain_text(table), *lines])
+
+
+def _shared(budget: BudgetRecall, per: str) -> str:
+    """What confidences of their own would do for the worst class; empty where that is no different."""
+    if budget.per_class is None:
+        return ""
+    (common, of_common), (own, of_own) = map(_worst, (budget.classes, budget.per_class.classes))
+    if own <= common:
+        return ""
+    return (
+        f"With a confidence for each class, {budget.false_alarms:g} false boxes per {per} give a worst recall of "
+        f"{own:.2f} ({of_own}) instead of {common:.2f} ({of_common})"
+    )
+
+
+def _worst(classes: Mapping[str, ClassRecall]) -> tuple[float, str]:
+    return min(((row.recall, name) for name, row in classes.items() if row.recall is not None), default=(0.0, ""))
 
 
 def plain_text(table: Table) -> str:
@@ -44,7 +64,8 @@ def plain_text(table: Table) -> str:
 
 
 def _recall(row: ClassRecall) -> str:
-    if row.recall is None:
+    if row.recall is None or row.bounds is None:
         return "   -  no data"
+    low, high = row.bounds
     verdict = f"  target {row.target:g}: {row.verdict}" if row.target is not None else ""
-    return f"{row.hits:>4}  {row.recall:.2f} [{row.low:.2f}, {row.high:.2f}]{verdict}"
+    return f"{row.hits:>4}  {row.recall:.2f} [{low:.2f}, {high:.2f}]{verdict}"

@@ -1,0 +1,65 @@
+"""What objects that share images are worth: the number of independent ones that would tell as much.
+
+Boxes of one image are found or missed together more often than those of different images, so n of them say less than
+n trials. Resampling whole images (the cluster bootstrap, Davison and Hinkley 1997) measures how much less; an interval
+is then worked out on the effective number (Kish 1965; for Clopper-Pearson, Korn and Graubard 1998).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from yolo_balance.recall.counts import Bools, Floats, Ints
+
+RESAMPLES = 1000
+_SEED = 0  # the same pass gives the same interval
+
+
+def effective_sizes(
+    detected: Bools, object_class: Ints, object_image: Ints, num_classes: int, *, resamples: int = RESAMPLES
+) -> Floats:
+    """(K, C) effective number of objects of each class, for K readings of the same objects.
+
+    n_eff = n / max(1, deff), deff = Var*(R) / (R (1 - R) / n): R the class's recall, Var* its variance over bootstrap
+    samples of the images that hold the class, times k / (k - 1) for k such images. Where all were found, or none, no
+    sample differs from another; then n_eff = k, as if the objects of an image always shared their fate. With an object
+    of the class per image n_eff is n exactly, and 0 without objects.
+
+    Args:
+        detected: (K, T) whether an object is found.
+        object_class: (T,) class ids.
+        object_image: (T,) images.
+        num_classes: C.
+        resamples: Bootstrap samples.
+    """
+    n = np.bincount(object_class, minlength=num_classes).astype(np.float64)
+    sizes = np.repeat(n[None], len(detected), axis=0)
+    rng = np.random.default_rng(_SEED)
+    for c in range(num_classes):
+        own = object_class == c
+        _, image = np.unique(object_image[own], return_inverse=True)
+        images = int(image.max(initial=-1)) + 1
+        if images == n[c]:
+            continue
+        held = np.bincount(image).astype(np.float64)
+        hits = np.array([np.bincount(image, weights=row[own], minlength=images) for row in detected], np.float64)
+        sizes[:, c] = _effective(hits, held, rng, resamples)
+    return sizes
+
+
+def _effective(hits: Floats, held: Floats, rng: np.random.Generator, resamples: int) -> Floats:
+    """(K,) from (K, k) hits and (k,) objects per image."""
+    images, n = len(held), held.sum()
+    recall = hits.sum(axis=1) / n
+    told = (recall > 0) & (recall < 1)
+    sizes = np.full(len(hits), float(images))
+    if images == 1 or not told.any():
+        return sizes
+    sample = rng.integers(images, size=(resamples, images)) + images * np.arange(resamples)[:, None]
+    drawn = np.bincount(sample.ravel(), minlength=resamples * images).reshape(resamples, images).astype(np.float64)
+    ratios: npt.NDArray[np.float64] = (drawn @ hits[told].T) / (drawn @ held)[:, None]
+    variance = ratios.var(axis=0, ddof=1) * images / (images - 1)
+    design_effect = variance / (recall[told] * (1 - recall[told]) / n)
+    sizes[told] = n / np.maximum(design_effect, 1.0)
+    return sizes

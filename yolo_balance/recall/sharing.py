@@ -1,0 +1,75 @@
+"""A confidence for each class, all of them together within one false-alarm budget."""
+
+from __future__ import annotations
+
+import heapq
+import math
+
+import numpy as np
+
+from yolo_balance.recall.counts import Floats, Outcomes
+from yolo_balance.recall.operating_point import threshold_at
+
+
+def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Floats:
+    """(C,) thresholds that keep a budget together and make the worst class's recall as high as it can be.
+
+    m = floor(budget * images) false boxes may be raised by all classes together. Every class starts at the confidence
+    above its highest false box. Then, again and again, the class of the lowest recall (of several, the one that the
+    next object costs least) is given as many false boxes as its next object costs, until what is left does not pay for
+    it; the class is then finished, and the next lowest goes on. No other way of sharing m gives a higher worst recall:
+    each false box went to a class that was the worst at the time. At one confidence for all, m is shared in some way,
+    too, so the worst class is never worse off than there.
+
+    A class without objects has no recall to raise and would be silenced: it keeps the confidence that all classes would
+    have, and its false boxes there are taken off m first.
+
+    The thresholds are chosen on the objects they are read on, C of them instead of one: expect a little less elsewhere.
+
+    Args:
+        outcomes: Boxes and objects of the split.
+        budget: False boxes per image without objects; per image on a split that has none.
+        floor: Lowest confidence the boxes were collected at.
+    """
+    images = max(outcomes.alarm_images, 1)
+    alarms = outcomes.confidence[outcomes.alarming]
+    alarm_class = outcomes.predicted[outcomes.alarming]
+    common = threshold_at(alarms, images, budget, floor=floor)
+    false = [np.sort(alarms[alarm_class == c]) for c in range(outcomes.num_classes)]
+    objects = outcomes.objects
+    left = math.floor(budget * images + 1e-9)
+    left -= sum(int((false[c] >= common).sum()) for c in np.flatnonzero(objects == 0).tolist())
+
+    spent = [0] * outcomes.num_classes
+    levels: list[list[tuple[int, int]]] = []  # per class, rising: false boxes, and the hits they pay for
+    queue: list[tuple[float, int, int]] = []
+    hit, hit_confidence, hit_class = outcomes.hit, outcomes.confidence, outcomes.predicted
+    for c in range(outcomes.num_classes):
+        confidence = hit_confidence[hit & (hit_class == c)]
+        cost = len(false[c]) - np.searchsorted(false[c], confidence)  # false boxes at or above each hit
+        costs, gained = np.unique(cost, return_counts=True)
+        levels.append(list(zip(costs.tolist(), np.cumsum(gained).tolist(), strict=True))[::-1])
+        _wait(queue, levels[c], c, 0, 0, int(objects[c]))
+    while queue:
+        _, price, c = heapq.heappop(queue)
+        if price > left:
+            continue
+        left -= price
+        total, hits = levels[c].pop()
+        spent[c] = total
+        _wait(queue, levels[c], c, total, hits, int(objects[c]))
+
+    thresholds = np.full(outcomes.num_classes, common)
+    for c in np.flatnonzero(objects).tolist():
+        thresholds[c] = threshold_at(false[c], 1, float(spent[c]), floor=floor)
+    return thresholds
+
+
+def _wait(
+    queue: list[tuple[float, int, int]], levels: list[tuple[int, int]], c: int, spent: int, hits: int, objects: int
+) -> None:
+    """Queue a class by its recall and the price of its next object, if it has one; what costs nothing is taken."""
+    while levels and levels[-1][0] == spent:
+        _, hits = levels.pop()
+    if levels:
+        heapq.heappush(queue, (hits / objects, levels[-1][0] - spent, c))
