@@ -1,6 +1,19 @@
 """What the inspector reads: recall per class at a false-alarm budget, with intervals. Pure numpy and scipy."""
 
+from yolo_balance.recall.costs import CheapestThreshold, cheapest_threshold
 from yolo_balance.recall.counts import ImageOutcome, Outcomes, match
+from yolo_balance.recall.images import (
+    ClassImages,
+    Escape,
+    ImageRates,
+    Overkill,
+    Share,
+    Zones,
+    ZoneShares,
+    images_needed,
+    zones,
+)
+from yolo_balance.recall.images_table import render_rates, render_zones
 from yolo_balance.recall.intervals import interval
 from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
 from yolo_balance.recall.prime_samples import PrimeSamples
@@ -8,13 +21,26 @@ from yolo_balance.recall.report import BudgetRecall, ClassRecall, RecallReport
 
 __all__ = [
     "BudgetRecall",
+    "CheapestThreshold",
+    "ClassImages",
     "ClassRecall",
+    "Escape",
     "ImageOutcome",
+    "ImageRates",
     "Outcomes",
+    "Overkill",
     "PrimeSamples",
     "RecallReport",
+    "Share",
+    "ZoneShares",
+    "Zones",
+    "cheapest_threshold",
     "false_alarm_rate",
+    "images_needed",
     "interval",
     "match",
+    "render_rates",
+    "render_zones",
     "threshold_at",
+    "zones",
 ]
