@@ -75,6 +75,16 @@ def test_nothing_asked_is_everything_off_but_the_report():
         ({"recall": {"false_alarms": []}}, "balance.recall.false_alarms: expected at least one item, got []"),
         ({"recall": {"false_alarms": [0.1, -1]}}, "balance.recall.false_alarms.1: expected greater than or equal to 0, got -1"),
         ({"recall": {"targets": {"crack": 95}}}, "balance.recall.targets.crack: expected less than or equal to 1, got 95"),
+        ({"recall": {"costs": {}}}, "balance.recall.costs.escape: missing, expected a value"),
+        ({"recall": {"costs": 5}}, "balance.recall.costs: expected a section of keys ({} for its defaults, null for off), got 5"),
+        ({"recall": {"costs": {"escape": "dear"}}}, "balance.recall.costs.escape: expected a cost of at least 0, or costs by class name, got dear"),
+        ({"recall": {"costs": {"escape": -1}}}, "balance.recall.costs.escape: expected a cost of at least 0, or costs by class name, got -1"),
+        ({"recall": {"costs": {"escape": {"crack": -1.5}}}}, "balance.recall.costs.escape.crack: expected a cost of at least 0, got -1.5"),
+        ({"recall": {"costs": {"escape": {"crack": True}}}}, "balance.recall.costs.escape.crack: expected a cost of at least 0, got true"),
+        ({"recall": {"costs": {"escape": {1: 5}}}}, "balance.recall.costs.escape.1: expected a class name, in quotes where YAML reads it otherwise, got 1"),
+        ({"recall": {"costs": {"escape": 5, "overkill": 0}}}, "balance.recall.costs.overkill: expected greater than 0, got 0"),
+        ({"recall": {"costs": {"escape": 5, "defect_rate": 1}}}, "balance.recall.costs.defect_rate: expected less than 1, got 1"),
+        ({"recall": {"costs": {"escpe": 5, "escape": 5}}}, "balance.recall.costs.escpe: unknown key, the nearest valid one is balance.recall.costs.escape"),
         ([1], "balance: expected a section of keys ({} for its defaults, null for off), got [1]"),
     ],
 )  # fmt: skip
@@ -105,6 +115,8 @@ def test_all_problems_are_reported_at_once():
         {"losses": {"class_weights": {"crack": 3.0, "pit": 2}, "efl": {}, "logit_adjustment": {}}},
         {"losses": {"class_weights": {"rule": "inverse_frequency", "power": 0.5, "on": "column"}, "eqlv2": {}}},
         {"recall": {"targets": {"crack": 0.95}, "iou": 0.75}},
+        {"recall": {"costs": {"escape": {"crack": 1000, "pit": 0}, "overkill": 2.5, "defect_rate": 0.01}}},
+        {"recall": {"costs": {"escape": 1000}}},
     ],
 )
 def test_valid_sections_round_trip(section):

@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from yolo_balance.config.section import Section
+from yolo_balance.config.reading import shown
+from yolo_balance.config.section import Section, is_number
 
 
 def _iou(value: float) -> float:
     if not 0.5 <= value <= 0.95 or not math.isclose(value * 20, round(value * 20)):
         raise ValueError("expected one of the IoU thresholds Ultralytics matches at: 0.5, 0.55, ..., 0.95")
     return value
+
+
+def _escape(value: Any) -> Any:
+    for name, cost in value.items() if isinstance(value, dict) else ():
+        if not isinstance(name, str):
+            raise ValueError(f"{name}: expected a class name, in quotes where YAML reads it otherwise, got {name}")
+        if not is_number(cost) or cost < 0:
+            raise ValueError(f"{name}: expected a cost of at least 0, got {shown(cost)}")
+    if isinstance(value, dict) or (is_number(value) and value >= 0):
+        return value
+    raise ValueError("expected a cost of at least 0, or costs by class name")
+
+
+class CostsConfig(Section):
+    """What a wrong decision on an image costs (`balance.recall.costs`), in any one unit.
+
+    Attributes:
+        escape: Cost of passing a defective image, one for all classes or by class name; a class left out costs as much
+            as one overkill.
+        overkill: Cost of rejecting a clean image.
+        defect_rate: Share of defective images on the line, in (0, 1); null as in the split.
+    """
+
+    escape: Annotated[float | dict[str, float], BeforeValidator(_escape)]
+    overkill: Annotated[float, Field(gt=0)] = 1.0
+    defect_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
 class RecallConfig(Section):
@@ -24,9 +51,11 @@ class RecallConfig(Section):
         confidence: Confidence level of the intervals.
         false_alarms: Budgets, in false boxes per defect-free image, at which recall is read.
         targets: Recall promised per class name; the report says whether the interval shows it.
+        costs: Costs that the cheapest threshold is found by; null for none.
     """
 
     iou: Annotated[float, AfterValidator(_iou)] = 0.5
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     false_alarms: Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=1)] = Field(default=[0.1, 1.0])
     targets: dict[str, Annotated[float, Field(gt=0, le=1)]] | None = None
+    costs: CostsConfig | None = None

@@ -164,8 +164,10 @@ def check_names(config: BalanceConfig, names: Mapping[int, str]) -> None:
     """Raise ConfigError for every class the configuration names and the data does not have."""
     known = class_names(names)
     weights = None if config.losses is None else config.losses.class_weights
+    costs = config.recall.costs
     asked = {
         "recall.targets": config.recall.targets,
+        "recall.costs.escape": costs.escape if costs is not None and isinstance(costs.escape, dict) else None,
         "sampling.classes": None if config.sampling is None else config.sampling.classes,
         "losses.class_weights": weights and weights.values,
     }
