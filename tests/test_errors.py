@@ -138,6 +138,16 @@ def test_the_most_confident_box_says_what_an_object_was_taken_for():
     assert one([[0.6, 0.9]], [0], [2, 1], [0.4, 0.7])[1] == ["b"]  # one that does not count says nothing
 
 
+def test_confused_classes_are_listed_by_how_often_then_by_id():
+    iou, confidence = np.eye(4), [0.9] * 4
+    taken = ErrorTypes.of(
+        pool([(iou, [0] * 4, [1, 2, 2, 1], confidence), (iou, [0] * 4, [2] * 4, confidence)]), NAMES, 0.5
+    )
+    assert list(taken.classes["a"].objects.confused_with.items()) == [("c", 6), ("b", 2)]
+    even = ErrorTypes.of(pool([(iou, [2, 1, 1, 2], [0] * 4, confidence)]), NAMES, 0.5)
+    assert list(even.classes["a"].boxes.confused_with.items()) == [("b", 2), ("c", 2)]
+
+
 def test_what_the_line_sees_comes_before_what_lies_below_its_threshold():
     assert one([[0.9, 0.6, 0.3]], [0], [0, 1, 0], [0.4, 0.7, 0.7])[0] == ["confused"]
     assert one([[0.9, 0.6, 0.3]], [0], [0, 1, 0], [0.4, 0.4, 0.7])[0] == ["badly_located"]

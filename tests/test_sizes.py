@@ -26,9 +26,9 @@ def random(seed, n=40):
 
 
 def test_a_size_is_the_root_of_the_area_in_pixels_of_the_file():
-    boxes = [[0, 0, 8, 2], [10, 20, 42, 52.00001], [5, 5, 5, 9], [9, 9, 4, 4]]
-    image = ImageOutcome.of(np.zeros((4, 0)), [0] * 4, [], [], object_box=boxes)
-    np.testing.assert_array_equal(object_sizes(Outcomes.pool([image], 1)), [4, 32, 0, 0])
+    boxes = [[0, 0, 8, 2], [10, 20, 42, 52.00001], [5, 5, 5, 9]]
+    image = ImageOutcome.of(np.zeros((3, 0)), [0] * 3, [], [], object_box=boxes)
+    np.testing.assert_array_equal(object_sizes(Outcomes.pool([image], 1)), [4, 32, 0])
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -184,7 +184,7 @@ def miss_causes(outcomes: Outcomes, threshold: float | npt.ArrayLike, *, iou: fl
     false = outcomes.counts(threshold) & ~outcomes.hit
     causes = np.full(len(outcomes.object_class), CAUSES.index("missed"), np.int64)
     causes[outcomes.found[outcomes.hit]] = CAUSES.index("below_threshold")
-    near = false & (outcomes.own_iou >= np.float32(BACKGROUND_IOU)) & (outcomes.own_iou < np.float32(iou))
+    near = false & (outcomes.own_iou >= np.float32(BACKGROUND_IOU))  # from t_f on a duplicate, whose object is found
     causes[outcomes.own[near]] = CAUSES.index("badly_located")
     instead = np.flatnonzero(false & (outcomes.other_iou >= np.float32(iou)))
     causes[outcomes.other[instead]] = CAUSES.index("confused")

@@ -32,7 +32,7 @@ def object_sizes(outcomes: Outcomes) -> Floats:
     which scaling to the network and back leaves its own traces.
     """
     x1, y1, x2, y2 = outcomes.object_box.astype(np.float64).T
-    sizes: Floats = np.round(np.sqrt(np.clip(x2 - x1, 0, None) * np.clip(y2 - y1, 0, None)), 3)
+    sizes: Floats = np.round(np.sqrt((x2 - x1) * (y2 - y1)), 3)
     return sizes
 
 
