@@ -3,6 +3,9 @@
 from yolo_balance.recall.clustering import effective_sizes
 from yolo_balance.recall.costs import CheapestThreshold, cheapest_threshold
 from yolo_balance.recall.counts import ImageOutcome, Outcomes, match
+from yolo_balance.recall.detection_probability import DetectionProbability, pod_by_class
+from yolo_balance.recall.errors import ClassErrors, ErrorTypes, FalseBoxes, MissedObjects, false_box_types, miss_causes
+from yolo_balance.recall.errors_table import KNOBS
 from yolo_balance.recall.images import (
     ClassImages,
     Escape,
@@ -20,30 +23,43 @@ from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
 from yolo_balance.recall.prime_samples import PrimeSamples
 from yolo_balance.recall.report import BudgetRecall, ClassRecall, PerClassRecall, RecallReport
 from yolo_balance.recall.sharing import share_budget
+from yolo_balance.recall.sizes import RecallBySize, SizeBin, object_sizes
 
 __all__ = [
+    "KNOBS",
     "BudgetRecall",
     "CheapestThreshold",
+    "ClassErrors",
     "ClassImages",
     "ClassRecall",
+    "DetectionProbability",
+    "ErrorTypes",
     "Escape",
+    "FalseBoxes",
     "ImageOutcome",
     "ImageRates",
+    "MissedObjects",
     "Outcomes",
     "Overkill",
     "PerClassRecall",
     "PrimeSamples",
+    "RecallBySize",
     "RecallReport",
     "Share",
+    "SizeBin",
     "ZoneShares",
     "Zones",
     "cheapest_threshold",
     "effective_interval",
     "effective_sizes",
     "false_alarm_rate",
+    "false_box_types",
     "images_needed",
     "interval",
     "match",
+    "miss_causes",
+    "object_sizes",
+    "pod_by_class",
     "render_rates",
     "render_zones",
     "share_budget",

@@ -16,6 +16,9 @@ Ints = npt.NDArray[np.int64]
 NONE = -1
 """Index of an object where there is none."""
 
+BACKGROUND_IOU = 0.1
+"""Overlap below which a box has nothing to do with an object: TIDE's background threshold, Bolya et al. (2020)."""
+
 
 def match(iou: Floats32, object_class: Ints, predicted: Ints, confidence: Floats, threshold: float) -> Ints:
     """(P,) object that each box finds, NONE for a false box.

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
-from yolo_balance.recall.counts import Bools, Outcomes
+from yolo_balance.recall.counts import BACKGROUND_IOU, Bools, Outcomes
 from yolo_balance.recall.intervals import interval
 
 MISS_LINE = 0.02
@@ -20,9 +20,6 @@ MISS_LINE = 0.02
 
 FALSE_ALARM_LINE = 0.05
 """Highest share of clean images rejected: the false-alarm rate of the same attribute study."""
-
-BACKGROUND_IOU = 0.1
-"""Overlap below which a box has nothing to do with an object: TIDE's background threshold, Bolya et al. (2020)."""
 
 Verdict = Literal["met", "missed", "cannot conclude"]
 

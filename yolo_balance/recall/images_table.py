@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
+from yolo_balance.recall.counts import BACKGROUND_IOU
 from yolo_balance.recall.images import (
-    BACKGROUND_IOU,
     FALSE_ALARM_LINE,
     MISS_LINE,
     Escape,
