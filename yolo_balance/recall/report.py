@@ -7,13 +7,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from yolo_balance.errors import DataError
 from yolo_balance.files import write_whole
 from yolo_balance.recall.counts import Outcomes
 from yolo_balance.recall.intervals import interval
 from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
+from yolo_balance.recall.verdicts import Verdict, verdict
 
 SCHEMA = 1
 COLUMNS = ("epoch", "class", "budget", "n", "hits", "recall", "low", "high", "threshold", "false_alarms")
@@ -31,6 +32,7 @@ class ClassRecall:
         high: Upper bound.
         threshold: Confidence at and above which boxes count.
         target: Recall promised for the class, None if none was.
+        confidence: Level of the interval.
     """
 
     n: int
@@ -40,13 +42,14 @@ class ClassRecall:
     high: float | None
     threshold: float
     target: float | None = None
+    confidence: float = 0.95
 
     @property
-    def verdict(self) -> Literal["shown", "missed", "open"] | None:
-        """Whether the target is met: `shown` by the whole interval, `missed` by it, else `open`."""
-        if self.target is None or self.low is None or self.high is None:
+    def verdict(self) -> Verdict | None:
+        """Whether the target is met, as `verdicts.verdict` says; None without a target."""
+        if self.target is None:
             return None
-        return "shown" if self.low >= self.target else "missed" if self.high < self.target else "open"
+        return verdict(self.n, self.low, self.high, target=self.target, confidence=self.confidence)
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,13 @@ class BudgetRecall:
     Attributes:
         false_alarms: The budget, false boxes per clean image.
         threshold: Lowest confidence that keeps it.
-        measured: False boxes per clean image at that confidence.
+        measured: False boxes per clean image at that confidence; None in a report that does not say.
         classes: By class name, in class-id order.
     """
 
     false_alarms: float
     threshold: float
-    measured: float
+    measured: float | None
     classes: Mapping[str, ClassRecall]
 
 
@@ -135,7 +138,7 @@ class RecallReport:
                 str(c.hits),
                 *("" if value is None else f"{value:.5f}" for value in (c.recall, c.low, c.high)),
                 f"{c.threshold:.6f}",
-                f"{budget.measured:.5f}",
+                "" if budget.measured is None else f"{budget.measured:.5f}",
             )
             for budget in self.budgets
             for name, c in budget.classes.items()
@@ -146,16 +149,23 @@ class RecallReport:
         return {"schema": SCHEMA, **dataclasses.asdict(self)}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> RecallReport:
-        """Inverse of `to_dict`; raises DataError for another schema version."""
-        fields = dict(content)
-        if fields.pop("schema", None) != SCHEMA:
-            raise DataError(f"recall report: expected schema {SCHEMA}, got {content.get('schema')!r}")
-        budgets = tuple(
-            BudgetRecall(**{**b, "classes": {name: ClassRecall(**c) for name, c in b["classes"].items()}})
-            for b in fields.pop("budgets")
-        )
-        return cls(**fields, budgets=budgets)
+    def from_dict(cls, content: Mapping[str, Any], *, source: str = "recall report") -> RecallReport:
+        """Inverse of `to_dict`, also of a report that somebody else wrote.
+
+        More keys than ours are ignored. Required are `schema`, `split`, `iou`, `images`, `clean_images` and `budgets`;
+        per budget `false_alarms`, `threshold` and `classes`; per class `n`, `hits`, `recall`, `low`, `high` and
+        `threshold`. Left out, `confidence` is 0.95 and `measured` is not known.
+
+        Args:
+            content: Of the JSON.
+            source: Name of the file, for the error.
+
+        Raises:
+            DataError: One line that names the key: missing, of another type, out of range, or another schema version.
+        """
+        from yolo_balance.recall.reading import read
+
+        return read(content, source)
 
     def save(self, path: str | Path) -> None:
         """Write `recall.json`, whole or not at all."""
@@ -163,8 +173,13 @@ class RecallReport:
 
     @classmethod
     def load(cls, path: str | Path) -> RecallReport:
-        """Read `recall.json`."""
-        return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        """Read `recall.json`; raises DataError in one line that names the file, and the key where it is one."""
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as e:
+            reason = e.strerror if isinstance(e, OSError) else f"not JSON: {e}"
+            raise DataError(f"{path}: expected the recall.json of a run, but it cannot be read ({reason})") from e
+        return cls.from_dict(content, source=str(path))
 
     def __str__(self) -> str:
         """The table people read."""
@@ -175,6 +190,6 @@ class RecallReport:
 
 def _class_recall(n: int, hits: int, threshold: float, confidence: float, target: float | None) -> ClassRecall:
     if n == 0:
-        return ClassRecall(0, 0, None, None, None, threshold, target)
+        return ClassRecall(0, 0, None, None, None, threshold, target, confidence)
     low, high = interval(hits, n, confidence=confidence)
-    return ClassRecall(n, hits, hits / n, low, high, threshold, target)
+    return ClassRecall(n, hits, hits / n, low, high, threshold, target, confidence)
