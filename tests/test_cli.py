@@ -215,7 +215,7 @@ def test_overrides_are_read_as_yaml():
 
 def test_an_unknown_error_is_a_traceback_and_another_code(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("yolo_balance.cli.parse_overrides", lambda words: 1 / 0)
-    assert main(["train", str(tmp_path)]) == 2
+    assert main(["train", str(tmp_path)]) == 3
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 

@@ -91,14 +91,14 @@ def test_report_by_hand():
     assert loose.threshold == 0.001
     assert loose.measured == 0.5
     assert (loose.classes["a"].hits, loose.classes["a"].recall) == (2, pytest.approx(2 / 3))
-    assert loose.classes["a"].verdict == "open"
+    assert loose.classes["a"].verdict == "cannot conclude"
     assert report.clean_images == 2
 
 
 def test_a_class_without_objects_says_no_data():
     report = RecallReport.of(outcomes(), ["a", "b", "c"], false_alarms=[0.1], targets={"c": 0.9})
     c = report.budgets[0].classes["c"]
-    assert (c.n, c.recall, c.low, c.high, c.verdict) == (0, None, None, None, None)
+    assert (c.n, c.recall, c.low, c.high, c.verdict) == (0, None, None, None, "no data")
     assert "no data" in str(report)
     assert [row[5] for row in report.rows(1)] == ["0.33333", "1.00000", ""]
 
@@ -117,9 +117,9 @@ def test_a_split_of_clean_images_only_has_no_data_for_anyone():
     assert RecallReport.of(o, ["a"], false_alarms=[0.0]).budgets[0].classes["a"].recall is None
 
 
-def test_verdicts_need_the_whole_interval():
+def test_verdicts_follow_the_interval():
     o = pooled([[1]] * 40, [[0.9]] * 40, [[0]] * 40, [[0]] * 40, 1)
-    for target, verdict in ((0.9, "shown"), (0.95, "open")):
+    for target, verdict in ((0.9, "met"), (0.95, "cannot conclude")):
         report = RecallReport.of(o, ["a"], false_alarms=[1.0], targets={"a": target})
         assert report.budgets[0].classes["a"].verdict == verdict
     empty = pooled([[]] * 40, [[]] * 40, [[]] * 40, [[0]] * 40, 1)
@@ -149,7 +149,7 @@ def test_the_printed_table():
         "            at 0.1 false boxes per clean image            at 1 false boxes per clean image",
         "            (conf 0.500, measured 0)                      (conf 0.001, measured 0.5)",
         "class   n   hits  recall                                  hits  recall",
-        "a       3      1  0.33 [0.06, 0.79]  target 0.9: missed      2  0.67 [0.21, 0.94]  target 0.9: open",
+        "a       3      1  0.33 [0.06, 0.79]  target 0.9: missed      2  0.67 [0.21, 0.94]  target 0.9: cannot conclude",
         "b [x]   1      1  1.00 [0.21, 1.00]                          1  1.00 [0.21, 1.00]",
         "c       0      -  no data                                    -  no data",
     ]

@@ -14,14 +14,18 @@ import yaml
 from yolo_balance import __version__
 from yolo_balance.errors import BalanceError, ConfigError
 
-OK, USER_ERROR, UNKNOWN_ERROR, INTERRUPTED = 0, 1, 2, 130
+OK, USER_ERROR, UNKNOWN_ERROR, INTERRUPTED = 0, 1, 3, 130  # 2 is a verb's own answer: gate cannot conclude
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; 0 is success, 1 an error of the user's said in one line each, 2 a bug with its traceback."""
+    """Run the command and return its exit code.
+
+    0 is success, 1 an error of the user's said in one line each, 3 a bug with its traceback. `gate` also answers by it:
+    0 for targets that are met, 1 for one that is missed, 2 where the report cannot say.
+    """
     try:
         arguments = _parse(argv)
-        arguments.verb(arguments)
+        code: int = arguments.verb(arguments)
     except BalanceError as e:
         for line in str(e).splitlines():
             print(f"error: {line}", file=sys.stderr)
@@ -31,17 +35,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception:
         traceback.print_exc()
         return UNKNOWN_ERROR
-    return OK
+    return code
 
 
-def _train(arguments: argparse.Namespace) -> None:
+def _train(arguments: argparse.Namespace) -> int:
     overrides = parse_overrides(arguments.overrides)
     from yolo_balance.integration.run import train  # torch and ultralytics are needed from here on
 
     train(arguments.file, **overrides)
+    return OK
 
 
-def _analyze(arguments: argparse.Namespace) -> None:
+def _analyze(arguments: argparse.Namespace) -> int:
     if isinstance(arguments.suggest, str) and "=" in arguments.suggest:  # --suggest imgsz=320: no path, an override
         arguments.overrides.append(arguments.suggest)
         arguments.suggest = True
@@ -52,6 +57,26 @@ def _analyze(arguments: argparse.Namespace) -> None:
     analysis, files = analyze(arguments.file, out=arguments.out, suggestion=arguments.suggest, overrides=overrides)
     width = min(max(shutil.get_terminal_size().columns, 60), 120)
     _print(f"\n{render(analysis, width)}\n\nWritten: {', '.join(map(str, files))}")
+    return OK
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    overrides = parse_overrides(arguments.overrides)
+    from yolo_balance.integration.report import report  # torch and ultralytics are needed from here on
+
+    report(arguments.weights, recall=arguments.config, out=arguments.out, **overrides)
+    return OK
+
+
+def _gate(arguments: argparse.Namespace) -> int:
+    from yolo_balance.config.targets import read_targets
+    from yolo_balance.recall.gate import Gate
+    from yolo_balance.recall.report import RecallReport
+
+    report, targets = RecallReport.load(arguments.file), read_targets(arguments.targets)
+    gate = Gate.of(report, targets, budget=arguments.budget)
+    _print(str(gate))
+    return gate.exit_code
 
 
 def _print(text: str) -> None:
@@ -102,9 +127,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse; `key=value` words may also follow an option, where argparse itself does not take them."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
-    if unknown := [word for word in rest if word.startswith("-") or "=" not in word]:
+    takes = hasattr(arguments, "overrides")
+    if unknown := [word for word in rest if word.startswith("-") or "=" not in word or not takes]:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    arguments.overrides += rest
+    if takes:
+        arguments.overrides += rest
     return arguments
 
 
@@ -129,4 +156,29 @@ def _parser() -> argparse.ArgumentParser:
         help="also write a commented YAML to start from; suggested.yaml in FOLDER when no PATH is given",
     )
     analyze.set_defaults(verb=_analyze)
+    report = verbs.add_parser("report", help="read the recall per class of a finished model on a split")
+    report.add_argument("weights", help="any model Ultralytics validates: best.pt, best.onnx, ...")
+    report.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="data=... (required), split=val|test|train, what else Ultralytics' val accepts, and balance.recall.* keys",
+    )
+    report.add_argument("--out", metavar="FOLDER", help="folder of the files; Ultralytics' own when left out")
+    report.add_argument("--config", metavar="CFG", help="a run's YAML whose balance.recall section is used")
+    report.set_defaults(verb=_report)
+    gate = verbs.add_parser(
+        "gate",
+        help="check promised recall against a recall.json",
+        epilog="exit code: 0 all targets are met; 1 one is missed, or an error in one line; 2 none is missed, and the "
+        "report cannot say of one (too few objects, or none); 3 a bug",
+    )
+    gate.add_argument("file", metavar="RECALL_JSON", help="the recall.json of a run or of report")
+    gate.add_argument(
+        "--targets", required=True, metavar="CFG", help="YAML: a run's balance.recall.targets, or lines crack: 0.95"
+    )
+    gate.add_argument(
+        "--budget", type=float, metavar="0.1", help="false boxes per clean image; the report's first when left out"
+    )
+    gate.set_defaults(verb=_gate)
     return parser

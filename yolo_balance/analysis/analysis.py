@@ -105,7 +105,7 @@ class DataAnalysis:
         content["for_recall_0.9"] = {
             "boxes_to_show_it": boxes_to_show(),
             "boxes_for_a_half_width_of_0.1": boxes_for_half_width(),
-            "boxes_for_the_verdict_shown": boxes_for_verdict(),
+            "boxes_for_the_verdict_met": boxes_for_verdict(),
         }
         return {"schema": SCHEMA, **content}
 

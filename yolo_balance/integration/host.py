@@ -119,10 +119,15 @@ def resolve_data(data: Any, task: str) -> Any:
         raise DataError(f"data: demo cannot be written ({one_line(e)})") from e
 
 
-def read_data(data: str | Path) -> dict[str, Any]:
-    """The host's reading of a data YAML; raises DataError in one line."""
+def read_data(data: str | Path, *, download: bool = True) -> dict[str, Any]:
+    """The host's reading of a data YAML; raises DataError in one line.
+
+    Args:
+        data: Path of the YAML.
+        download: Whether the host may fetch a data set that is not there.
+    """
     try:
-        found: dict[str, Any] = check_det_dataset(str(data))
+        found: dict[str, Any] = check_det_dataset(str(data), autodownload=download)
     except Exception as e:  # FileNotFoundError, SyntaxError, TypeError, YAML errors: whatever a user's file provokes
         raise DataError(f"data: {data} cannot be used ({one_line(e)})") from e
     if sorted(found["names"]) != list(range(len(found["names"]))):  # the host looks at the largest id only
@@ -142,16 +147,21 @@ def check_labels(arguments: Mapping[str, Any], data: dict[str, Any], task: str) 
     cfg = get_cfg(overrides={**arguments, "cache": False, "task": task})
     train: list[npt.NDArray[Any]] = []
     for split, mode in (("train", "train"), (cfg.split or "val", "val")):
-        try:
-            dataset = build_yolo_dataset(cfg, data[split], batch=1, data=data, mode=mode)
-        except Exception as e:
-            raise DataError(f"data: the {split} split {data[split]} cannot be used ({one_line(e)})") from e
+        dataset = scan(cfg, data, split, mode)
         if split == "train" and not any(map(len, train := labels(dataset))):
             raise DataError(
                 f"data: the train split {data[split]} has {len(dataset)} images and no object, all are background; "
                 "expected at least one labelled box"
             )
     return train
+
+
+def scan(cfg: Any, data: dict[str, Any], split: str, mode: str) -> Any:
+    """The host's data set of a split, its labels scanned and cached; raises DataError in one line."""
+    try:
+        return build_yolo_dataset(cfg, data[split], batch=1, data=data, mode=mode)
+    except Exception as e:  # whatever a user's files provoke
+        raise DataError(f"data: the {split} split {data[split]} cannot be used ({one_line(e)})") from e
 
 
 def class_names(names: Mapping[int, str]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from yolo_balance.config import RecallConfig
 from yolo_balance.errors import HostError
 from yolo_balance.integration import host
-from yolo_balance.integration.validator import balance_validator
+from yolo_balance.integration.validation import validated
 from yolo_balance.recall.prime_samples import PrimeSamples
 
 
@@ -26,13 +26,6 @@ def prime_samples(model: Any, **arguments: Any) -> PrimeSamples:
     """
     if model.task not in host.BOX_TASKS:
         raise HostError(f"prime_samples: expected a model of task {', '.join(host.BOX_TASKS)}, got {model.task}")
-    validators = []
-
-    def collecting(**given: Any) -> Any:  # where the host expects a class of validators
-        validators.append(balance_validator(model._smart_load("validator")(**given), RecallConfig()))
-        return validators[0]
-
     if "data" in arguments:
         arguments["data"] = host.resolve_data(arguments["data"], model.task)
-    model.val(validator=collecting, **arguments)
-    return PrimeSamples.of(validators[0].outcomes)
+    return PrimeSamples.of(validated(model, RecallConfig(), **arguments).outcomes)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from yolo_balance.recall.counts import Floats, Outcomes
 from yolo_balance.recall.intervals import effective_interval, interval
 from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
 from yolo_balance.recall.sharing import share_budget
+from yolo_balance.recall.verdicts import Verdict, verdict
 
 SCHEMA = 1
 Bounds = tuple[float, float]
@@ -39,6 +40,7 @@ class ClassRecall:
         high: Upper bound.
         threshold: Confidence at and above which boxes count.
         target: Recall promised for the class, None if none was.
+        confidence: Level of the interval.
         n_effective: Independent objects that would tell as much as these n, which share images (`effective_sizes`).
         wilson: Wilson's interval for that number; with an object per image it is (low, high).
         exact: Clopper and Pearson's for that number, which is wider.
@@ -53,6 +55,7 @@ class ClassRecall:
     high: float | None
     threshold: float
     target: float | None = None
+    confidence: float = 0.95
     n_effective: float | None = None
     wilson: Bounds | None = None
     exact: Bounds | None = None
@@ -67,12 +70,12 @@ class ClassRecall:
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     @property
-    def verdict(self) -> Literal["shown", "missed", "open"] | None:
-        """Whether the target is met: `shown` by the whole interval, `missed` by it, else `open`."""
-        if self.target is None or self.bounds is None:
+    def verdict(self) -> Verdict | None:
+        """Whether the target is met, as `verdicts.verdict` says; None without a target."""
+        if self.target is None:
             return None
-        low, high = self.bounds
-        return "shown" if low >= self.target else "missed" if high < self.target else "open"
+        n = self.n if self.n_effective is None else self.n_effective
+        return verdict(n, *(self.bounds or (None, None)), target=self.target, confidence=self.confidence)
 
 
 @dataclass(frozen=True)
@@ -95,14 +98,14 @@ class BudgetRecall:
     Attributes:
         false_alarms: The budget, false boxes per clean image.
         threshold: Lowest confidence that keeps it.
-        measured: False boxes per clean image at that confidence.
+        measured: False boxes per clean image at that confidence; None in a report that does not say.
         classes: By class name, in class-id order.
         per_class: The same with a confidence for each class.
     """
 
     false_alarms: float
     threshold: float
-    measured: float
+    measured: float | None
     classes: Mapping[str, ClassRecall]
     per_class: PerClassRecall | None = None
 
@@ -182,7 +185,7 @@ class RecallReport:
                 str(c.hits),
                 *map(_decimals, (c.recall, c.low, c.high)),
                 f"{c.threshold:.6f}",
-                f"{budget.measured:.5f}",
+                "" if budget.measured is None else f"{budget.measured:.5f}",
                 *map(_decimals, (*(c.bounds or (None, None)), c.precision)),
             )
             for budget in self.budgets
@@ -194,13 +197,23 @@ class RecallReport:
         return {"schema": SCHEMA, **dataclasses.asdict(self)}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> RecallReport:
-        """Inverse of `to_dict`; raises DataError for another schema version."""
-        fields = dict(content)
-        if fields.pop("schema", None) != SCHEMA:
-            raise DataError(f"recall report: expected schema {SCHEMA}, got {content.get('schema')!r}")
-        budgets = tuple(_budget(budget) for budget in fields.pop("budgets"))
-        return cls(**fields, budgets=budgets)
+    def from_dict(cls, content: Mapping[str, Any], *, source: str = "recall report") -> RecallReport:
+        """Inverse of `to_dict`, also of a report that somebody else wrote.
+
+        More keys than ours are ignored. Required are `schema`, `split`, `iou`, `images`, `clean_images` and `budgets`;
+        per budget `false_alarms`, `threshold` and `classes`; per class `n`, `hits`, `recall`, `low`, `high` and
+        `threshold`. Left out, `confidence` is 0.95 and `measured` is not known.
+
+        Args:
+            content: Of the JSON.
+            source: Name of the file, for the error.
+
+        Raises:
+            DataError: One line that names the key: missing, of another type, out of range, or another schema version.
+        """
+        from yolo_balance.recall.reading import read
+
+        return read(content, source)
 
     def save(self, path: str | Path) -> None:
         """Write `recall.json`, whole or not at all."""
@@ -208,8 +221,13 @@ class RecallReport:
 
     @classmethod
     def load(cls, path: str | Path) -> RecallReport:
-        """Read `recall.json`."""
-        return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        """Read `recall.json`; raises DataError in one line that names the file, and the key where it is one."""
+        try:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as e:
+            reason = e.strerror if isinstance(e, OSError) else f"not JSON: {e}"
+            raise DataError(f"{path}: expected the recall.json of a run, but it cannot be read ({reason})") from e
+        return cls.from_dict(content, source=str(path))
 
     def __str__(self) -> str:
         """The table people read."""
@@ -239,26 +257,16 @@ def _class_recall(
 ) -> ClassRecall:
     precision = hits / (hits + false) if hits + false else None
     if n == 0:
-        return ClassRecall(0, 0, None, None, None, threshold, target, false_boxes=false, precision=precision)
+        return ClassRecall(
+            0, 0, None, None, None, threshold, target, confidence, false_boxes=false, precision=precision
+        )
     low, high = interval(hits, n, confidence=confidence)
     wilson = (low, high) if n_effective == n else effective_interval(hits / n, n_effective, confidence=confidence)
     exact = effective_interval(hits / n, n_effective, confidence=confidence, method="exact")
-    return ClassRecall(n, hits, hits / n, low, high, threshold, target, n_effective, wilson, exact, false, precision)
+    return ClassRecall(
+        n, hits, hits / n, low, high, threshold, target, confidence, n_effective, wilson, exact, false, precision
+    )
 
 
 def _decimals(value: float | None) -> str:
     return "" if value is None else f"{value:.5f}"
-
-
-def _budget(content: Mapping[str, Any]) -> BudgetRecall:
-    shared = content.get("per_class")
-    per_class = shared and PerClassRecall(**{**shared, "classes": _rows(shared["classes"])})
-    return BudgetRecall(**{**content, "classes": _rows(content["classes"]), "per_class": per_class})
-
-
-def _rows(classes: Mapping[str, Mapping[str, Any]]) -> dict[str, ClassRecall]:
-    rows = {}
-    for name, row in classes.items():
-        bounds = {key: tuple(row[key]) for key in ("wilson", "exact") if row.get(key)}  # JSON knows no tuples
-        rows[name] = ClassRecall(**{**row, **bounds})
-    return rows

@@ -27,9 +27,9 @@ def render(report: RecallReport) -> str:
     table.add_column("class")
     table.add_column("n", justify="right")
     for budget in report.budgets:
+        measured = "" if budget.measured is None else f", measured {budget.measured:.3g}"
         table.add_column(
-            f"at {budget.false_alarms:g} false boxes per {per}\n"
-            f"(conf {budget.threshold:.3f}, measured {budget.measured:.3g})\nhits  recall"
+            f"at {budget.false_alarms:g} false boxes per {per}\n(conf {budget.threshold:.3f}{measured})\nhits  recall"
         )
     for name in report.budgets[0].classes:
         rows = [budget.classes[name] for budget in report.budgets]

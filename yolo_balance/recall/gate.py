@@ -1,0 +1,122 @@
+"""The gate of a pipeline: does a report show the recall that was promised?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.table import Table
+from rich.text import Text
+
+from yolo_balance.analysis.words import plain
+from yolo_balance.errors import ConfigError
+from yolo_balance.recall.report import BudgetRecall, ClassRecall, RecallReport
+from yolo_balance.recall.table import plain_text
+from yolo_balance.recall.verdicts import Verdict, needed, verdict
+
+MET, MISSED, CANNOT_CONCLUDE = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Promise:
+    """The promised recall of one class, held against the report.
+
+    Attributes:
+        name: The class.
+        target: Recall promised.
+        row: What the report says.
+        verdict: Whether that shows it.
+        needed: What would, in words; empty where the target is met.
+    """
+
+    name: str
+    target: float
+    row: ClassRecall
+    verdict: Verdict
+    needed: str
+
+
+@dataclass(frozen=True)
+class Gate:
+    """All promises at one budget.
+
+    Attributes:
+        report: The report they were held against.
+        budget: The entry of it that was read.
+        promises: In the order of the report's classes.
+    """
+
+    report: RecallReport
+    budget: BudgetRecall
+    promises: tuple[Promise, ...]
+
+    @classmethod
+    def of(cls, report: RecallReport, targets: Mapping[str, float], *, budget: float | None = None) -> Gate:
+        """Hold targets against a report.
+
+        Args:
+            report: Any recall report.
+            targets: Promised recall per class name; these count, whatever targets the report was written with.
+            budget: False boxes per clean image at which recall is read; the report's first when left out.
+
+        Raises:
+            ConfigError: One line per class that the report does not know, or for a budget it was not read at.
+        """
+        entry = _entry(report, budget)
+        known = entry.classes
+        if unknown := [name for name in targets if name not in known]:
+            raise ConfigError([_unknown(name, list(known)) for name in unknown])
+        return cls(
+            report, entry, tuple(_promise(name, known[name], targets[name]) for name in known if name in targets)
+        )
+
+    @property
+    def exit_code(self) -> int:
+        """0 if all targets are met, 1 if one is missed, 2 if none is and one cannot be decided or has no data."""
+        verdicts = {promise.verdict for promise in self.promises}
+        if "missed" in verdicts:
+            return MISSED
+        return MET if verdicts <= {"met"} else CANNOT_CONCLUDE
+
+    def __str__(self) -> str:
+        """One line per class, the budget in every one of them."""
+        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+        table.add_column("verdict")
+        table.add_column("class")
+        table.add_column("recall")
+        table.add_column("n", justify="right")
+        for column in ("target", "budget", "needed"):
+            table.add_column(column)
+        for p in self.promises:
+            row = p.row
+            read = "-" if row.recall is None else f"{row.recall:.2f}"
+            if row.bounds is not None:
+                read += " [{:.2f}, {:.2f}]".format(*row.bounds)
+            cells = (p.verdict, plain(p.name), read, str(row.n), f"{p.target:g}", f"{self.budget.false_alarms:g}")
+            table.add_row(*map(Text, (*cells, p.needed)))
+        per = "clean image" if self.report.clean_images else "image"
+        return (
+            f"Promised recall on {plain(self.report.split)} (IoU {self.report.iou:g}, {self.report.confidence:.0%} "
+            f"intervals; budget: false boxes per {per})\n{plain_text(table)}"
+        )
+
+
+def _promise(name: str, row: ClassRecall, target: float) -> Promise:
+    n, level = row.n if row.n_effective is None else row.n_effective, row.confidence
+    judged = verdict(n, *(row.bounds or (None, None)), target=target, confidence=level)
+    return Promise(name, target, row, judged, needed(n, row.recall, judged, target=target, confidence=level))
+
+
+def _entry(report: RecallReport, budget: float | None) -> BudgetRecall:
+    if budget is None:
+        return report.budgets[0]
+    for entry in report.budgets:
+        if math.isclose(entry.false_alarms, budget):
+            return entry
+    known = ", ".join(f"{entry.false_alarms:g}" for entry in report.budgets)
+    raise ConfigError(f"--budget: expected one the report was read at ({known}), got {budget:g}")
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    return f"targets: the report has no class {plain(name)}, its classes are {', '.join(map(plain, known))}"
