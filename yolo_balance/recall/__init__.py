@@ -3,6 +3,7 @@
 from yolo_balance.recall.clustering import effective_sizes
 from yolo_balance.recall.costs import CheapestThreshold, cheapest_threshold
 from yolo_balance.recall.counts import ImageOutcome, Outcomes, match
+from yolo_balance.recall.details import Details
 from yolo_balance.recall.detection_probability import DetectionProbability, pod_by_class
 from yolo_balance.recall.errors import ClassErrors, ErrorTypes, FalseBoxes, MissedObjects, false_box_types, miss_causes
 from yolo_balance.recall.errors_table import KNOBS
@@ -32,6 +33,7 @@ __all__ = [
     "ClassErrors",
     "ClassImages",
     "ClassRecall",
+    "Details",
     "DetectionProbability",
     "ErrorTypes",
     "Escape",

@@ -120,20 +120,21 @@ class ImageRates:
             rate, low, high = _rate(passed, n, confidence)
             return Escape(n, passed, without_hit, by_luck, rate, low, high, _verdict(low, high, MISS_LINE))
 
-        def overkill(boxes: Bools) -> Overkill:
-            n, wrong = int(clean.sum()), int((clean & _on(outcomes, boxes)).sum())
+        def overkill(wrong: int) -> Overkill:
+            n = int(clean.sum())
             rate, low, high = _rate(wrong, n, confidence)
             return Overkill(n, wrong, rate, low, high, _verdict(low, high, FALSE_ALARM_LINE))
+
+        false = counted & clean[outcomes.image]
+        kinds = np.unique(np.stack([outcomes.predicted[false], outcomes.image[false]]), axis=1)[0]
+        wrong = np.bincount(kinds, minlength=len(names)).tolist()  # clean images with a counted box of each class
 
         return cls(
             confidence,
             _by_class(threshold, names),
             escape(~clean),
-            overkill(counted),
-            {
-                name: ClassImages(escape(_holding(outcomes, c)), overkill(counted & (outcomes.predicted == c)))
-                for c, name in enumerate(names)
-            },
+            overkill(int((clean & rejected).sum())),
+            {name: ClassImages(escape(_holding(outcomes, c)), overkill(wrong[c])) for c, name in enumerate(names)},
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import sqrt
 from typing import Literal
 
@@ -64,8 +65,13 @@ def effective_interval(
         low = float(beta.ppf(tail, hits, n - hits + 1)) if recall > 0 else 0.0
         high = float(beta.ppf(1 - tail, hits + 1, n - hits)) if recall < 1 else 1.0
         return low, high
-    z = float(norm.ppf(1 - tail))
+    z = _normal_quantile(1 - tail)
     middle = recall + z**2 / (2 * n)
     half = z * sqrt(recall * (1 - recall) / n + (z / (2 * n)) ** 2)
     low, high = (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
     return (low if recall > 0 else 0.0), (high if recall < 1 else 1.0)
+
+
+@lru_cache
+def _normal_quantile(probability: float) -> float:
+    return float(norm.ppf(probability))

@@ -15,6 +15,8 @@ from yolo_balance.errors import DataError
 from yolo_balance.files import write_whole
 from yolo_balance.recall.clustering import effective_sizes
 from yolo_balance.recall.counts import Floats, Outcomes
+from yolo_balance.recall.details import Details
+from yolo_balance.recall.images import ImageRates
 from yolo_balance.recall.intervals import effective_interval, interval
 from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
 from yolo_balance.recall.sharing import share_budget
@@ -85,10 +87,12 @@ class PerClassRecall:
     Attributes:
         measured: False boxes per clean image at these confidences, of all classes together.
         classes: By class name, in class-id order.
+        images: Escapes and overkill at these confidences.
     """
 
     measured: float
     classes: Mapping[str, ClassRecall]
+    images: ImageRates | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ class BudgetRecall:
         measured: False boxes per clean image at that confidence; None in a report that does not say.
         classes: By class name, in class-id order.
         per_class: The same with a confidence for each class.
+        images: Escapes and overkill at the threshold.
     """
 
     false_alarms: float
@@ -108,6 +113,7 @@ class BudgetRecall:
     measured: float | None
     classes: Mapping[str, ClassRecall]
     per_class: PerClassRecall | None = None
+    images: ImageRates | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,7 @@ class RecallReport:
         images: Images of the split.
         clean_images: Those without objects; 0 means false boxes were counted per image instead.
         budgets: One entry per budget.
+        details: What the report of a finished model adds, None during training.
     """
 
     split: str
@@ -129,6 +136,7 @@ class RecallReport:
     images: int
     clean_images: int
     budgets: tuple[BudgetRecall, ...]
+    details: Details | None = None
 
     @classmethod
     def of(
@@ -170,9 +178,25 @@ class RecallReport:
         for i, budget in enumerate(false_alarms):
             shared = float((outcomes.counts(own[i]) & outcomes.alarming).sum()) / images
             rate = false_alarm_rate(false_confidence, images, common[i])
-            per_class = PerClassRecall(shared, readings[k + i])
-            budgets.append(BudgetRecall(float(budget), common[i], rate, readings[i], per_class))
+            of_all, of_each = (ImageRates.of(outcomes, t, names, confidence=confidence) for t in (common[i], own[i]))
+            per_class = PerClassRecall(shared, readings[k + i], of_each)
+            budgets.append(BudgetRecall(float(budget), common[i], rate, readings[i], per_class, of_all))
         return cls(split, iou, confidence, outcomes.images, outcomes.clean_images, tuple(budgets))
+
+    def with_details(self, outcomes: Outcomes, costs: Mapping[str, Any] | None = None) -> RecallReport:
+        """The same report with its details.
+
+        Args:
+            outcomes: What it was read from.
+            costs: `escape`, `overkill` and `defect_rate` as `Details.of` takes them; None for none.
+        """
+        first, last = self.budgets[0], self.budgets[-1]
+        strict, loose = (
+            [row.threshold for row in (budget.per_class or budget).classes.values()] for budget in (first, last)
+        )
+        names, options = list(first.classes), {**(costs or {}), "iou": self.iou, "confidence": self.confidence}
+        details = Details.of(outcomes, names, first.threshold, strict, loose, **options)
+        return dataclasses.replace(self, details=details)
 
     def rows(self, epoch: int) -> list[tuple[str, ...]]:
         """One row per budget and class in the order of COLUMNS; empty fields where there is no data."""

@@ -1,0 +1,74 @@
+"""What the report of a finished model adds to recall: zones, costs, error types, box sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from yolo_balance.recall.costs import CheapestThreshold, cheapest_threshold
+from yolo_balance.recall.counts import Outcomes
+from yolo_balance.recall.detection_probability import DetectionProbability, pod_by_class
+from yolo_balance.recall.errors import ErrorTypes
+from yolo_balance.recall.images import Zones, zones
+from yolo_balance.recall.sizes import RecallBySize
+
+
+@dataclass(frozen=True)
+class Details:
+    """Read at the first budget's one confidence for all classes, but for the zones.
+
+    Attributes:
+        zones: Images passed, reviewed and rejected with a confidence for each class: rejected from the higher of its
+            confidences at the first and last budget, reviewed from the lower one, as `predict` decides.
+        cheapest: The threshold of least cost; None without costs, clean images or defective ones.
+        errors: Why objects were missed, and what false boxes lie on.
+        sizes: Recall by box size.
+        detection: Probability of detection against size, by class name.
+    """
+
+    zones: Zones
+    cheapest: CheapestThreshold | None
+    errors: ErrorTypes
+    sizes: RecallBySize
+    detection: Mapping[str, DetectionProbability]
+
+    @classmethod
+    def of(
+        cls,
+        outcomes: Outcomes,
+        names: Sequence[str],
+        threshold: float,
+        strict: npt.ArrayLike,
+        loose: npt.ArrayLike,
+        *,
+        iou: float = 0.5,
+        confidence: float = 0.95,
+        escape: float | Mapping[str, float] | None = None,
+        overkill: float = 1.0,
+        defect_rate: float | None = None,
+    ) -> Details:
+        """Read a validation pass once more.
+
+        Args:
+            outcomes: Boxes and objects of the split.
+            names: C class names by class id.
+            threshold: Confidence of the first budget.
+            strict: (C,) confidences of the first budget, one for each class.
+            loose: (C,) those of the last budget.
+            iou: IoU the outcomes were matched at.
+            confidence: Level of the intervals.
+            escape: Cost of passing a defective image, for all or by class; None for no costs.
+            overkill: Cost of rejecting a clean image.
+            defect_rate: Share of defective images on the line; None as in the split.
+        """
+        lower, higher = np.minimum(strict, loose), np.maximum(strict, loose)
+        return cls(
+            zones(outcomes, lower, higher, names, confidence=confidence),
+            None if escape is None else cheapest_threshold(outcomes, names, escape, overkill, defect_rate),
+            ErrorTypes.of(outcomes, names, threshold, iou=iou),
+            RecallBySize.of(outcomes, names, threshold, confidence=confidence),
+            pod_by_class(outcomes, names, threshold),
+        )
