@@ -59,8 +59,9 @@ def report(
     model = _model(weights, arguments.get("task"))
     arguments["data"] = host.resolve_data(arguments["data"], model.task)
     _check_data(model, options, {**model.overrides, **arguments})
-    if out is not None:
-        arguments["save_dir"] = str(out)
+    if out is not None:  # not save_dir, which 8.4.0 drops
+        folder = Path(out).resolve()
+        arguments |= {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
     try:
         validator = validated(model, options, **arguments)
         files = write(Path(validator.save_dir), validator.recall_report)
