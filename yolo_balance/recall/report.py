@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from yolo_balance.errors import DataError
-from yolo_balance.files import write_whole
+from yolo_balance.files import csv_text, write_whole
 from yolo_balance.recall.counts import Outcomes
 from yolo_balance.recall.intervals import interval
 from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
@@ -129,7 +129,7 @@ class RecallReport:
         return [
             (
                 str(epoch),
-                name,
+                csv_text(name),
                 f"{budget.false_alarms:g}",
                 str(c.n),
                 str(c.hits),
