@@ -112,9 +112,8 @@ def _panel(axes: Axes, samples: PrimeSamples, coloured: Sequence[int]) -> None:
             x, y, s=32, color=colour, alpha=0.8, edgecolors="white", linewidths=0.6, clip_on=False, rasterized=True
         )
     if missed := int((samples.iou == 0).sum()):
-        axes.text(
-            0.03, 0, f"{missed} objects that no box of their class overlaps", va="center", fontsize="small", color=FAINT
-        )
+        told = f"{missed} objects that no box\nof their class overlaps"
+        axes.text(0.0, 1.01, told, va="top", fontsize="small", color=FAINT)
 
 
 def _summary(samples: PrimeSamples) -> str:

@@ -1,11 +1,10 @@
-"""Pictures of the worst errors: defects that were missed, and false alarms."""
+"""Pictures of errors: what an image shows around a missed object or a false box, and what the model reported there."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -13,12 +12,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.recall.counts import NONE, Floats, Floats32, Ints, Outcomes
+from yolo_balance.recall.counts import NONE, Floats, Floats32, Outcomes
+from yolo_balance.recall.page.labels import Box, Label, place, text_of
 
-PER_CLASS, MOST = 4, 24  # crops of a class, and in all
+Kind = Literal["object", "box", "below"]
 PIXELS, QUALITY = 200, 80  # longer side of a crop, and of JPEG
 MARGIN, LEAST = 1.7, 48  # of a crop's side to that of its box, and in pixels of the image
-LABELS = 3  # boxes of a crop that are named, its own aside
+OTHERS = 4  # boxes that count in a crop, the most confident, its own aside
 
 
 @dataclass(frozen=True)
@@ -28,19 +28,17 @@ class Drawn:
     Attributes:
         x, y, width, height: It may reach beyond the crop.
         kind: An `object`, a `box` that counts at the threshold, or one `below` it.
-        name: Class of what is named, else None.
-        confidence: Of a box.
         own: Whether the crop is about it.
+        label: Its class, and the confidence of a box; None where there is no room.
     """
 
     x: float
     y: float
     width: float
     height: float
-    kind: Literal["object", "box", "below"]
-    name: str | None
-    confidence: float | None
+    kind: Kind
     own: bool
+    label: Label | None
 
 
 @dataclass(frozen=True)
@@ -78,43 +76,6 @@ class Crop:
     iou: float | None
     on_clean: bool
     picture: Picture | None
-
-
-def worst_missed(outcomes: Outcomes, threshold: float | npt.ArrayLike, rarest: Iterable[int]) -> list[int]:
-    """Objects not found at a threshold, those first of whose prime samples the model was least sure.
-
-    Args:
-        outcomes: Boxes and objects of the split.
-        threshold: Confidence, one for all classes or (C,) one for each.
-        rarest: Class ids in the order in which they are shown.
-
-    Returns:
-        At most PER_CLASS of a class and MOST in all; of equal ones the larger come first.
-    """
-    missed = np.flatnonzero(~outcomes.detected(threshold))
-    area = np.prod(outcomes.object_box[:, 2:] - outcomes.object_box[:, :2], axis=1)
-    worst = missed[np.lexsort((-area[missed], outcomes.prime_score[missed]))]
-    label = outcomes.object_class[worst]
-    return [int(o) for c in rarest for o in worst[label == c][:PER_CLASS]][:MOST]
-
-
-def worst_false_alarms(outcomes: Outcomes, threshold: float | npt.ArrayLike) -> list[int]:
-    """Boxes at or above a threshold that found nothing: on clean images first, the most confident first.
-
-    Returns:
-        At most PER_CLASS of a class and MOST in all.
-    """
-    false = np.flatnonzero(~outcomes.hit & outcomes.counts(threshold))
-    worst = false[np.lexsort((-outcomes.confidence[false], ~outcomes.on_clean[false]))]
-    return list(islice(_few_of_each(worst, outcomes.predicted[worst]), MOST))
-
-
-def _few_of_each(items: Ints, label: Ints) -> Iterator[int]:
-    seen: dict[int, int] = {}
-    for item, c in zip(items.tolist(), label.tolist(), strict=True):
-        seen[c] = seen.get(c, 0) + 1
-        if seen[c] <= PER_CLASS:
-            yield item
 
 
 def of_object(outcomes: Outcomes, o: int, threshold: float | npt.ArrayLike, names: Sequence[str]) -> Crop:
@@ -163,26 +124,31 @@ def _picture(
     width, height = max(round((x1 - x0) * scale), 1), max(round((y1 - y0) * scale), 1)
     part = np.array([x0, y0, x1, y1], np.float64)
 
-    def placed(box: Floats32) -> tuple[float, float, float, float]:
+    def placed(box: Floats32) -> Box:
         left, top, right, bottom = ((np.nan_to_num(box) - part[[0, 1, 0, 1]]) * scale).tolist()
         return left, top, right - left, bottom - top
 
+    def an_object(i: int) -> tuple[Kind, Box, str]:
+        return "object", placed(outcomes.object_box[i]), text_of(names[outcomes.object_class[i]], None)
+
+    def a_box(i: int) -> tuple[Kind, Box, str]:
+        text = text_of(names[outcomes.predicted[i]], float(outcomes.confidence[i]))
+        return "box" if counts[i] else "below", placed(outcomes.box[i]), text
+
     counts = outcomes.counts(threshold)
     boxes = np.flatnonzero((outcomes.image == image) & counts & _touches(outcomes.box, part))
-    boxes = np.union1d(boxes, [b] if b != NONE else []).astype(np.int64)
     boxes = boxes[np.argsort(-outcomes.confidence[boxes], kind="stable")]
     objects = np.flatnonzero((outcomes.object_image == image) & _touches(outcomes.object_box, part))
+    found = [an_object(o)] if o != NONE else []
+    found += [a_box(b)] if b != NONE else []
+    found += [a_box(i) for i in boxes[boxes != b][:OTHERS]]
+    found += [an_object(i) for i in objects[objects != o]]
+    labels = place([(text, box) for _, box, text in found], width, height)
     drawn = [
-        Drawn(*placed(outcomes.object_box[i]), "object", names[outcomes.object_class[i]], None, bool(i == o))
-        for i in np.union1d(objects, [o] if o != NONE else []).astype(np.int64)
+        Drawn(*box, kind, own=i == 0, label=label)
+        for i, ((kind, box, _), label) in enumerate(zip(found, labels, strict=True))
     ]
-    for place, i in enumerate(boxes):
-        kind: Literal["box", "below"] = "box" if counts[i] else "below"
-        name = names[outcomes.predicted[i]] if place < LABELS or i == b else None
-        own = o == NONE and bool(i == b)
-        drawn.append(Drawn(*placed(outcomes.box[i]), kind, name, float(outcomes.confidence[i]), own))
-    drawn.sort(key=lambda item: item.own)
-    return Picture(_jpeg(pixels[y0:y1, x0:x1], width, height), width, height, tuple(drawn))
+    return Picture(_jpeg(pixels[y0:y1, x0:x1], width, height), width, height, tuple(reversed(drawn)))
 
 
 def window(box: Floats32 | Floats, width: int, height: int) -> tuple[int, int, int, int]:

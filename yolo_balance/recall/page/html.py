@@ -12,7 +12,7 @@ from markupsafe import Markup
 from yolo_balance.page import environment
 from yolo_balance.recall.counts import Outcomes
 from yolo_balance.recall.froc import Froc, froc
-from yolo_balance.recall.page import crops, plots
+from yolo_balance.recall.page import crops, plots, worst
 from yolo_balance.recall.page.changes import Change, Changes, against, same_budget, since_last_epoch
 from yolo_balance.recall.page.history import ClassExposure, EpochRecall
 from yolo_balance.recall.prime_samples import PrimeSamples
@@ -97,8 +97,8 @@ def render(
     thresholds = [first.classes[name].threshold for name in names]
     ids = [names.index(name) for name in order]
     curve = froc(outcomes, [budget.threshold for budget in report.budgets])
-    missed = crops.worst_missed(outcomes, thresholds, ids)
-    false = crops.worst_false_alarms(outcomes, thresholds)
+    missed = worst.missed(outcomes, thresholds, ids)
+    alarms = worst.false_alarms(outcomes, thresholds)
     return (
         environment("yolo_balance.recall.page")
         .get_template("recall.html")
@@ -126,9 +126,9 @@ def render(
             prime_samples=Markup(plots.prime_samples(PrimeSamples.of(outcomes), names, f"on {report.split}")),
             missed=[crops.of_object(outcomes, o, thresholds, names) for o in missed],
             all_missed=sum(row.n - row.hits for row in first.classes.values()),
-            false=[crops.of_box(outcomes, b, thresholds, names) for b in false],
+            false_alarms=[crops.of_box(outcomes, b, thresholds, names) for b in alarms],
             all_false=int((~outcomes.hit & outcomes.counts(thresholds)).sum()),
-            per_class=crops.PER_CLASS,
+            per_class=worst.PER_CLASS,
         )
     )
 
