@@ -18,6 +18,7 @@ from yolo_balance.recall.prime_samples import PrimeSamples
 
 LINE, MARK = "#0072b2", "#b4621a"
 SIZE = (2.9, 1.9)  # inches; two panels side by side on a phone
+LARGE = (4.6, 5.2)
 SMALL = {"font.size": 11}
 
 
@@ -76,6 +77,7 @@ def froc_limits(curve: Froc, budgets: Sequence[float]) -> tuple[float, float]:
 def prime_samples(samples: PrimeSamples, names: Sequence[str], title: str) -> str:
     """Score against IoU of each object's prime sample."""
     figure = prime_samples_figure({title: samples}, names)
+    figure.set_size_inches(*LARGE)
     with mpl.rc_context(STYLE):
         return svg(figure)
 
