@@ -30,10 +30,10 @@ from yolo_balance.analysis.imbalance import most_in_one_image
 from yolo_balance.analysis.needs import Need, boxes_for_verdict
 from yolo_balance.analysis.suggest import suggest
 from yolo_balance.analysis.table import render
-from yolo_balance.analysis.words import counted, listed, percent, plain
 from yolo_balance.errors import DataError
 from yolo_balance.recall import interval
 from yolo_balance.sampling import ClassStatistics
+from yolo_balance.words import counted, listed, percent, plain
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import yolo_balance
 
 PACKAGE = Path(yolo_balance.__file__).parent
-PURE = ["analysis", "sampling", "losses", "recall"]
+PURE = ["analysis", "sampling", "losses", "recall", "page"]
 
 
 def modules_after(code: str) -> set[str]:
@@ -61,3 +62,10 @@ def test_only_the_integration_room_imports_the_host(file):
         assert "ultralytics" not in imports(file)
     if any(room in file.parts for room in PURE):
         assert not any(m.startswith("yolo_balance.integration") for m in imports(file))
+
+
+def test_every_template_is_shipped():
+    project = (PACKAGE.parent / "pyproject.toml").read_text()
+    (patterns,) = re.findall(r"(?<=^yolo_balance = )\[.*\]$", project, re.MULTILINE)
+    shipped = {file for pattern in ast.literal_eval(patterns) for file in PACKAGE.glob(pattern)}
+    assert shipped >= set(PACKAGE.rglob("*.html")) > set()

@@ -1,8 +1,9 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and names into CSV files that a spreadsheet opens."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 
@@ -17,3 +18,21 @@ def write_whole(path: Path, text: str) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def csv_text(name: str) -> str:
+    """A name as a CSV field that a spreadsheet takes for text.
+
+    One that begins with = + - @, a tab or a carriage return, which start a formula, gets an apostrophe before it
+    (OWASP, CSV Injection); so does one that already has apostrophes there, or `csv_name` could not tell them apart.
+
+    Example:
+        >>> csv_text("crack"), csv_text("=1+1"), csv_name("'=1+1")
+        ('crack', "'=1+1", '=1+1')
+    """
+    return f"'{name}" if re.match(r"'*[=+\-@\t\r]", name) else name
+
+
+def csv_name(field: str) -> str:
+    """The name that `csv_text` made this field of."""
+    return field[1:] if re.match(r"'+[=+\-@\t\r]", field) else field

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from yolo_balance.analysis import plots
 from yolo_balance.analysis.analysis import DataAnalysis
 from yolo_balance.analysis.needs import HALF_WIDTH, RECALL, boxes_for_half_width, boxes_for_verdict, boxes_to_show
 from yolo_balance.analysis.sizes import SMALL
-from yolo_balance.analysis.words import percent, plain
+from yolo_balance.page import environment
 
 MOST_GROUPS = 100  # groups of identical images the page lists; the JSON has all
 MOST_SENTENCES = 12
@@ -17,33 +16,27 @@ MOST_SENTENCES = 12
 
 def render(analysis: DataAnalysis) -> str:
     """The text of `analysis.html`; names and paths are data and escaped."""
-    environment = Environment(
-        loader=PackageLoader("yolo_balance.analysis"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "plain": plain}
     pictures = {
         "boxes": plots.boxes_per_class(analysis),
         "needs": plots.needs(analysis) if "val" in analysis.splits else "",
         "sizes": plots.sizes(analysis),
         "together": plots.together(analysis),
     }
-    return environment.get_template(
-        "analysis.html"
-    ).render(
-        a=analysis,
-        detects=analysis.task != "classify",
-        pictures={name: Markup(svg) for name, svg in pictures.items()},  # matplotlib escapes what it is given
-        shown=len(plots.shown(analysis)),
-        rare=[name for name in analysis.rare if name in analysis.blind][:MOST_SENTENCES],
-        groups=analysis.duplicates.groups[:MOST_GROUPS],
-        recall=RECALL,
-        half_width=HALF_WIDTH,
-        small=SMALL,
-        to_show=boxes_to_show(),
-        for_interval=boxes_for_half_width(),
-        for_verdict=boxes_for_verdict(),
+    return (
+        environment("yolo_balance.analysis")
+        .get_template("analysis.html")
+        .render(
+            a=analysis,
+            detects=analysis.task != "classify",
+            pictures={name: Markup(svg) for name, svg in pictures.items()},  # matplotlib escapes what it is given
+            shown=len(plots.shown(analysis)),
+            rare=[name for name in analysis.rare if name in analysis.blind][:MOST_SENTENCES],
+            groups=analysis.duplicates.groups[:MOST_GROUPS],
+            recall=RECALL,
+            half_width=HALF_WIDTH,
+            small=SMALL,
+            to_show=boxes_to_show(),
+            for_interval=boxes_for_half_width(),
+            for_verdict=boxes_for_verdict(),
+        )
     )

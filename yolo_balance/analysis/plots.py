@@ -5,11 +5,7 @@ A figure is drawn narrow, so that it is read on a phone without enlarging; class
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -20,27 +16,12 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from yolo_balance.analysis.analysis import DataAnalysis
 from yolo_balance.analysis.needs import RECALL, boxes_for_half_width
 from yolo_balance.analysis.sizes import SMALL, TINY
-from yolo_balance.analysis.words import plain
+from yolo_balance.page.figures import FAINT, GRID, INK, STYLE, svg
+from yolo_balance.words import plain
 
 COLOURS = {"train": "#31597f", "val": "#d9812e", "test": "#7d8791"}
-INK, FAINT, GRID = "#22272e", "#6b7280", "#e3e6ea"
 WIDTH = 4.6  # inches, at 72 points each about the width of a phone
 MOST = 40  # classes a plot shows
-STYLE: dict[Any, Any] = {
-    "text.parse_math": False,  # a class may be called $x$
-    "font.family": "sans-serif",
-    "font.size": 10.5,
-    "svg.fonttype": "none",  # text stays text: searchable, sharp, in whatever script the browser knows
-    "svg.hashsalt": "yolo_balance",  # the same data give the same page
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": FAINT,
-    "ytick.color": INK,
-    "axes.edgecolor": "#b8bec6",
-    "axes.grid": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
 
 
 def boxes_per_class(analysis: DataAnalysis) -> str:
@@ -175,7 +156,7 @@ def _by_class(
         if grid:
             axes.grid(axis="x", color=GRID, lw=0.8)
             axes.set_axisbelow(True)
-        return _svg(figure)
+        return svg(figure)
 
 
 def _logarithmic(axes: Axes, ticks: tuple[float, ...] = (1.0,)) -> None:
@@ -183,19 +164,6 @@ def _logarithmic(axes: Axes, ticks: tuple[float, ...] = (1.0,)) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=ticks))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _svg(figure: Figure) -> str:
-    """The figure as an element for a page: no prologue, no metadata, nothing that names another document."""
-    text = io.StringIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # of matplotlib's own font; the browser's draws the text
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    svg = text.getvalue()
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], count=1, flags=re.DOTALL)
-    opening, rest = svg.split(">", 1)
-    opening = re.sub(r' (?:xmlns(?::\w+)?|width|height|version)="[^"]*"', "", opening)
-    return f"{opening}>{rest}"
 
 
 def _label(name: str) -> str:

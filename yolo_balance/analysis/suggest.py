@@ -14,10 +14,10 @@ from yolo_balance.analysis.analysis import DataAnalysis
 from yolo_balance.analysis.needs import RECALL, boxes_for_verdict
 from yolo_balance.analysis.sizes import TINY
 from yolo_balance.analysis.split import Labels
-from yolo_balance.analysis.words import counted, listed, percent, plain
 from yolo_balance.config import SamplingConfig
 from yolo_balance.errors import DataError
 from yolo_balance.sampling import ClassStatistics, SamplingSchedule
+from yolo_balance.words import counted, listed, percent, plain
 
 HEADER = "# Suggested by yolo_balance analyze"
 STEEP = 20  # images of the largest class per image of the smallest from which the inverse frequency is suggested

@@ -11,8 +11,8 @@ from yolo_balance.analysis.analysis import DataAnalysis
 from yolo_balance.analysis.needs import HALF_WIDTH, RECALL, boxes_for_half_width, boxes_to_show
 from yolo_balance.analysis.sizes import SMALL
 from yolo_balance.analysis.split import ClassFigures
-from yolo_balance.analysis.words import percent, plain
 from yolo_balance.recall.table import plain_text
+from yolo_balance.words import percent, plain
 
 LONGEST = 24  # characters of a class name in a table
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from yolo_balance.config import BalanceConfig, SamplingConfig
+from yolo_balance.files import csv_text
 from yolo_balance.losses import ClassFactors
 from yolo_balance.recall import RecallReport
 from yolo_balance.recall.table import plain_text
@@ -55,7 +56,7 @@ def feedback_rows(
     return [
         (
             str(epoch),
-            name,
+            csv_text(name),
             str(classes[name].n),
             *(_decimals(value) for value in (classes[name].recall, classes[name].low, s, factor)),
             str(int(not told)),

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-from yolo_balance.analysis.words import plain
 from yolo_balance.errors import ConfigError
 from yolo_balance.recall.report import BudgetRecall, ClassRecall, RecallReport
 from yolo_balance.recall.table import plain_text
 from yolo_balance.recall.verdicts import Verdict, needed, verdict
+from yolo_balance.words import plain
 
 MET, MISSED, CANNOT_CONCLUDE = 0, 1, 2
 

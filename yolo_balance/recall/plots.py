@@ -13,6 +13,7 @@ from yolo_balance.recall.prime_samples import IOU, SCORE, PrimeSamples
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLOURS = (
     "#d55e00",
@@ -29,10 +30,7 @@ STYLE: dict[Any, Any] = {"text.parse_math": False, "text.usetex": False, "font.f
 
 
 def prime_samples(path: Path, panels: Mapping[str, PrimeSamples], names: Sequence[str]) -> Path:
-    """Draw score against IoU of each object's prime sample, one panel per run, as a PNG.
-
-    Classes with the fewest objects have a colour of their own; where there are more than seven, the rest share a grey.
-    Crosses are the misplaced boxes that the title counts, at their IoU with an object of their own class.
+    """Write the picture of `prime_samples_figure` as a PNG.
 
     Args:
         path: The file to write.
@@ -41,6 +39,26 @@ def prime_samples(path: Path, panels: Mapping[str, PrimeSamples], names: Sequenc
 
     Returns:
         The path.
+
+    Raises:
+        ValueError: Without a panel.
+    """
+    figure = prime_samples_figure(panels, names)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # of a script the font does not have
+        figure.savefig(path, format="png", dpi=150)
+    return path
+
+
+def prime_samples_figure(panels: Mapping[str, PrimeSamples], names: Sequence[str]) -> Figure:
+    """Draw score against IoU of each object's prime sample, one panel per run.
+
+    Classes with the fewest objects have a colour of their own; where there are more than seven, the rest share a grey.
+    Crosses are the misplaced boxes that the title counts, at their IoU with an object of their own class.
+
+    Args:
+        panels: By the run's name, in order from left to right.
+        names: Class names by class id.
 
     Raises:
         ValueError: Without a panel.
@@ -72,10 +90,7 @@ def prime_samples(path: Path, panels: Mapping[str, PrimeSamples], names: Sequenc
         )
         for text, (name, *_) in zip(legend.get_texts(), marks, strict=True):
             text.set_text(name)  # a legend leaves out labels that start with an underscore
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph")  # of a script the font does not have
-            figure.savefig(path, format="png", dpi=150)
-    return path
+    return figure
 
 
 def _panel(axes: Axes, samples: PrimeSamples, coloured: Sequence[int]) -> None:
@@ -84,17 +99,21 @@ def _panel(axes: Axes, samples: PrimeSamples, coloured: Sequence[int]) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.fill_between([-0.03, IOU], SCORE, 1.03, color="#f1f2f4", zorder=0)
+    # Points are pixels even in a vector graphic: a split may have a hundred thousand.
     lost = (samples.box_score >= np.float32(SCORE)) & (samples.box_iou < np.float32(IOU))
-    axes.scatter(samples.box_iou[lost], samples.box_score[lost], s=18, color=FAINT, marker="x", linewidths=0.8)
+    axes.scatter(
+        samples.box_iou[lost], samples.box_score[lost], s=18, color=FAINT, marker="x", linewidths=0.8, rasterized=True
+    )
     groups = [(~np.isin(samples.label, coloured), OTHERS)]
     groups += [(samples.label == c, colour) for c, colour in zip(coloured, COLOURS, strict=False)]
     for members, colour in groups:
         x, y = samples.iou[members], samples.score[members]
-        axes.scatter(x, y, s=32, color=colour, alpha=0.8, edgecolors="white", linewidths=0.6, clip_on=False)
-    if missed := int((samples.iou == 0).sum()):
-        axes.text(
-            0.03, 0, f"{missed} objects that no box of their class overlaps", va="center", fontsize="small", color=FAINT
+        axes.scatter(
+            x, y, s=32, color=colour, alpha=0.8, edgecolors="white", linewidths=0.6, clip_on=False, rasterized=True
         )
+    if missed := int((samples.iou == 0).sum()):
+        told = f"{missed} objects that no box\nof their class overlaps"
+        axes.text(0.0, 1.01, told, va="top", fontsize="small", color=FAINT)
 
 
 def _summary(samples: PrimeSamples) -> str:

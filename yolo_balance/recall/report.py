@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from yolo_balance.errors import DataError
-from yolo_balance.files import write_whole
+from yolo_balance.files import csv_text, write_whole
 from yolo_balance.recall.clustering import effective_sizes
 from yolo_balance.recall.counts import Floats, Outcomes
 from yolo_balance.recall.details import Details
@@ -20,10 +20,9 @@ from yolo_balance.recall.images import ImageRates
 from yolo_balance.recall.intervals import effective_interval, interval
 from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
 from yolo_balance.recall.sharing import share_budget
-from yolo_balance.recall.verdicts import Verdict, verdict
+from yolo_balance.recall.verdicts import Bounds, Verdict, verdict
 
 SCHEMA = 1
-Bounds = tuple[float, float]
 COLUMNS = (
     *("epoch", "class", "budget", "n", "hits", "recall", "low", "high", "threshold", "false_alarms"),
     *("clustered_low", "clustered_high", "precision"),
@@ -203,7 +202,7 @@ class RecallReport:
         return [
             (
                 str(epoch),
-                name,
+                csv_text(name),
                 f"{budget.false_alarms:g}",
                 str(c.n),
                 str(c.hits),

@@ -5,26 +5,15 @@ All of it works on the objects n and the bounds of the interval, so n may be an 
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 from scipy.stats import norm
 
 from yolo_balance.recall.needs import CONFIDENCE, more_objects, objects_to_show
 
 Verdict: TypeAlias = Literal["met", "missed", "cannot conclude", "no data"]
+Bounds: TypeAlias = tuple[float, float]
 Change: TypeAlias = Literal["rose", "fell", "cannot conclude"]
-
-
-class Bounds(Protocol):
-    """Anything with the two bounds of an interval, None where there was no object."""
-
-    @property
-    def low(self) -> float | None:
-        """Lower bound."""
-
-    @property
-    def high(self) -> float | None:
-        """Upper bound."""
 
 
 def verdict(
@@ -92,18 +81,18 @@ def needed(n: float, recall: float | None, judged: Verdict, *, target: float, co
     return "a higher recall; at this one no number of objects would show it"
 
 
-def change(before: Bounds, after: Bounds) -> Change:
+def change(before: Bounds | None, after: Bounds | None) -> Change:
     """Whether the recall of a class rose or fell between two runs or epochs.
 
     Intervals that overlap, or touch, or are not there decide nothing. That is stricter than a test of the difference:
     two 95 % intervals stay apart by chance far less often than once in twenty times.
 
     Args:
-        before: Anything with `low` and `high`, such as a ClassRecall.
-        after: The same class later.
+        before: Lower and upper bound, as in `ClassRecall.bounds`; None without objects.
+        after: Those of the same class later.
     """
-    if before.low is None or before.high is None or after.low is None or after.high is None:
+    if before is None or after is None:
         return "cannot conclude"
-    if after.low > before.high:
+    if after[0] > before[1]:
         return "rose"
-    return "fell" if after.high < before.low else "cannot conclude"
+    return "fell" if after[1] < before[0] else "cannot conclude"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from yolo_balance.files import csv_text
 from yolo_balance.sampling.epoch import SamplingPlan
 from yolo_balance.sampling.statistics import ClassStatistics, Floats, Ints, shares
 
@@ -105,7 +106,7 @@ class Exposure:
         """One row per class in the order of COLUMNS; `epoch` counts from 1 as in results.csv."""
         table = np.stack([self.natural, self.requested, shares(self.drawn), shares(self.reached)], axis=1)
         return [
-            (str(epoch), name, *(f"{share:.5f}" for share in row), str(boxes))
+            (str(epoch), csv_text(name), *(f"{share:.5f}" for share in row), str(boxes))
             for name, row, boxes in zip(self.names, table, self.reached, strict=True)
         ]
 

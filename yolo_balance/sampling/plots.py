@@ -9,6 +9,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from yolo_balance.files import csv_name
+
 
 def feedback(path: Path) -> Path | None:
     """Draw factor and recall per class over the epochs of a feedback.csv, beside it as feedback.png.
@@ -27,7 +29,7 @@ def feedback(path: Path) -> Path | None:
     curves: dict[str, list[dict[str, str]]] = defaultdict(list)
     with path.open(newline="", encoding="utf-8") as f:
         for row in csv.DictReader(f):
-            curves[row["class"]].append(row)
+            curves[csv_name(row["class"])].append(row)
     if not curves:
         return None
     figure = Figure(figsize=(8, 6), layout="constrained")

@@ -1,0 +1,61 @@
+"""Laws of what is written: names that a spreadsheet takes for text, files whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from outcomes import pooled
+
+from yolo_balance import RecallReport
+from yolo_balance.files import csv_name, csv_text, write_whole
+from yolo_balance.integration.records import append_csv, feedback_rows
+from yolo_balance.recall.report import COLUMNS
+from yolo_balance.sampling import ClassStatistics, Exposure
+
+FORMULAS = ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "'=1", "''=1"]
+ORDINARY = ["crack", "rolled-in_scale", "", "'quoted'", "a=b", "日本", "1", "two\nlines", 'a,"b"', " =1", "'"]
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_what_starts_a_formula_gets_an_apostrophe(name):
+    assert csv_text(name) == "'" + name
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_ordinary_names_stay_as_they_are(name):
+    assert csv_text(name) == name
+
+
+def test_every_name_comes_back():
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        name = "".join(rng.choice(list("'=+-@\t\ra "), rng.integers(0, 6)))
+        assert csv_name(csv_text(name)) == name
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_no_file_of_a_run_holds_a_formula(name, tmp_path):
+    report = RecallReport.of(pooled([[1]], [[0.9]], [[0]], [[0]], 1), [name], false_alarms=[1.0])
+    exposure = Exposure([name], ClassStatistics.of([np.array([0])], 1))
+    ones = np.ones(1)
+    for rows in (report.rows(1), exposure.rows(1), feedback_rows(1, [name], report, ones, ones, ones > 0)):
+        path = tmp_path / "rows.csv"
+        append_csv(path, COLUMNS, rows)
+        with path.open(newline="", encoding="utf-8") as f:
+            field = list(csv.reader(f))[1][1]
+        assert field[0] == "'"
+        assert csv_name(field) == name
+        path.unlink()
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "a.txt"
+    write_whole(path, "old")
+    with pytest.raises(AttributeError):
+        write_whole(path, None)
+    assert path.read_text() == "old"
+    write_whole(path, "new \udcff")
+    assert path.read_bytes() == b"new \\udcff"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
