@@ -132,6 +132,16 @@ def test_a_missed_object_s_best_box_is_drawn_though_it_does_not_count(image):
     assert drawn == [("box", False, "0.90 b"), ("below", False, "0.20 a"), ("object", True, "a")]
 
 
+def test_of_boxes_that_fit_two_objects_alike_each_object_has_its_own(image):
+    objects = [(0, (10, 20, 30, 40)), (0, (100, 60, 120, 80))]
+    boxes = [(0, 0.2, (12, 20, 32, 40)), (0, 0.2, (102, 60, 122, 80))]
+    split = one_image(image, objects=objects, boxes=boxes, iou=[[0.45, 0], [0, 0.45]])
+    for o in range(2):
+        below, own = crops.of_object(split, o, 0.5, ["a", "b", "c"]).picture.drawn
+        assert (below.kind, own.own) == ("below", True)
+        assert abs(below.x - own.x) < 2 * 200 / 48 + 0.1
+
+
 def test_a_false_box_has_the_objects_and_the_other_boxes_around_it(image):
     boxes = [
         (1, 0.6, (40, 20, 60, 40)),

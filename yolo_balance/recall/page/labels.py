@@ -10,7 +10,7 @@ from yolo_balance.words import plain
 Box = tuple[float, float, float, float]
 """x, y, width, height in the picture's pixels."""
 
-LETTER, WIDE, LINE = 6.6, 12.0, 13.0  # px of a letter, of one of a script that has no Latin widths, and of a line
+LETTER, WIDE, LINE = 7.2, 12.0, 13.0  # px of a letter, of one of a script that has no Latin widths, and of a line
 LONGEST = 16
 BASELINE = 10.5  # px below a line's top
 
