@@ -75,6 +75,10 @@ def test_nothing_asked_is_everything_off_but_the_report():
         ({"recall": {"false_alarms": []}}, "balance.recall.false_alarms: expected at least one item, got []"),
         ({"recall": {"false_alarms": [0.1, -1]}}, "balance.recall.false_alarms.1: expected greater than or equal to 0, got -1"),
         ({"recall": {"targets": {"crack": 95}}}, "balance.recall.targets.crack: expected less than or equal to 1, got 95"),
+        ({"recall": {"best": "recall"}}, "balance.recall.best: expected 'fitness', 'worst_class_recall' or 'rare_recall', got recall"),
+        ({"recall": {"floors": {"map50_95": 0.3}}}, "balance.recall.floors: expected null with best: fitness, which with floors would not be stock's best.pt"),
+        ({"recall": {"best": "rare_recall", "floors": {"overkil": 0.1}}}, "balance.recall.floors.overkil: unknown key, the nearest valid one is balance.recall.floors.overkill"),
+        ({"recall": {"best": "rare_recall", "floors": {"map50_95": 30}}}, "balance.recall.floors.map50_95: expected less than or equal to 1, got 30"),
         ([1], "balance: expected a section of keys ({} for its defaults, null for off), got [1]"),
     ],
 )  # fmt: skip
@@ -105,6 +109,7 @@ def test_all_problems_are_reported_at_once():
         {"losses": {"class_weights": {"crack": 3.0, "pit": 2}, "efl": {}, "logit_adjustment": {}}},
         {"losses": {"class_weights": {"rule": "inverse_frequency", "power": 0.5, "on": "column"}, "eqlv2": {}}},
         {"recall": {"targets": {"crack": 0.95}, "iou": 0.75}},
+        {"recall": {"best": "worst_class_recall", "floors": {"map50_95": 0.3, "overkill": 0}}},
     ],
 )
 def test_valid_sections_round_trip(section):
