@@ -85,6 +85,10 @@ def test_nothing_asked_is_everything_off_but_the_report():
         ({"recall": {"costs": {"escape": 5, "overkill": 0}}}, "balance.recall.costs.overkill: expected greater than 0, got 0"),
         ({"recall": {"costs": {"escape": 5, "defect_rate": 1}}}, "balance.recall.costs.defect_rate: expected less than 1, got 1"),
         ({"recall": {"costs": {"escpe": 5, "escape": 5}}}, "balance.recall.costs.escpe: unknown key, the nearest valid one is balance.recall.costs.escape"),
+        ({"recall": {"best": "recall"}}, "balance.recall.best: expected 'fitness', 'worst_class_recall' or 'rare_recall', got recall"),
+        ({"recall": {"floors": {"map50_95": 0.3}}}, "balance.recall.floors: expected null with best: fitness, which with floors would not be stock's best.pt"),
+        ({"recall": {"best": "rare_recall", "floors": {"overkil": 0.1}}}, "balance.recall.floors.overkil: unknown key, the nearest valid one is balance.recall.floors.overkill"),
+        ({"recall": {"best": "rare_recall", "floors": {"map50_95": 30}}}, "balance.recall.floors.map50_95: expected less than or equal to 1, got 30"),
         ([1], "balance: expected a section of keys ({} for its defaults, null for off), got [1]"),
     ],
 )  # fmt: skip
@@ -117,6 +121,7 @@ def test_all_problems_are_reported_at_once():
         {"recall": {"targets": {"crack": 0.95}, "iou": 0.75}},
         {"recall": {"costs": {"escape": {"crack": 1000, "pit": 0}, "overkill": 2.5, "defect_rate": 0.01}}},
         {"recall": {"costs": {"escape": 1000}}},
+        {"recall": {"best": "worst_class_recall", "floors": {"map50_95": 0.3, "overkill": 0}}},
     ],
 )
 def test_valid_sections_round_trip(section):

@@ -32,7 +32,7 @@ from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_as
 from ultralytics.utils.torch_utils import select_device
 
 from yolo_balance import demo
-from yolo_balance.config import SECTION, BalanceConfig, LossesConfig, SamplingConfig, unknown_key
+from yolo_balance.config import SECTION, BalanceConfig, LossesConfig, RecallConfig, SamplingConfig, unknown_key
 from yolo_balance.errors import ConfigError, DataError, HostError
 
 BOX_TASKS = ("detect", "segment", "pose", "obb")
@@ -105,6 +105,17 @@ def loss_problems(options: LossesConfig | None, arguments: Mapping[str, Any]) ->
     ]
 
 
+def selection_problems(options: RecallConfig, arguments: Mapping[str, Any]) -> list[str]:
+    """One line per train argument that does not go with `balance.recall.best`."""
+    given = {**DEFAULT_CFG_DICT, **arguments}
+    needs = {"val": f"which {options.best} follows", "save": "or there is no best.pt to choose"}
+    return [
+        f"balance.recall.best: expected {key}: true, {why}, got false"
+        for key, why in needs.items()
+        if options.best != "fitness" and not given[key]
+    ]
+
+
 def resolve_data(data: Any, task: str) -> Any:
     """The data YAML's path: `demo` is drawn into the host's data-set folder on first use, the rest is left as it is."""
     if data != DEMO:
@@ -135,25 +146,29 @@ def read_data(data: str | Path, *, download: bool = True) -> dict[str, Any]:
     return found
 
 
-def check_labels(arguments: Mapping[str, Any], data: dict[str, Any], task: str) -> list[npt.NDArray[Any]]:
+def check_labels(
+    arguments: Mapping[str, Any], data: dict[str, Any], task: str
+) -> tuple[list[npt.NDArray[Any]], list[npt.NDArray[Any]]]:
     """Scan both splits with the host's scanner, which keeps what it reads for the run's own loaders.
 
     Returns:
-        Per train image the classes of its boxes.
+        Per image the classes of its boxes, of train and of val.
 
     Raises:
         DataError: A split has no readable image, or the train split no object.
     """
     cfg = get_cfg(overrides={**arguments, "cache": False, "task": task})
-    train: list[npt.NDArray[Any]] = []
+    found: list[list[npt.NDArray[Any]]] = []
     for split, mode in (("train", "train"), (cfg.split or "val", "val")):
         dataset = scan(cfg, data, split, mode)
-        if split == "train" and not any(map(len, train := labels(dataset))):
+        found.append(labels(dataset))
+        if mode == "train" and not any(map(len, found[0])):
             raise DataError(
                 f"data: the train split {data[split]} has {len(dataset)} images and no object, all are background; "
                 "expected at least one labelled box"
             )
-    return train
+    train, val = found
+    return train, val
 
 
 def scan(cfg: Any, data: dict[str, Any], split: str, mode: str) -> Any:

@@ -12,6 +12,7 @@ from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_s
 from yolo_balance.errors import ConfigError, HostError
 from yolo_balance.integration import host, records
 from yolo_balance.integration.callbacks import attach
+from yolo_balance.integration.selection import rule_of
 from yolo_balance.recall.report import RecallReport
 from yolo_balance.sampling import ClassStatistics, SamplingSchedule
 
@@ -46,9 +47,12 @@ def train(config: str | Path | Mapping[str, Any], **overrides: Any) -> RecallRep
         names = {0: "item"} if arguments.get("single_cls") else data["names"]
         host.check_names(balance, names)
         labels = host.check_labels(arguments, data, model.task)
-        if balance.sampling is not None:  # what the data does not have is said before a run folder is made
-            statistics = ClassStatistics.of(labels, len(names))
+        statistics, val = (ClassStatistics.of(split, len(names)) for split in labels)
+        # what the data does not have is said before a run folder is made
+        if balance.sampling is not None:
             SamplingSchedule(balance.sampling, statistics, host.class_names(names), seed=0)
+        if balance.recall.best != "fitness":
+            rule_of(balance.recall, host.class_names(names), statistics, val)
 
     attach(model, balance)  # and not a trainer class of ours: the model may have one of its own, as RT-DETR does
     model.train(**{k: v for k, v in arguments.items() if k != "model"})
@@ -63,6 +67,7 @@ def _check(arguments: dict[str, Any]) -> BalanceConfig:
     if balance is not None:
         problems += host.sampling_problems(balance.sampling, arguments)
         problems += host.loss_problems(balance.losses, arguments)
+        problems += host.selection_problems(balance.recall, arguments)
     if not arguments.get("resume"):
         expected = {"model": "a checkpoint or architecture such as yolo26n.pt", "data": "a data YAML or demo"}
         problems += [f"{key}: missing, expected {what}" for key, what in expected.items() if not arguments.get(key)]

@@ -23,6 +23,7 @@ from yolo_balance.integration.dataset import DRAWN
 from yolo_balance.integration.loader import balance_loader, start_epoch
 from yolo_balance.integration.losses import RunLosses
 from yolo_balance.integration.sampling import RunSampling
+from yolo_balance.integration.selection import BEST_FITNESS, RunSelection
 from yolo_balance.integration.validator import balance_validator
 from yolo_balance.recall import PrimeSamples
 from yolo_balance.recall.plots import prime_samples as draw_prime_samples
@@ -42,6 +43,7 @@ class BalancedTrainerMixin:
         statistics: The train split's labels.
         sampling: What `balance.sampling` is while the run lasts, None without.
         losses: What `balance.losses` is while the run lasts, None without.
+        selection: What `balance.recall.best` is while the run lasts, None where that is the host's fitness.
         started: Epoch that started last, None before the first.
         exposure: Boxes per class of the epoch at hand.
     """
@@ -51,11 +53,13 @@ class BalancedTrainerMixin:
     statistics: ClassStatistics
     sampling: RunSampling | None = None
     losses: RunLosses | None = None
+    selection: RunSelection | None = None
     started: int | None = None
 
     args: Any
     data: dict[str, Any]
     train_loader: Any
+    test_loader: Any
     validator: Any
     model: Any
     ema: Any
@@ -103,6 +107,8 @@ class BalancedTrainerMixin:
     def balance_loader(self, loader: Any) -> None:
         """Resolve the sampling section on the loader's labels and make the loader follow it."""
         host.check_names(self.balance, self.data["names"])
+        if problems := host.selection_problems(self.balance.recall, vars(self.args)):
+            raise ConfigError(problems)
         options, names, dataset = self.balance.sampling, host.class_names(self.data["names"]), loader.dataset
         self.statistics = ClassStatistics.of(host.labels(dataset), len(names))
         self.exposure = Exposure(names, self.statistics)
@@ -134,10 +140,12 @@ class BalancedTrainerMixin:
         """What has to wait until the host has set everything up: criteria, records, the epochs' hooks."""
         if self.balance.losses is not None:
             self.balance_losses(self.balance.losses.resolved())
+        self.selection = RunSelection.of(self)
         for event, hook in EPOCH_HOOKS.items():
             self.add_callback(event, hook)  # type: ignore[attr-defined]
         if self.resume:  # type: ignore[attr-defined]
-            state.restore(self.wdir, self.sampling, self.losses, host.image_files(self.train_loader.dataset))
+            files = host.image_files(self.train_loader.dataset)
+            state.restore(self.wdir, self.sampling, self.losses, self.selection, files)
         if RANK in (-1, 0):
             self._start_records()
 
@@ -172,6 +180,9 @@ class BalancedTrainerMixin:
                 records.keep_epochs(self.save_dir / name, resumed_at)
             else:
                 (self.save_dir / name).unlink(missing_ok=True)
+        if not resumed_at:  # of a run before in the same folder
+            for name in (state.FILE, BEST_FITNESS):
+                (self.wdir / name).unlink(missing_ok=True)
         for name in (records.RECALL, records.PRIME_SAMPLES):
             (self.save_dir / name).unlink(missing_ok=True)
         files = host.image_files(self.train_loader.dataset)
@@ -202,8 +213,9 @@ class BalancedTrainerMixin:
             self.exposure.add(self.statistics.picked(drawn), batch["cls"].numpy(), len(batch["img"]))
 
     def validate(self) -> Any:
-        """The host's validation, its recall appended to recall.csv."""
-        answer = super().validate()  # type: ignore[misc]
+        """The host's validation, its recall appended to recall.csv; by another rule than fitness, that rule's score."""
+        validate = super().validate  # type: ignore[misc]
+        answer = validate() if self.selection is None else self.selection.validate(self, validate)
         report = getattr(self.validator, "recall_report", None)
         if report is not None and RANK in (-1, 0):
             epoch: int = self.epoch + 1  # type: ignore[attr-defined]
@@ -220,8 +232,10 @@ class BalancedTrainerMixin:
             saved = super().save_model()  # type: ignore[misc]
         finally:
             ema.criterion = criterion
-        files = host.image_files(self.train_loader.dataset)
-        state.save(self.wdir, self.epoch + 1, self.sampling, self.losses, files)  # type: ignore[attr-defined]
+        if self.selection is not None and saved is not False:  # some releases skip weights that are no numbers
+            self.selection.save(self)
+        epoch, files = self.epoch + 1, host.image_files(self.train_loader.dataset)  # type: ignore[attr-defined]
+        state.save(self.wdir, epoch, self.sampling, self.losses, self.selection, files)
         return saved
 
     def final_eval(self) -> None:
@@ -245,6 +259,8 @@ class BalancedTrainerMixin:
         if outcomes is not None and first and self.args.plots:
             panels = {f"best.pt on {self.args.split or 'val'}": PrimeSamples.of(outcomes)}
             draw_prime_samples(self.save_dir / records.PRIME_SAMPLES, panels, self.exposure.names)
+        if self.selection is not None and first:
+            self.selection.finish(self)
 
 
 def _start_epoch(trainer: Any) -> None:
@@ -253,6 +269,8 @@ def _start_epoch(trainer: Any) -> None:
     if again and RANK in (-1, 0):
         for name in records.BY_EPOCH:
             records.keep_epochs(trainer.save_dir / name, trainer.epoch)
+    if again and trainer.selection is not None:
+        trainer.selection.start_again()
     plan = None if trainer.sampling is None else trainer.sampling.plan(trainer, again=again)
     trainer.exposure.start_epoch(plan, again=again)
     start_epoch(trainer.train_loader, trainer.epoch, plan)

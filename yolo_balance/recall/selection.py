@@ -1,0 +1,184 @@
+"""Which epoch is kept as best.pt: by the recall that a validation shows, after what it has to keep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from yolo_balance.config import RecallConfig
+from yolo_balance.config.recall import FloorsConfig
+from yolo_balance.errors import ConfigError, DataError
+from yolo_balance.recall.report import RecallReport
+
+STEP = 2.0**-26
+"""Lower bounds closer than this, 1.5e-8, are ties."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """What an epoch is worth.
+
+    Attributes:
+        value: What epochs are compared by.
+        recall: The rule's figure, a lower bound of recall.
+        lowest: Of the classes the rule reads, the one with the lowest lower bound; of several the first by class id.
+        low: That bound.
+        hits: Objects of that class found.
+        n: Those there were.
+        missed: One phrase per floor missed.
+    """
+
+    value: float
+    recall: float
+    lowest: str
+    low: float
+    hits: int
+    n: int
+    missed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The rule that keeps best.pt, on one data set.
+
+    Attributes:
+        options: `balance.recall`.
+        classes: Names of the classes whose recall is read.
+        remarks: What a user should know of the rule on this data.
+    """
+
+    options: RecallConfig
+    classes: tuple[str, ...]
+    remarks: tuple[str, ...] = field(default=(), compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        options: RecallConfig,
+        names: Sequence[str],
+        *,
+        train: npt.NDArray[np.int64],
+        val: npt.NDArray[np.int64],
+        clean_images: int,
+    ) -> Selection:
+        """Resolve the rule on the labels.
+
+        `worst_class_recall` reads every class with objects in val, `rare_recall` those among them that have fewer
+        boxes in train than the median class. A class without boxes in train is neither rare nor part of the median:
+        more data is what it needs, and no epoch is better at it than another.
+
+        Args:
+            options: `balance.recall`, `best` being one of the two.
+            names: C class names by class id.
+            train: (C,) boxes in train.
+            val: (C,) objects in val.
+            clean_images: Images of val without objects.
+
+        Raises:
+            ConfigError: With everything the rule needs and the data does not have.
+        """
+        problems, remarks = [], []
+        present = train > 0
+        median = float(np.median(train[present])) if present.any() else 0.0
+        rare = present & (train < median)
+        read = (val > 0) & (rare if options.best == "rare_recall" else True)
+        if not val.any():
+            problems.append(f"balance.recall.best: {options.best} needs objects in val, which has none")
+        elif not rare.any() and options.best == "rare_recall":
+            problems.append(
+                f"balance.recall.best: rare_recall needs a class with fewer boxes in train than the median of "
+                f"{median:g}; no class has fewer, {_some([f'{names[c]} {train[c]}' for c in _ids(present)])}"
+            )
+        elif not read.any():
+            without = _some([names[c] for c in _ids(rare)])
+            problems.append(
+                f"balance.recall.best: rare_recall needs objects of a rare class in val, without: {without}"
+            )
+        if untrained := [names[c] for c in _ids(read & ~present)]:
+            remarks.append(
+                f"balance.recall.best: {options.best} is that of a class without boxes in train as long as it is not "
+                f"found, and fitness decides: {_some(untrained)}"
+            )
+        overkill, budget = (options.floors or FloorsConfig()).overkill, options.false_alarms[0]
+        if overkill is not None and not clean_images:
+            problems.append("balance.recall.floors.overkill: needs defect-free images in val, which has none")
+        elif overkill is not None and overkill >= min(budget, 1):
+            remarks.append(
+                f"balance.recall.floors.overkill: {overkill:g} cannot be missed, the first budget of {budget:g} false "
+                "boxes per defect-free image allows no more images to be rejected"
+            )
+        if problems:
+            raise ConfigError(problems)
+        return cls(options, tuple(names[c] for c in _ids(read)), tuple(remarks))
+
+    @property
+    def by(self) -> str:
+        """What scores depend on, in words; runs may be compared where it is the same."""
+        o, floors = self.options, (self.options.floors or FloorsConfig()).model_dump(exclude_none=True)
+        above = "".join(f", floor of {name} {value:g}" for name, value in floors.items())
+        return f"{o.best} at {o.false_alarms[0]:g} false boxes, IoU {o.iou:g}, {o.confidence:g} intervals{above}"
+
+    def score(self, report: RecallReport, *, fitness: float, map50_95: float, overkill: float | None) -> Score:
+        """Rank an epoch.
+
+            tie   = fitness / (1 + |fitness|)                               in (-1, 1)
+            value = 0                                                       if fitness is 0: nothing was found
+                    tie                                                     if a floor is missed
+                    1 + STEP round(recall / STEP) + tie STEP / 2            otherwise
+
+        where recall is the lowest lower bound of the classes read (`worst_class_recall`) or their mean
+        (`rare_recall`). So an epoch that meets the floors is above every one that misses one, of those that meet them
+        the higher recall is above, and fitness orders equal recalls and the epochs that miss a floor. A detector that
+        finds nothing rejects nothing either, which no floor on overkill may reward; and the host takes it by its
+        fitness of 0 for one that has collapsed.
+
+        Args:
+            report: The epoch's.
+            fitness: The host's; what is not finite comes back as it is, for the host to recover from.
+            map50_95: mAP50-95 of the task.
+            overkill: Share of clean images rejected at the first budget's threshold, None without any.
+
+        Raises:
+            DataError: The report has no object of the classes read.
+        """
+        rows = report.budgets[0].classes
+        bounds = {name: found[0] for name in self.classes if (found := rows[name].bounds) is not None}
+        if not bounds:
+            raise DataError(f"balance.recall.best: the validation saw no object of {_some(self.classes)}")
+        lowest = min(bounds, key=bounds.__getitem__)
+        rare = self.options.best == "rare_recall"
+        recall = math.fsum(bounds.values()) / len(bounds) if rare else bounds[lowest]
+        missed = self._missed(map50_95, overkill)
+        value = composite(recall, fitness, meets=not missed)
+        row = rows[lowest]
+        return Score(value, recall, lowest, bounds[lowest], row.hits, row.n, missed)
+
+    def _missed(self, map50_95: float, overkill: float | None) -> tuple[str, ...]:
+        floors = self.options.floors or FloorsConfig()
+        missed = []
+        if floors.map50_95 is not None and not map50_95 >= floors.map50_95:
+            missed.append(f"mAP50-95 {map50_95:.4f} under {floors.map50_95:g}")
+        if floors.overkill is not None and overkill is not None and overkill > floors.overkill:
+            missed.append(f"overkill {overkill:.4f} over {floors.overkill:g}")
+        return tuple(missed)
+
+
+def composite(recall: float, fitness: float, *, meets: bool) -> float:
+    """One number by which the host compares epochs; the formula is that of `Selection.score`."""
+    if fitness == 0 or not math.isfinite(fitness):
+        return fitness
+    tie = fitness / (1 + abs(fitness))
+    return 1 + STEP * round(recall / STEP) + tie * STEP / 2 if meets else tie
+
+
+def _ids(classes: npt.NDArray[np.bool_]) -> list[int]:
+    return [int(c) for c in np.flatnonzero(classes)]
+
+
+def _some(items: Sequence[str], most: int = 5) -> str:
+    more = len(items) - most
+    return ", ".join(items[:most]) + (f" and {more} more" if more > 0 else "")
