@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and text that is safe in them."""
 
 from __future__ import annotations
 
@@ -17,3 +17,8 @@ def write_whole(path: Path, text: str) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def csv_text(text: str) -> str:
+    """A name or path for a CSV field: one that a spreadsheet would read as a formula begins with an apostrophe."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

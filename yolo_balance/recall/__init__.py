@@ -5,6 +5,7 @@ from yolo_balance.recall.intervals import interval
 from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
 from yolo_balance.recall.prime_samples import PrimeSamples
 from yolo_balance.recall.report import BudgetRecall, ClassRecall, RecallReport
+from yolo_balance.recall.thresholds import Thresholds
 
 __all__ = [
     "BudgetRecall",
@@ -13,6 +14,7 @@ __all__ = [
     "Outcomes",
     "PrimeSamples",
     "RecallReport",
+    "Thresholds",
     "false_alarm_rate",
     "interval",
     "match",
