@@ -9,11 +9,10 @@ import sys
 import matplotlib as mpl
 import numpy as np
 import pytest
-import torch
 import yaml
+from loud import loud
 from matplotlib.figure import Figure
 from ultralytics import YOLO
-from ultralytics.nn.tasks import yaml_model_load
 
 from yolo_balance import BalancedDetectionTrainer, attach
 from yolo_balance.errors import HostError
@@ -199,20 +198,6 @@ print("matplotlib.pyplot" in sys.modules, "torch" in sys.modules)
 # -----------------------------------------------------------------------------------------------------------------
 # On the host
 # -----------------------------------------------------------------------------------------------------------------
-
-
-def loud(name, folder):
-    """An untrained model of three classes that reports boxes: its scores are raised from 1 in 100,000 to about .5."""
-    torch.manual_seed(0)
-    file = folder / f"three-{name}"
-    file.write_text(yaml.safe_dump(yaml_model_load(name) | {"nc": 3, "kpt_shape": [2, 3]}))
-    model = YOLO(file)
-    head = model.model.model[-1]
-    for branch in (head.cv3, *([head.one2one_cv3] if hasattr(head, "one2one_cv3") else [])):
-        for i, scale in enumerate(branch):
-            torch.nn.init.normal_(scale[-1].weight, std=0.2)
-            torch.nn.init.constant_(scale[-1].bias, i)  # the largest boxes highest
-    return model
 
 
 @pytest.fixture(scope="module")

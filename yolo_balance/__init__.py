@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         BalancedPoseTrainer,
         BalancedSegmentationTrainer,
     )
+    from yolo_balance.integration.thresholds import attach_thresholds
     from yolo_balance.recall.report import RecallReport
 
 __version__ = "0.1.0"
@@ -32,6 +33,7 @@ __all__ = [
     "BalancedSegmentationTrainer",
     "RecallReport",
     "attach",
+    "attach_thresholds",
     "train",
 ]
 
@@ -44,6 +46,7 @@ _HOMES = {
     "BalancedSegmentationTrainer": "yolo_balance.integration.tasks",
     "RecallReport": "yolo_balance.recall.report",
     "attach": "yolo_balance.integration.callbacks",
+    "attach_thresholds": "yolo_balance.integration.thresholds",
     "train": "yolo_balance.integration.run",
 }
 _ROOMS = {"analysis", "integration", "losses", "recall", "sampling"}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -77,6 +79,26 @@ def _gate(arguments: argparse.Namespace) -> int:
     gate = Gate.of(report, targets, budget=arguments.budget)
     _print(str(gate))
     return gate.exit_code
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    overrides = parse_overrides(arguments.overrides)
+    os.environ.setdefault("YOLO_OFFLINE", "true")  # read when the host is imported: it then fetches no package
+    from yolo_balance.integration.predict import predict
+
+    verdicts, file = predict(
+        arguments.weights,
+        arguments.source,
+        thresholds=arguments.thresholds,
+        arguments=overrides,
+        each=lambda verdict: _print(str(verdict)),
+    )
+    zones = Counter(verdict.zone for verdict in verdicts)
+    counts = [
+        f"{zones[zone]} {zone}" for zone in ("pass", "review", "reject", "unread") if zone != "unread" or zones[zone]
+    ]
+    _print(f"\n{', '.join(counts)}\nWritten: {file}")
+    return OK
 
 
 def _print(text: str) -> None:
@@ -181,4 +203,10 @@ def _parser() -> argparse.ArgumentParser:
         "--budget", type=float, metavar="0.1", help="false boxes per clean image; the report's first when left out"
     )
     gate.set_defaults(verb=_gate)
+    predict = verbs.add_parser("predict", help="pass, review or reject images at the thresholds of a model")
+    predict.add_argument("weights", metavar="WEIGHTS", help="a checkpoint or exported model")
+    predict.add_argument("source", metavar="SOURCE", help="an image, a video, a folder or a glob")
+    predict.add_argument("overrides", nargs="*", metavar="key=value", help="what Ultralytics' predict accepts")
+    predict.add_argument("--thresholds", metavar="PATH", help="thresholds.yaml; that beside the weights when left out")
+    predict.set_defaults(verb=_predict)
     return parser

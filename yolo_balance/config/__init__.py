@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from yolo_balance.config.losses import LossesConfig
-from yolo_balance.config.reading import apply_overrides, read_yaml, shown, unknown_key
+from yolo_balance.config.reading import apply_overrides, problem_lines, read_yaml, unknown_key
 from yolo_balance.config.recall import CostsConfig, RecallConfig
 from yolo_balance.config.sampling import BackgroundConfig, FeedbackConfig, SamplingConfig
 from yolo_balance.config.section import Section
@@ -90,7 +90,7 @@ def parse_section(section: Any) -> tuple[BalanceConfig | None, list[str]]:
     try:
         return BalanceConfig.model_validate({} if section is None else section), []
     except ValidationError as e:
-        return None, [_line(error["loc"], error["type"], error["msg"], error["input"]) for error in e.errors()]
+        return None, problem_lines(e, dotted_keys(), SECTION)
 
 
 def dotted_keys(model: type[BaseModel] = BalanceConfig, prefix: str = SECTION) -> list[str]:
@@ -102,20 +102,3 @@ def dotted_keys(model: type[BaseModel] = BalanceConfig, prefix: str = SECTION) -
             if isinstance(option, type) and issubclass(option, BaseModel):
                 keys += dotted_keys(option, f"{prefix}.{name}")
     return keys
-
-
-def _line(loc: tuple[int | str, ...], kind: str, message: str, value: Any) -> str:
-    """One problem in one line: dotted key, what was expected, what arrived."""
-    path = ".".join([SECTION, *map(str, loc)])
-    if kind == "extra_forbidden":
-        return unknown_key(path, dotted_keys())
-    if kind == "model_type":
-        return f"{path}: expected a section of keys ({{}} for its defaults, null for off), got {shown(value)}"
-    text = message.removeprefix("Value error, ").replace("Input should be", "expected")
-    if kind == "too_short":
-        text = "expected at least one item"
-    if kind == "missing":
-        return f"{path}: missing, expected a value"
-    if kind == "value_error" and isinstance(value, Mapping):  # options that do not fit together name their keys
-        return f"{path}.{text}"
-    return f"{path}: {text}, got {shown(value)}"

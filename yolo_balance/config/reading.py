@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from yolo_balance.errors import ConfigError
 
@@ -62,6 +63,34 @@ def unknown_key(path: str, valid: Iterable[str]) -> str:
         return ratio >= 0.6 or candidate_parent == parent, ratio + 0.1 * (candidate_parent == parent)
 
     return f"{path}: unknown key, the nearest valid one is {max(valid, key=closeness)}"
+
+
+def problem_lines(error: ValidationError, valid: Iterable[str], section: str = "") -> list[str]:
+    """One line per problem: dotted key, what was expected, what arrived.
+
+    Args:
+        error: The problems.
+        valid: Dotted keys there are, for the nearest to an unknown one.
+        section: Of the YAML, prefixed to every key.
+    """
+    keys = list(valid)
+    return [_line([*([section] if section else []), *map(str, e["loc"])], e, keys) for e in error.errors()]
+
+
+def _line(loc: list[str], error: Any, valid: list[str]) -> str:
+    path, kind, value = ".".join(loc), error["type"], error["input"]
+    if kind == "extra_forbidden":
+        return unknown_key(path, valid)
+    if kind == "model_type":
+        return f"{path}: expected a section of keys ({{}} for its defaults, null for off), got {shown(value)}"
+    text = error["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    if kind == "too_short":
+        text = "expected at least one item"
+    if kind == "missing":
+        return f"{path}: missing, expected a value"
+    if kind == "value_error" and isinstance(value, Mapping):  # options that do not fit together name their keys
+        return f"{path}.{text}"
+    return f"{path}: {text}, got {shown(value)}"
 
 
 def shown(value: Any) -> str:

@@ -25,6 +25,7 @@ from yolo_balance.recall.prime_samples import PrimeSamples
 from yolo_balance.recall.report import BudgetRecall, ClassRecall, PerClassRecall, RecallReport
 from yolo_balance.recall.sharing import share_budget
 from yolo_balance.recall.sizes import RecallBySize, SizeBin, object_sizes
+from yolo_balance.recall.thresholds import Thresholds
 
 __all__ = [
     "KNOBS",
@@ -49,6 +50,7 @@ __all__ = [
     "RecallReport",
     "Share",
     "SizeBin",
+    "Thresholds",
     "ZoneShares",
     "Zones",
     "cheapest_threshold",

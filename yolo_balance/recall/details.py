@@ -22,7 +22,7 @@ class Details:
 
     Attributes:
         zones: Images passed, reviewed and rejected with a confidence for each class: rejected from the higher of its
-            confidences at the first and last budget, reviewed from the lower one, as `predict` decides.
+            confidences at the strictest and the loosest budget, reviewed from the lower one, as `predict` decides.
         cheapest: The threshold of least cost; None without costs, clean images or defective ones.
         errors: Why objects were missed, and what false boxes lie on.
         sizes: Recall by box size.
@@ -56,8 +56,8 @@ class Details:
             outcomes: Boxes and objects of the split.
             names: C class names by class id.
             threshold: Confidence of the first budget.
-            strict: (C,) confidences of the first budget, one for each class.
-            loose: (C,) those of the last budget.
+            strict: (C,) confidences of the strictest budget, one for each class.
+            loose: (C,) those of the loosest budget.
             iou: IoU the outcomes were matched at.
             confidence: Level of the intervals.
             escape: Cost of passing a defective image, for all or by class; None for no costs.

@@ -189,9 +189,10 @@ class RecallReport:
             outcomes: What it was read from.
             costs: `escape`, `overkill` and `defect_rate` as `Details.of` takes them; None for none.
         """
-        first, last = self.budgets[0], self.budgets[-1]
+        first, by_budget = self.budgets[0], sorted(self.budgets, key=lambda budget: budget.false_alarms)
         strict, loose = (
-            [row.threshold for row in (budget.per_class or budget).classes.values()] for budget in (first, last)
+            [row.threshold for row in (budget.per_class or budget).classes.values()]
+            for budget in (by_budget[0], by_budget[-1])
         )
         names, options = list(first.classes), {**(costs or {}), "iou": self.iou, "confidence": self.confidence}
         details = Details.of(outcomes, names, first.threshold, strict, loose, **options)

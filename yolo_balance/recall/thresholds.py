@@ -1,0 +1,228 @@
+"""`thresholds.yaml`: the confidence from which on a box counts, by class and false-alarm budget, beside the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+from pydantic import AfterValidator, Field, ValidationError
+
+from yolo_balance.config.reading import problem_lines, read_yaml, shown
+from yolo_balance.config.section import Section
+from yolo_balance.errors import ConfigError
+from yolo_balance.files import write_whole
+from yolo_balance.recall.report import BudgetRecall, RecallReport
+
+FILE = "thresholds.yaml"
+SCHEMA = 1
+NEVER = float(np.nextafter(np.float32(1), np.float32(2)))
+"""The float32 above 1: where a false box has confidence 1 and the budget allows none, no box counts."""
+
+Zone = Literal["pass", "review", "reject"]
+"""What becomes of a part: it passes, a person looks at it, or it is rejected."""
+
+
+def _confidence(value: float) -> float:
+    if not 0 <= value <= NEVER:
+        raise ValueError("expected a confidence in [0, 1]")
+    return value
+
+
+Confidence = Annotated[float, AfterValidator(_confidence)]
+Budget = Annotated[float, Field(ge=0)]
+
+
+class ZoneBudgets(Section):
+    """Which budget makes which zone.
+
+    Attributes:
+        review: False boxes per clean image from which on a person looks, the loosest budget.
+        reject: Likewise from which on a part is rejected, the strictest; equal to `review` nothing is reviewed.
+    """
+
+    review: Budget
+    reject: Budget
+
+
+class BudgetThresholds(Section):
+    """Thresholds that keep one budget.
+
+    Attributes:
+        false_alarms: The budget, false boxes per clean image.
+        threshold: One confidence for all classes.
+        classes: One confidence per class name, in class-id order; together they keep the same budget.
+    """
+
+    false_alarms: Budget
+    threshold: Confidence
+    classes: Annotated[dict[str, Confidence], Field(min_length=1)]
+
+
+class Thresholds(Section):
+    """The thresholds of a set of weights: from what confidence on a box of a class counts.
+
+    A class's review threshold is the lower of its thresholds at the two budgets of `zones`, its reject threshold the
+    higher. Classes share each budget independently, so that a class's threshold may be lower at the stricter budget;
+    with the lower of both, a box that rejects a part is always among those that have it reviewed.
+
+    Attributes:
+        split: Split they were measured on.
+        iou: IoU at which a box found an object there.
+        images: Images of that split.
+        clean_images: Those without objects; 0 means false boxes were counted per image instead.
+        zones: Which budget makes which zone.
+        budgets: One entry per budget.
+    """
+
+    split: str
+    iou: Annotated[float, Field(gt=0, le=1)]
+    images: Annotated[int, Field(ge=0)]
+    clean_images: Annotated[int, Field(ge=0)]
+    zones: ZoneBudgets
+    budgets: Annotated[list[BudgetThresholds], Field(min_length=1)]
+
+    @classmethod
+    def of(cls, report: RecallReport) -> Thresholds:
+        """The thresholds of a report; its loosest budget makes the review zone, its strictest rejects."""
+        budgets = {
+            budget.false_alarms: BudgetThresholds(
+                false_alarms=budget.false_alarms, threshold=budget.threshold, classes=_per_class(budget)
+            )
+            for budget in report.budgets
+        }
+        return cls(
+            split=report.split,
+            iou=report.iou,
+            images=report.images,
+            clean_images=report.clean_images,
+            zones=ZoneBudgets(review=max(budgets), reject=min(budgets)),
+            budgets=list(budgets.values()),
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Thresholds:
+        """Read `thresholds.yaml`.
+
+        Raises:
+            ConfigError: The file cannot be read, or with every problem of it in a line of its own.
+        """
+        content = read_yaml(path)
+        if (schema := content.pop("schema", None)) != SCHEMA or isinstance(schema, bool):
+            raise ConfigError(f"{path}: schema: expected {SCHEMA}, got {shown(schema)}")
+        try:
+            thresholds = cls.model_validate(content)
+        except ValidationError as e:
+            raise ConfigError([f"{path}: {line}" for line in problem_lines(e, _keys(content))]) from None
+        if problems := thresholds._contradictions():
+            raise ConfigError([f"{path}: {line}" for line in problems])
+        return thresholds
+
+    def save(self, path: str | Path) -> None:
+        """Write `thresholds.yaml`, whole or not at all; every number loads to the same float."""
+        content = yaml.safe_dump(
+            {"schema": SCHEMA, **self.model_dump()}, sort_keys=False, allow_unicode=True, default_flow_style=False
+        )
+        write_whole(Path(path), self._head() + content)
+
+    @cached_property
+    def review(self) -> dict[str, float]:
+        """Confidence per class name from which on a part is at least reviewed."""
+        return {name: min(values) for name, values in self._zone_thresholds().items()}
+
+    @cached_property
+    def reject(self) -> dict[str, float]:
+        """Confidence per class name from which on a part is rejected."""
+        return {name: max(values) for name, values in self._zone_thresholds().items()}
+
+    def zone(self, classes: Sequence[str], confidence: npt.ArrayLike) -> Zone:
+        """The zone of an image.
+
+        Args:
+            classes: (P,) class name of each box.
+            confidence: (P,) in [0, 1].
+
+        Returns:
+            `reject` if a box is at or above its class's reject threshold, else `review` if one is at or above its
+            review threshold, else `pass`.
+        """
+        score = np.asarray(confidence, np.float64)
+        zones: tuple[tuple[Zone, dict[str, float]], ...] = (("reject", self.reject), ("review", self.review))
+        for zone, threshold in zones:
+            if (score >= np.array([threshold[name] for name in classes])).any():
+                return zone
+        return "pass"
+
+    def _zone_thresholds(self) -> dict[str, tuple[float, float]]:
+        at = {budget.false_alarms: budget.classes for budget in self.budgets}
+        review, reject = at[self.zones.review], at[self.zones.reject]
+        return {name: (review[name], reject[name]) for name in review}
+
+    def _contradictions(self) -> list[str]:
+        """One line per value that does not go with another."""
+        budgets, first = [b.false_alarms for b in self.budgets], self.budgets[0].classes
+        problems = []
+        for i, budget in enumerate(self.budgets):
+            if budget.false_alarms in budgets[:i]:
+                problems.append(
+                    f"budgets.{i}.false_alarms: expected each budget once, got {budget.false_alarms:g} again"
+                )
+            known = ", ".join(first)
+            problems += [
+                f"budgets.{i}.classes.{name}: unknown class, those of budgets.0 are {known}"
+                for name in budget.classes
+                if name not in first
+            ]
+            problems += [
+                f"budgets.{i}.classes.{name}: missing, expected the classes of budgets.0: {known}"
+                for name in first
+                if name not in budget.classes
+            ]
+        listed = ", ".join(f"{b:g}" for b in budgets)
+        problems += [
+            f"zones.{zone}: expected one of the budgets {listed}, got {value:g}"
+            for zone, value in (("review", self.zones.review), ("reject", self.zones.reject))
+            if value not in budgets
+        ]
+        if self.zones.review < self.zones.reject:
+            problems.append(
+                f"zones.review: expected a budget no stricter than zones.reject, {self.zones.reject:g}, "
+                f"got {self.zones.review:g}"
+            )
+        return problems
+
+    def _head(self) -> str:
+        """What the file is and how it came about, as comments."""
+        if self.clean_images:
+            basis = f"false boxes per clean image, on {self.clean_images} clean of {self.images} images"
+        else:
+            basis = f"no clean image, so false boxes per image, on {self.images} images"
+        lines = [
+            "Confidence from which on a box counts, by false-alarm budget and class, for `yolo_balance predict` and",
+            "`attach_thresholds`. An image is rejected if a box is at or above its class's threshold at the budget",
+            "zones.reject, else reviewed if one is at or above that at zones.review, else it passes.",
+            f"Measured on split {shown(self.split)}: {basis}.",
+            "They belong to the weights they were measured with: after any training measure anew.",
+        ]
+        return "".join(f"# {line}\n" for line in lines)
+
+
+def _per_class(budget: BudgetRecall) -> dict[str, float]:
+    """Confidence per class name, which together keep a budget; the one for all where the report has no others."""
+    return {name: float(row.threshold) for name, row in (budget.per_class or budget).classes.items()}
+
+
+def _keys(content: dict[str, Any]) -> list[str]:
+    """Every dotted key a file may have, with as many budgets as it lists."""
+    budgets = content.get("budgets")
+    count = len(budgets) if isinstance(budgets, list) else 0
+    return [
+        "schema",
+        *Thresholds.model_fields,
+        *(f"zones.{key}" for key in ZoneBudgets.model_fields),
+        *(f"budgets.{i}.{key}" for i in range(count) for key in BudgetThresholds.model_fields),
+    ]
