@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 
 import matplotlib as mpl
 import numpy as np
 import pytest
-import torch
-import yaml
 from matplotlib.figure import Figure
 from ultralytics import YOLO
-from ultralytics.nn.tasks import yaml_model_load
+from validations import MODELS, OWN, loud, options, task_data
 
 from yolo_balance import BalancedDetectionTrainer, attach
 from yolo_balance.errors import HostError
@@ -201,63 +198,9 @@ print("matplotlib.pyplot" in sys.modules, "torch" in sys.modules)
 # -----------------------------------------------------------------------------------------------------------------
 
 
-def loud(name, folder):
-    """An untrained model of three classes that reports boxes: its scores are raised from 1 in 100,000 to about .5."""
-    torch.manual_seed(0)
-    file = folder / f"three-{name}"
-    file.write_text(yaml.safe_dump(yaml_model_load(name) | {"nc": 3, "kpt_shape": [2, 3]}))
-    model = YOLO(file)
-    head = model.model.model[-1]
-    for branch in (head.cv3, *([head.one2one_cv3] if hasattr(head, "one2one_cv3") else [])):
-        for i, scale in enumerate(branch):
-            torch.nn.init.normal_(scale[-1].weight, std=0.2)
-            torch.nn.init.constant_(scale[-1].bias, i)  # the largest boxes highest
-    return model
-
-
 @pytest.fixture(scope="module")
 def data(make_data, tmp_path_factory):
-    """By task a data.yaml of objects about as large as an untrained model's boxes: as boxes, outlines or key points."""
-    boxes = make_data([[0]], [[0], [1], [0, 1], [], [], [0, 0]], box=0.9)
-
-    def outline(c, x, y, w, h):
-        corners = [(x - w / 2, y - h / 2), (x + w / 2, y - h / 2), (x + w / 2, y + h / 2), (x - w / 2, y + h / 2)]
-        return f"{c:.0f} " + " ".join(f"{u:.5f} {v:.5f}" for u, v in corners)
-
-    def points(c, x, y, w, h):
-        return f"{c:.0f} {x} {y} {w} {h} {x} {y} 2 {x} {y + h / 4} 2"
-
-    files = {"detect": boxes}
-    for task, line in (("segment", outline), ("obb", outline), ("pose", points)):
-        root = tmp_path_factory.mktemp(task)
-        shutil.copytree(boxes.parent / "images", root / "images")
-        for split in ("train", "val"):
-            (root / "labels" / split).mkdir(parents=True)
-            for labels in (boxes.parent / "labels" / split).glob("*.txt"):
-                rows = [line(*map(float, row.split())) for row in labels.read_text().splitlines()]
-                (root / "labels" / split / labels.name).write_text("\n".join(rows))
-        content = yaml.safe_load(boxes.read_text()) | ({"kpt_shape": [2, 3]} if task == "pose" else {})
-        files[task] = root / "data.yaml"
-        files[task].write_text(yaml.safe_dump(content))
-    return files
-
-
-MODELS = {
-    "yolo11n.yaml": "detect",
-    "yolo26n.yaml": "detect",
-    "yolo11n-obb.yaml": "obb",
-    "yolo26n-obb.yaml": "obb",
-    "yolo11n-seg.yaml": "segment",
-    "yolo26n-pose.yaml": "pose",
-}
-
-
-OWN = {"segment": "tp_m", "pose": "tp_p"}
-"""What the host finds by masks and key points."""
-
-
-def options(data, tmp_path, imgsz):
-    return {"data": str(data), "imgsz": imgsz, "batch": 4, "device": "cpu", "plots": False, "project": str(tmp_path)}
+    return task_data(make_data([[0]], [[0], [1], [0, 1], [], [], [0, 0]], box=0.9), tmp_path_factory)
 
 
 @pytest.mark.parametrize(("name", "task"), MODELS.items())
