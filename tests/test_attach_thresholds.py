@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from loud import lively
 from ultralytics import YOLO
 from ultralytics.utils import LOGGER
+from validations import lively
 
 from yolo_balance import attach_thresholds
 from yolo_balance.config import RecallConfig

@@ -63,6 +63,15 @@ def test_the_same_pass_gives_the_same_sizes_and_readings_do_not_touch_each_other
     np.testing.assert_allclose(together[1], sizes(detected[1], classes, images, 3)[0], rtol=1e-12)
 
 
+def test_the_order_of_images_and_of_objects_does_not_matter():
+    rng = np.random.default_rng(6)
+    classes, images = rng.integers(0, 3, 200), rng.integers(0, 60, 200)
+    detected = rng.random((3, 200)) < [[0.2], [0.5], [0.9]]
+    mixed, renamed = rng.permutation(200), rng.permutation(60)
+    found = sizes(detected[:, mixed], classes[mixed], renamed[images[mixed]], 3)
+    np.testing.assert_array_equal(found, sizes(detected, classes, images, 3))
+
+
 @pytest.mark.parametrize(("hits", "n"), [(0, 3), (3, 3), (9, 10), (17, 40)])
 @pytest.mark.parametrize("method", ["wilson", "exact"])
 @pytest.mark.parametrize("confidence", [0.8, 0.95])

@@ -9,7 +9,7 @@ import torch.multiprocessing as mp
 from loading import leave
 
 from yolo_balance.integration.validator import RecallValidatorMixin
-from yolo_balance.recall import ImageOutcome, Outcomes, match
+from yolo_balance.recall import ImageOutcome, Outcomes, RecallReport, match
 
 
 def image(rng, classes=3):
@@ -103,18 +103,30 @@ class Together(RecallValidatorMixin, Alone):
     pass
 
 
+def shares(world_size):
+    """Images by rank, unequally many and not in their order."""
+    mixed = np.random.default_rng(world_size).permutation(60)
+    return [[outcomes(5, 60)[i] for i in part] for part in np.split(mixed, [9, 29][: world_size - 1])]
+
+
+def report(pooled):
+    return RecallReport.of(pooled, list("abc"), false_alarms=[0.1, 1.0], targets={"a": 0.2})
+
+
 def seen_by_one_rank(rank, world_size, folder):
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=world_size)
     validator = Together()
     validator.init_metrics(None)
-    validator._images = outcomes(5)[rank::world_size]
+    validator._images = shares(world_size)[rank]
     validator.gather_stats()
     if rank == 0:
-        assert same(validator.outcomes, Outcomes.pool([*outcomes(5)[0::2], *outcomes(5)[1::2]], 3))
+        assert same(validator.outcomes, Outcomes.pool((image for share in shares(world_size) for image in share), 3))
+        assert report(validator.outcomes) == report(Outcomes.pool(outcomes(5, 60), 3))
     else:
         assert validator.outcomes is None
     leave(folder, rank, world_size)
 
 
-def test_the_first_of_several_processes_has_what_all_saw(tmp_path):
-    mp.spawn(seen_by_one_rank, args=(2, tmp_path), nprocs=2)
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_the_first_of_several_processes_has_what_all_saw_and_the_report_of_one(world_size, tmp_path):
+    mp.spawn(seen_by_one_rank, args=(world_size, tmp_path), nprocs=world_size)

@@ -10,9 +10,9 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from loud import lively
 from ultralytics import YOLO
 from ultralytics.utils import LOGGER
+from validations import lively
 
 from yolo_balance import attach_thresholds
 from yolo_balance.cli import main

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 
 import matplotlib as mpl
 import numpy as np
 import pytest
-import yaml
-from loud import loud
 from matplotlib.figure import Figure
 from ultralytics import YOLO
+from validations import MODELS, OWN, loud, options, task_data
 
 from yolo_balance import BalancedDetectionTrainer, attach
 from yolo_balance.errors import HostError
@@ -202,47 +200,7 @@ print("matplotlib.pyplot" in sys.modules, "torch" in sys.modules)
 
 @pytest.fixture(scope="module")
 def data(make_data, tmp_path_factory):
-    """By task a data.yaml of objects about as large as an untrained model's boxes: as boxes, outlines or key points."""
-    boxes = make_data([[0]], [[0], [1], [0, 1], [], [], [0, 0]], box=0.9)
-
-    def outline(c, x, y, w, h):
-        corners = [(x - w / 2, y - h / 2), (x + w / 2, y - h / 2), (x + w / 2, y + h / 2), (x - w / 2, y + h / 2)]
-        return f"{c:.0f} " + " ".join(f"{u:.5f} {v:.5f}" for u, v in corners)
-
-    def points(c, x, y, w, h):
-        return f"{c:.0f} {x} {y} {w} {h} {x} {y} 2 {x} {y + h / 4} 2"
-
-    files = {"detect": boxes}
-    for task, line in (("segment", outline), ("obb", outline), ("pose", points)):
-        root = tmp_path_factory.mktemp(task)
-        shutil.copytree(boxes.parent / "images", root / "images")
-        for split in ("train", "val"):
-            (root / "labels" / split).mkdir(parents=True)
-            for labels in (boxes.parent / "labels" / split).glob("*.txt"):
-                rows = [line(*map(float, row.split())) for row in labels.read_text().splitlines()]
-                (root / "labels" / split / labels.name).write_text("\n".join(rows))
-        content = yaml.safe_load(boxes.read_text()) | ({"kpt_shape": [2, 3]} if task == "pose" else {})
-        files[task] = root / "data.yaml"
-        files[task].write_text(yaml.safe_dump(content))
-    return files
-
-
-MODELS = {
-    "yolo11n.yaml": "detect",
-    "yolo26n.yaml": "detect",
-    "yolo11n-obb.yaml": "obb",
-    "yolo26n-obb.yaml": "obb",
-    "yolo11n-seg.yaml": "segment",
-    "yolo26n-pose.yaml": "pose",
-}
-
-
-OWN = {"segment": "tp_m", "pose": "tp_p"}
-"""What the host finds by masks and key points."""
-
-
-def options(data, tmp_path, imgsz):
-    return {"data": str(data), "imgsz": imgsz, "batch": 4, "device": "cpu", "plots": False, "project": str(tmp_path)}
+    return task_data(make_data([[0]], [[0], [1], [0, 1], [], [], [0, 0]], box=0.9), tmp_path_factory)
 
 
 @pytest.mark.parametrize(("name", "task"), MODELS.items())

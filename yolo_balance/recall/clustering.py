@@ -24,7 +24,7 @@ def effective_sizes(
     n_eff = n / max(1, deff), deff = Var*(R) / (R (1 - R) / n): R the class's recall, Var* its variance over bootstrap
     samples of the images that hold the class, times k / (k - 1) for k such images. Where all were found, or none, no
     sample differs from another; then n_eff = k, as if the objects of an image always shared their fate. With an object
-    of the class per image n_eff is n exactly, and 0 without objects.
+    of the class per image n_eff is n exactly, and 0 without objects. The order of the images does not matter.
 
     Args:
         detected: (K, T) whether an object is found.
@@ -56,6 +56,8 @@ def _effective(hits: Floats, held: Floats, rng: np.random.Generator, resamples: 
     sizes = np.full(len(hits), float(images))
     if images == 1 or not told.any():
         return sizes
+    # Each row in the order of its counts, so that the order of the images does not matter
+    hits, held = np.stack([row[np.lexsort((row, held))] for row in hits]), np.sort(held)
     sample = rng.integers(images, size=(resamples, images)) + images * np.arange(resamples)[:, None]
     drawn = np.bincount(sample.ravel(), minlength=resamples * images).reshape(resamples, images).astype(np.float64)
     ratios: npt.NDArray[np.float64] = (drawn @ hits[told].T) / (drawn @ held)[:, None]

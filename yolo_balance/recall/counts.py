@@ -26,6 +26,7 @@ def match(iou: Floats32, object_class: Ints, predicted: Ints, confidence: Floats
     Boxes choose in falling confidence: of the objects of their class that are still free and overlap them by at least
     the threshold, the one they overlap most. A box of low confidence so never takes an object from one of higher, and
     counting the boxes above any confidence equals matching only those. COCO's evaluation (Lin et al. 2014) matches so.
+    Ultralytics 8.4.0 leaves a box whose best object is taken without another that it overlaps; here it finds that one.
 
     Args:
         iou: (T, P) overlap of objects and boxes.

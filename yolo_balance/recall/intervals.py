@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import sqrt
 from typing import Literal
 
-from scipy.stats import beta, norm
+from scipy.special import betaincinv, ndtri  # the quantiles of scipy.stats, without its checks of every call
 
 
 def interval(
@@ -62,16 +61,11 @@ def effective_interval(
     tail = (1 - confidence) / 2
     hits = recall * n
     if method == "exact":
-        low = float(beta.ppf(tail, hits, n - hits + 1)) if recall > 0 else 0.0
-        high = float(beta.ppf(1 - tail, hits + 1, n - hits)) if recall < 1 else 1.0
+        low = float(betaincinv(hits, n - hits + 1, tail)) if recall > 0 else 0.0
+        high = float(betaincinv(hits + 1, n - hits, 1 - tail)) if recall < 1 else 1.0
         return low, high
-    z = _normal_quantile(1 - tail)
+    z = float(ndtri(1 - tail))
     middle = recall + z**2 / (2 * n)
     half = z * sqrt(recall * (1 - recall) / n + (z / (2 * n)) ** 2)
     low, high = (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
     return (low if recall > 0 else 0.0), (high if recall < 1 else 1.0)
-
-
-@lru_cache
-def _normal_quantile(probability: float) -> float:
-    return float(norm.ppf(probability))
