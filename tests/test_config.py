@@ -121,6 +121,7 @@ def test_all_problems_are_reported_at_once():
         {"recall": {"targets": {"crack": 0.95}, "iou": 0.75}},
         {"recall": {"costs": {"escape": {"crack": 1000, "pit": 0}, "overkill": 2.5, "defect_rate": 0.01}}},
         {"recall": {"costs": {"escape": 1000}}},
+        {"recall": {"baseline": "runs/detect/train"}},
         {"recall": {"best": "worst_class_recall", "floors": {"map50_95": 0.3, "overkill": 0}}},
     ],
 )

@@ -60,7 +60,7 @@ def test_the_command_reads_a_split_and_writes_what_it_prints(weights, data, tmp_
     assert written.budgets[0].classes["crack"].target == 0.9
     assert caplog.text.count(str(written)) == 1
     assert f"Recall per class saved to {out / 'recall.json'}" in caplog.text
-    assert [p.name for p in out.iterdir()] == ["recall.json"]
+    assert sorted(p.name for p in out.iterdir()) == ["recall.html", "recall.json", "thresholds.yaml"]
     assert [p.name for p in tmp_path.iterdir()] == ["new"]  # the host's folder is ours
 
 

@@ -64,6 +64,7 @@ class RecallConfig(Section):
         false_alarms: Budgets, in false boxes per defect-free image, at which recall is read.
         targets: Recall promised per class name; the report says whether the interval shows it.
         costs: Costs that the cheapest threshold is found by; null for none.
+        baseline: Folder or recall.json of the run that `recall.html` compares with; null for none.
         best: What the epoch kept as best.pt has most of, and what early stopping waits for: `fitness`, the host's own;
             or the lower bound of recall at the first budget, of the worst class or on average over the rare ones,
             those with fewer boxes in train than the median class. The host's choice is then kept as best_fitness.pt.
@@ -75,6 +76,7 @@ class RecallConfig(Section):
     false_alarms: Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=1)] = Field(default=[0.1, 1.0])
     targets: dict[str, Annotated[float, Field(gt=0, le=1)]] | None = None
     costs: CostsConfig | None = None
+    baseline: Annotated[str, Field(min_length=1)] | None = None
     best: Literal["fitness", "worst_class_recall", "rare_recall"] = "fitness"
     floors: FloorsConfig | None = None
 

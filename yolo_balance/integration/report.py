@@ -15,7 +15,7 @@ from ultralytics.utils.checks import check_imgsz
 
 from yolo_balance.config import SECTION, BalanceConfig, RecallConfig, apply_overrides, parse_section
 from yolo_balance.errors import ConfigError, DataError, HostError
-from yolo_balance.integration import host, records
+from yolo_balance.integration import host, recall_files
 from yolo_balance.integration.validation import validated
 from yolo_balance.recall import RecallReport
 
@@ -30,7 +30,7 @@ def report(
     out: str | Path | None = None,
     **arguments: Any,
 ) -> RecallReport:
-    """Validate a finished model once, print its recall per class and write `recall.json`.
+    """Validate a finished model once, print its recall per class and write recall.json, recall.html, thresholds.yaml.
 
     Nothing is downloaded: the model and the data have to be there.
 
@@ -54,6 +54,7 @@ def report(
         report("best.pt", data="defects.yaml", split="test", recall={"targets": {"crack": 0.9}})
     """
     options = _check(recall, arguments)
+    baseline = recall_files.read_baseline(options)
     if out is not None:
         _check_folder(Path(out))
     model = _model(weights, arguments.get("task"))
@@ -64,18 +65,18 @@ def report(
         arguments |= {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
     try:
         validator = validated(model, options, **arguments)
-        files = write(Path(validator.save_dir), validator.recall_report)
+        found, files = recall_files.write(
+            Path(validator.save_dir),
+            validator.recall_report,
+            validator.outcomes,
+            options,
+            baseline=baseline,
+            title=str(weights),
+        )
     except OSError as e:  # a full disk, a working directory without permission
         raise HostError(f"report: the validation stopped ({host.one_line(e)})") from e
-    LOGGER.info(f"Recall per class saved to {', '.join(map(str, files))}")
-    result: RecallReport = validator.recall_report
-    return result
-
-
-def write(folder: Path, report: RecallReport) -> list[Path]:
-    """Write the files of a report, each whole or not at all; raises OSError where that fails."""
-    report.save(folder / records.RECALL)
-    return [folder / records.RECALL]
+    LOGGER.info(f"{recall_files.summary(found)}\n\nRecall per class saved to {', '.join(map(str, files))}")
+    return found
 
 
 def _check(recall: RecallConfig | Mapping[str, Any] | str | Path | None, arguments: dict[str, Any]) -> RecallConfig:

@@ -10,7 +10,7 @@ from ultralytics import YOLO
 
 from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_section, read_yaml
 from yolo_balance.errors import ConfigError, HostError
-from yolo_balance.integration import host, records
+from yolo_balance.integration import host, recall_files, records
 from yolo_balance.integration.callbacks import attach
 from yolo_balance.integration.selection import rule_of
 from yolo_balance.recall.report import RecallReport
@@ -36,6 +36,7 @@ def train(config: str | Path | Mapping[str, Any], **overrides: Any) -> RecallRep
     content = read_yaml(config) if isinstance(config, (str, Path)) else config
     arguments = apply_overrides(content, overrides)
     balance = _check(arguments)
+    recall_files.read_baseline(balance.recall)  # to say so before anything is written
 
     if arguments.get("resume"):
         model = _interrupted(arguments)

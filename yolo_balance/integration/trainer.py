@@ -17,7 +17,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from yolo_balance.config import BalanceConfig, LossesConfig
 from yolo_balance.errors import ConfigError
-from yolo_balance.integration import host, records, state
+from yolo_balance.integration import host, recall_files, records, state
 from yolo_balance.integration.criterion import balance_criterion, gain_ratio, heads, without_part
 from yolo_balance.integration.dataset import DRAWN
 from yolo_balance.integration.loader import balance_loader, start_epoch
@@ -25,7 +25,7 @@ from yolo_balance.integration.losses import RunLosses
 from yolo_balance.integration.sampling import RunSampling
 from yolo_balance.integration.selection import BEST_FITNESS, RunSelection
 from yolo_balance.integration.validator import balance_validator
-from yolo_balance.recall import PrimeSamples
+from yolo_balance.recall import PrimeSamples, RecallReport
 from yolo_balance.recall.plots import prime_samples as draw_prime_samples
 from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
 from yolo_balance.sampling import ClassStatistics, Exposure
@@ -44,6 +44,7 @@ class BalancedTrainerMixin:
         sampling: What `balance.sampling` is while the run lasts, None without.
         losses: What `balance.losses` is while the run lasts, None without.
         selection: What `balance.recall.best` is while the run lasts, None where that is the host's fitness.
+        baseline: The report that the run's is compared with, None without.
         started: Epoch that started last, None before the first.
         exposure: Boxes per class of the epoch at hand.
     """
@@ -54,6 +55,7 @@ class BalancedTrainerMixin:
     sampling: RunSampling | None = None
     losses: RunLosses | None = None
     selection: RunSelection | None = None
+    baseline: RecallReport | None = None
     started: int | None = None
 
     args: Any
@@ -141,6 +143,7 @@ class BalancedTrainerMixin:
         if self.balance.losses is not None:
             self.balance_losses(self.balance.losses.resolved())
         self.selection = RunSelection.of(self)
+        self.baseline = recall_files.read_baseline(self.balance.recall)
         for event, hook in EPOCH_HOOKS.items():
             self.add_callback(event, hook)  # type: ignore[attr-defined]
         if self.resume:  # type: ignore[attr-defined]
@@ -183,7 +186,7 @@ class BalancedTrainerMixin:
         if not resumed_at:  # of a run before in the same folder
             for name in (state.FILE, BEST_FITNESS):
                 (self.wdir / name).unlink(missing_ok=True)
-        for name in (records.RECALL, records.PRIME_SAMPLES):
+        for name in (*recall_files.FILES, records.PRIME_SAMPLES):
             (self.save_dir / name).unlink(missing_ok=True)
         files = host.image_files(self.train_loader.dataset)
         schedule = None
@@ -239,7 +242,7 @@ class BalancedTrainerMixin:
         return saved
 
     def final_eval(self) -> None:
-        """The host's validation of best.pt, its recall written to recall.json, after what the run was shown.
+        """The host's validation of best.pt and the files of its recall, after what the run was shown.
 
         With `plots` this validation's prime samples are drawn too.
         """
@@ -251,11 +254,13 @@ class BalancedTrainerMixin:
 
                 plots.feedback(self.save_dir / records.FEEDBACK)
         super().final_eval()  # type: ignore[misc]
-        report = getattr(self.validator, "recall_report", None)
-        if report is not None and first:
-            report.save(self.save_dir / records.RECALL)
-            LOGGER.info(f"Recall per class saved to {self.save_dir / records.RECALL}")
-        outcomes = getattr(self.validator, "outcomes", None)
+        report, outcomes = (getattr(self.validator, name, None) for name in ("recall_report", "outcomes"))
+        if report is not None and outcomes is not None and first:
+            options, title = self.balance.recall, str(self.save_dir)
+            full, files = recall_files.write(
+                self.save_dir, report, outcomes, options, baseline=self.baseline, title=title
+            )
+            LOGGER.info(f"{recall_files.summary(full)}\n\nRecall per class saved to {', '.join(map(str, files))}")
         if outcomes is not None and first and self.args.plots:
             panels = {f"best.pt on {self.args.split or 'val'}": PrimeSamples.of(outcomes)}
             draw_prime_samples(self.save_dir / records.PRIME_SAMPLES, panels, self.exposure.names)
