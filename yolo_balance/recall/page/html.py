@@ -12,7 +12,7 @@ from markupsafe import Markup
 from yolo_balance.page import environment
 from yolo_balance.recall.counts import Outcomes
 from yolo_balance.recall.froc import Froc, froc
-from yolo_balance.recall.page import crops, plots, worst
+from yolo_balance.recall.page import crops, details, plots, worst
 from yolo_balance.recall.page.changes import Changes, against, same_budget, since_last_epoch
 from yolo_balance.recall.page.history import ClassExposure, EpochRecall
 from yolo_balance.recall.page.rows import NO_DATA, NO_TARGET, WORDS, Row, verdict
@@ -104,6 +104,7 @@ def render(
             like=baseline is None or _conditions(baseline) == _conditions(report),
             since=[comparison(budget, changes, order) for budget, changes in epochs.items() if changes],
             against=[comparison(budget, changes, order) for budget, changes in baselines.items() if changes],
+            **details.context(report, order, shown),
             exposure=_exposure_rows(exposure, order),
             weights=weights,
             factor=factor,
