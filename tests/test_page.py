@@ -168,7 +168,8 @@ def test_the_page_says_what_the_report_says():
     assert page.has("Target met: 1 class, target missed: 1 class, cannot conclude: 1 class, no data: 1 class.")
     assert page.has("At 0.5 false boxes per clean image Threshold 0.300; measured there: 0.5 false boxes per")
     assert page.has("At 1 false box per clean image")
-    rows = re.findall(r"(few|lost|shown|absent) (target \w+|cannot conclude|no data)", " ".join(page.text.split()))
+    verdicts, _ = " ".join(page.text.split()).split("What the line decides An image is")
+    rows = re.findall(r"(few|lost|shown|absent) (target \w+|cannot conclude|no data)", verdicts)
     expected = [("few", "cannot conclude"), ("lost", "target missed"), ("shown", "target met"), ("absent", "no data")]
     assert rows == expected * 2
     few = report.budgets[0].classes["few"]

@@ -38,10 +38,8 @@ def render(errors: ErrorTypes) -> str:
     """Plain text: one line per class in each of the two tables, then the knobs of the types that occur."""
     missed = _table("class", "conf", "n", "not found", *CAUSES, "confused with")
     false = _table("class", "conf", "false boxes", "on clean images", *TYPES, "confused lie on")
-    present = set()
     for name, of_class in errors.classes.items():
         o, b, least = of_class.objects, of_class.boxes, f"{of_class.threshold:.3f}"
-        present |= {cause for cause in CAUSES if getattr(o, cause)} | {kind for kind in TYPES if getattr(b, kind)}
         counts = [str(getattr(o, cause)) for cause in CAUSES]
         if o.below_confidence is not None:
             counts[CAUSES.index("below_threshold")] += f" (median {o.below_confidence:.3f})"
@@ -55,9 +53,17 @@ def render(errors: ErrorTypes) -> str:
             plain_text(missed),
             "\nFalse boxes, by type",
             plain_text(false),
-            *(f"{_words(kind)}: {knob}" for kind, knob in KNOBS.items() if kind in present),
+            *(f"{_words(kind)}: {KNOBS[kind]}" for kind in occurring(errors)),
         ]
     )
+
+
+def occurring(errors: ErrorTypes) -> list[str]:
+    """The causes and types of which there is at least one, in the order of KNOBS."""
+    rows = errors.classes.values()
+    present = {cause for row in rows for cause in CAUSES if getattr(row.objects, cause)}
+    present |= {kind for row in rows for kind in TYPES if getattr(row.boxes, kind)}
+    return [kind for kind in KNOBS if kind in present]
 
 
 def _table(*columns: str) -> Table:

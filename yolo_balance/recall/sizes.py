@@ -131,14 +131,14 @@ class RecallBySize:
         by_class = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
         by_class.add_column("class")
         for name, start, end in COCO_SIZES:
-            by_class.add_column(f"{name}: {_range(start, end)}\nhits of n  recall")
+            by_class.add_column(f"{name}: {in_pixels(start, end)}\nhits of n  recall")
         for label, bins in [*((Text(name), bins) for name, bins in self.classes.items()), (Text("all"), self.overall)]:
             by_class.add_row(label, *(_recall(bins[name]) for name, *_ in COCO_SIZES))
         by_quantile = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
         by_quantile.add_column("size, all classes", justify="right")
         by_quantile.add_column("hits of n  recall")
         for row in self.quantiles:
-            by_quantile.add_row(_range(row.start, row.end), _recall(row))
+            by_quantile.add_row(in_pixels(row.start, row.end), _recall(row))
         what = f"square root of the box's area in pixels of the image file; {self.confidence:.0%} Wilson interval"
         lines = [f"Recall by size ({what})", plain_text(by_class)]
         return "\n".join([*lines, "", plain_text(by_quantile)] if self.quantiles else lines)
@@ -152,7 +152,8 @@ def _quantile_starts(sizes: Floats) -> list[float]:
     return starts
 
 
-def _range(start: float, end: float | None) -> str:
+def in_pixels(start: float, end: float | None) -> str:
+    """A range of sizes in words."""
     if end is None:
         return f"from {start:.4g} px"
     return f"{start:.4g} to {end:.4g} px" if start else f"below {end:.4g} px"

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from yolo_balance.words import plain
+
 if TYPE_CHECKING:
     from yolo_balance.recall.report import BudgetRecall, ClassRecall, RecallReport
 
@@ -34,11 +36,11 @@ def render(report: RecallReport) -> str:
     for name in report.budgets[0].classes:
         rows = [budget.classes[name] for budget in report.budgets]
         table.add_row(Text(name), str(rows[0].n), *(Text(_recall(row)) for row in rows))
-    lines = [line for budget in report.budgets if (line := _shared(budget, per))]
+    lines = [line for budget in report.budgets if (line := sharing(budget, per))]
     return "\n".join([title, plain_text(table), *lines])
 
 
-def _shared(budget: BudgetRecall, per: str) -> str:
+def sharing(budget: BudgetRecall, per: str) -> str:
     """What confidences of their own would do for the worst class; empty where that is no different."""
     if budget.per_class is None:
         return ""
@@ -47,7 +49,7 @@ def _shared(budget: BudgetRecall, per: str) -> str:
         return ""
     return (
         f"With a confidence for each class, {budget.false_alarms:g} false boxes per {per} give a worst recall of "
-        f"{own:.2f} ({of_own}) instead of {common:.2f} ({of_common})"
+        f"{own:.2f} ({plain(of_own)}) instead of {common:.2f} ({plain(of_common)})"
     )
 
 

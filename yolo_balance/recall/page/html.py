@@ -12,29 +12,16 @@ from markupsafe import Markup
 from yolo_balance.page import environment
 from yolo_balance.recall.counts import Outcomes
 from yolo_balance.recall.froc import Froc, froc
-from yolo_balance.recall.page import crops, plots, worst
-from yolo_balance.recall.page.changes import Change, Changes, against, same_budget, since_last_epoch
+from yolo_balance.recall.page import crops, details, plots, worst
+from yolo_balance.recall.page.changes import Changes, against, same_budget, since_last_epoch
 from yolo_balance.recall.page.history import ClassExposure, EpochRecall
+from yolo_balance.recall.page.rows import NO_DATA, NO_TARGET, WORDS, Row, verdict
 from yolo_balance.recall.prime_samples import PrimeSamples
-from yolo_balance.recall.report import BudgetRecall, ClassRecall, RecallReport
+from yolo_balance.recall.report import BudgetRecall, RecallReport
+from yolo_balance.recall.table import sharing
 from yolo_balance.words import percent
 
 MOST_PLOTS = 24  # classes with plots; the tables have all
-WORDS = {"met": "target met", "missed": "target missed", "cannot conclude": "cannot conclude"}
-NO_DATA, NO_TARGET = "no data", "no target"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One class at one budget, and what was done for it."""
-
-    name: str
-    recall: ClassRecall
-    verdict: str
-    epoch: Change | None
-    baseline: Change | None
-    exposure: ClassExposure | None
-    weight: float | None
 
 
 @dataclass(frozen=True)
@@ -80,12 +67,13 @@ def render(
     baselines = {budget: against(baseline, report, budget) if baseline else {} for budget in budgets}
     factor = "product" if all("product" in row for row in weights.values()) else "factor"
 
+    per = "clean image" if report.clean_images else "image"
+
     def rows(budget: BudgetRecall) -> list[Row]:
         return [
-            Row(
-                name=name,
-                recall=(here := budget.classes[name]),
-                verdict=verdict(here),
+            Row.of(
+                budget,
+                name,
                 epoch=epochs[budget.false_alarms].get(name),
                 baseline=baselines[budget.false_alarms].get(name),
                 exposure=exposure.get(name),
@@ -105,8 +93,9 @@ def render(
         .render(
             report=report,
             title=title,
-            per="clean image" if report.clean_images else "image",
+            per=per,
             tables=[(budget, rows(budget)) for budget in report.budgets],
+            sharing=[sharing(budget, per) for budget in report.budgets],
             tally=Counter(verdict(row) for row in first.classes.values()),
             verdicts=[*WORDS.values(), NO_TARGET, NO_DATA],
             targets=any(row.target is not None for row in first.classes.values()),
@@ -115,6 +104,7 @@ def render(
             like=baseline is None or _conditions(baseline) == _conditions(report),
             since=[comparison(budget, changes, order) for budget, changes in epochs.items() if changes],
             against=[comparison(budget, changes, order) for budget, changes in baselines.items() if changes],
+            **details.context(report, order, shown),
             exposure=_exposure_rows(exposure, order),
             weights=weights,
             factor=factor,
@@ -142,13 +132,6 @@ def rarest_first(budget: BudgetRecall, weights: Mapping[str, Mapping[str, Any]])
     in_train = all("boxes" in weights.get(name, {}) for name in names)
     boxes = {name: weights[name]["boxes"] if in_train else row.n for name, row in budget.classes.items()}
     return sorted(names, key=lambda name: (budget.classes[name].n == 0, boxes[name], -names.index(name)))
-
-
-def verdict(row: ClassRecall) -> str:
-    """Whether a class keeps its promise, in words."""
-    if row.n == 0:
-        return NO_DATA
-    return NO_TARGET if row.verdict is None else WORDS[row.verdict]
 
 
 def comparison(budget: float, changes: Changes, order: Sequence[str]) -> Comparison:

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from yolo_balance.page.figures import FAINT, GRID, INK, STYLE, svg
+from yolo_balance.recall.costs import CheapestThreshold
+from yolo_balance.recall.detection_probability import POD, DetectionProbability
 from yolo_balance.recall.froc import Froc
 from yolo_balance.recall.page.history import EpochRecall
 from yolo_balance.recall.plots import prime_samples_figure
@@ -18,7 +20,7 @@ from yolo_balance.recall.prime_samples import PrimeSamples
 
 LINE, MARK = "#0072b2", "#b4621a"
 SIZE = (2.9, 1.9)  # inches; two panels side by side on a phone
-LARGE = (4.6, 5.2)
+LARGE, WIDE = (4.6, 5.2), (4.6, 2.5)
 SMALL = {"font.size": 11}
 
 
@@ -74,6 +76,50 @@ def froc_limits(curve: Froc, budgets: Sequence[float]) -> tuple[float, float]:
     return min(above) / 2, max(above) * 2
 
 
+def costs(cheapest: CheapestThreshold, threshold: float) -> str:
+    """Expected cost per image against the threshold; the cheapest one as a dot, that of the first budget dashed."""
+    x, y = np.array(cheapest.curve).T
+
+    def draw(axes: Axes) -> None:
+        axes.step(x, y, where="pre", color=LINE, lw=1.8)  # between two of them an image is rejected by the higher one
+        axes.axvline(threshold, color=MARK, lw=1, ls="--")
+        axes.plot([cheapest.threshold], [cheapest.cost], color=LINE, marker="o", ms=6)
+        axes.set_xlim(0, 1.05 * max(*x, threshold))
+        axes.set_ylim(0, 1.08 * max(*y, cheapest.cost) or 1)
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.set_xlabel("threshold")
+        axes.set_ylabel("cost per image")
+
+    return _panel(draw, size=WIDE, box=(0.16, 0.22, 0.81, 0.74))
+
+
+def detection(of_class: DetectionProbability) -> str:
+    """POD against size over the sizes tried, with its bounds; a90 dashed and a90/95 dotted where they are known.
+
+    Raises:
+        ValueError: There is no curve.
+    """
+    smallest, largest = of_class.smallest or 1.0, of_class.largest or 1.0
+    size = np.geomspace(smallest, largest, 60)
+    pod, low, high = of_class.curve(size)
+
+    def draw(axes: Axes) -> None:
+        axes.fill_between(size, low, high, color=LINE, alpha=0.2, lw=0)
+        axes.plot(size, pod, color=LINE, lw=1.8)
+        for reached, style in ((of_class.a90, "--"), (of_class.a9095, ":")):
+            if reached is not None:
+                axes.axvline(reached, color=MARK, lw=1.4, ls=style)
+        axes.axhline(POD, color=INK, lw=0.8, ls=":")
+        axes.set_xscale("log")
+        axes.set_xlim(smallest, largest)
+        axes.set_xticks(ticks := np.geomspace(smallest, largest, 3), labels=[f"{tick:.3g}" for tick in ticks.tolist()])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel("size in pixels")
+
+    return _panel(draw)
+
+
 def prime_samples(samples: PrimeSamples, names: Sequence[str], title: str) -> str:
     """Score against IoU of each object's prime sample."""
     figure = prime_samples_figure({title: samples}, names)
@@ -87,10 +133,15 @@ def _target(axes: Axes, target: float | None) -> None:
         axes.axhline(target, color=INK, lw=1, ls=":")
 
 
-def _panel(draw: Callable[[Axes], None]) -> str:
+def _panel(
+    draw: Callable[[Axes], None],
+    *,
+    size: tuple[float, float] = SIZE,
+    box: tuple[float, float, float, float] = (0.13, 0.27, 0.83, 0.69),
+) -> str:
     with mpl.rc_context(STYLE | SMALL):
-        figure = Figure(figsize=SIZE)
-        axes = figure.add_axes((0.13, 0.27, 0.83, 0.69))
+        figure = Figure(figsize=size)
+        axes = figure.add_axes(box)
         axes.set_ylim(-0.02, 1.03)
         axes.set_yticks([0, 0.5, 1], labels=["0", ".5", "1"])
         axes.grid(color=GRID, lw=0.8)
