@@ -20,6 +20,7 @@ from scipy.stats import norm
 
 from yolo_balance.recall.counts import Bools, Floats, Outcomes
 from yolo_balance.recall.sizes import object_sizes
+from yolo_balance.words import counted
 
 POD, CONFIDENCE = 0.9, 0.95
 FEWEST = 60
@@ -118,7 +119,7 @@ def _no_fit(size: Floats, found: Bools) -> str | None:
     if n == 0:
         return "no data"
     if n < FEWEST:
-        return f"{n} objects, and hit or miss data need at least {FEWEST}"
+        return f"{counted(n, 'object')}, and hit or miss data need at least {FEWEST}"
     if hits in (0, n):
         return f"{'all' if hits else 'none'} of {n} objects found: nothing to tell sizes apart by"
     hit, miss = size[found], size[~found]

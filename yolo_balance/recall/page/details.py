@@ -49,14 +49,12 @@ def _errors(found: ErrorTypes, order: Sequence[str]) -> dict[str, Any]:
 
 
 def _sizes(details: Details, order: Sequence[str], shown: Sequence[str]) -> dict[str, Any]:
-    curves = sizes.fitted(details.detection, order)
-    panels = [name for name in curves if name in shown]
+    detection = [(name, details.detection[name]) for name in order]
+    curves = [(name, of_class) for name, of_class in detection if name in shown and of_class.b0 is not None]
     return {
         "headings": sizes.headings(),
         "classes": sizes.by_size(details.sizes, order),
         "quantiles": sizes.quantiles(details.sizes),
-        "detection": details.detection,
-        "panels": {name: Markup(plots.detection(details.detection[name])) for name in panels},
-        "reasons": sizes.reasons(details.detection, order),
-        "more": len(curves) - len(panels),
+        "detection": detection,
+        "panels": {name: Markup(plots.detection(of_class)) for name, of_class in curves},
     }

@@ -83,7 +83,7 @@ def costs(cheapest: CheapestThreshold, threshold: float) -> str:
     def draw(axes: Axes) -> None:
         axes.step(x, y, where="pre", color=LINE, lw=1.8)  # between two of them an image is rejected by the higher one
         axes.axvline(threshold, color=MARK, lw=1, ls="--")
-        axes.plot([cheapest.threshold], [cheapest.cost], color=LINE, marker="o", ms=6)
+        axes.plot([cheapest.threshold], [cheapest.cost], color=LINE, marker="o", ms=6, clip_on=False)
         axes.set_xlim(0, 1.05 * max(*x, threshold))
         axes.set_ylim(0, 1.08 * max(*y, cheapest.cost) or 1)
         axes.yaxis.set_major_locator(MaxNLocator(4))

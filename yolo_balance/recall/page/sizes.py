@@ -1,12 +1,10 @@
-"""Recall by size, as rows, and which classes have a curve of detection against size."""
+"""Recall by size, as rows."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from yolo_balance.recall.detection_probability import DetectionProbability
 from yolo_balance.recall.sizes import COCO_SIZES, RecallBySize, SizeBin, in_pixels
 
 
@@ -33,17 +31,3 @@ def by_size(sizes: RecallBySize, order: Sequence[str]) -> list[BySize]:
 def quantiles(sizes: RecallBySize) -> list[tuple[str, SizeBin]]:
     """Ranges with as many objects each, and their recall."""
     return [(in_pixels(row.start, row.end), row) for row in sizes.quantiles]
-
-
-def fitted(detection: Mapping[str, DetectionProbability], order: Sequence[str]) -> list[str]:
-    """The classes that have a curve, in order."""
-    return [name for name in order if detection[name].b0 is not None]
-
-
-def reasons(detection: Mapping[str, DetectionProbability], order: Sequence[str]) -> dict[str, list[str]]:
-    """Why the other classes have none, and the classes of each reason."""
-    found = defaultdict(list)
-    for name in order:
-        if detection[name].b0 is None:
-            found[detection[name].reason or ""].append(name)
-    return dict(found)
