@@ -14,6 +14,7 @@ from ultralytics import YOLO
 from yolo_balance import attach, train
 from yolo_balance.cli import main, parse_overrides
 from yolo_balance.errors import ConfigError, DataError, HostError
+from yolo_balance.recall import Thresholds
 
 RUN = {"model": "yolo11n.yaml", "epochs": 1, "imgsz": 32, "batch": 8, "plots": False, "device": "cpu", "verbose": False}
 
@@ -36,9 +37,19 @@ def test_the_command_trains_and_reports(tiny_data, write, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "runs" / "train"
-    assert {"balance.yaml", "exposure.csv", "recall.csv", "recall.json", "results.csv", "weights"} <= {
-        p.name for p in folder.iterdir()
+    left = {
+        "balance.yaml",
+        "exposure.csv",
+        "recall.csv",
+        "recall.html",
+        "recall.json",
+        "results.csv",
+        "thresholds.yaml",
     }
+    assert {*left, "weights"} <= {p.name for p in folder.iterdir()}
+    assert list(Thresholds.load(folder / "thresholds.yaml").review) == ["scratch", "pit", "crack"]
+    page = (folder / "recall.html").read_text(encoding="utf-8")
+    assert all(text in page for text in ("What training was shown", "over the epochs", "What the line decides"))
     assert json.loads((folder / "recall.json").read_text())["schema"] == 1
     assert yaml.safe_load((folder / "balance.yaml").read_text())["balance"]["losses"] == {
         "isr": {},
@@ -48,11 +59,20 @@ def test_the_command_trains_and_reports(tiny_data, write, tmp_path):
     assert "Recall per class on val" in printed
     assert "no data" in printed
     assert "share asked for" in printed
+    assert "Images over three zones" in printed
 
 
 def test_train_returns_the_report(tiny_data, write):
     report = train(write(data=str(tiny_data)), epochs=1, **{"balance.recall.false_alarms": [2.0]})
     assert [b.false_alarms for b in report.budgets] == [2.0]
+
+
+def test_a_run_is_compared_with_another(tiny_data, write, tmp_path):
+    first = train(write(data=str(tiny_data)), epochs=1)
+    folder = tmp_path / "runs" / "train"
+    again = train(write(data=str(tiny_data)), epochs=1, **{"balance.recall.baseline": str(folder), "exist_ok": True})
+    assert again == first
+    assert "Against the baseline" in (folder / "recall.html").read_text(encoding="utf-8")
 
 
 def fails(file, capsys, *words):
@@ -96,6 +116,8 @@ def test_all_problems_of_both_parts_are_reported_at_once(tiny_data, write, capsy
         ({"data": None}, "data: missing, expected"),
         ({"data": "no/such/data.yaml"}, "data: no/such/data.yaml cannot be used"),
         ({"balance": {"recall": {"targets": {"dent": 0.9}}}}, "balance.recall.targets.dent: the data has no class dent, its classes are scratch, pit, crack"),
+        ({"balance": {"recall": {"costs": {"escape": {"dent": 5}}}}}, "balance.recall.costs.escape.dent: the data has no class dent"),
+        ({"balance": {"recall": {"baseline": "runs/none"}}}, "balance.recall.baseline: expected a run's folder or recall.json, got runs/none"),
         ({"resume": "runs/none.pt"}, "resume: expected the last.pt of an unfinished run, got runs/none.pt"),
     ],
 )  # fmt: skip

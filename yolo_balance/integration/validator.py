@@ -66,20 +66,17 @@ class RecallValidatorMixin:
             ratio, pad = (ratio, pad), (0, 0)
         height, width = batch["ori_shape"][:2]
 
-        def in_file(given: torch.Tensor) -> npt.NDArray[np.float32]:
-            corners = _corners(given.float().cpu().numpy()) - np.array([*pad, *pad])
-            scaled = corners / np.array([ratio[1], ratio[0]] * 2)
-            inside: npt.NDArray[np.float32] = np.clip(scaled, 0, np.array([width, height] * 2), dtype=np.float32)
-            return inside
-
+        together = torch.cat((batch["bboxes"], preds["bboxes"])).float().cpu().numpy()
+        scaled = (_corners(together) - np.array([*pad, *pad])) / np.array([ratio[1], ratio[0]] * 2)
+        in_file = np.clip(scaled, 0, np.array([width, height] * 2), dtype=np.float32)
         return ImageOutcome.of(
             np.zeros((objects, boxes)) if self._overlap is None else self._overlap.cpu().numpy(),
             batch["cls"].cpu().numpy(),
             preds["cls"].cpu().numpy(),
             preds["conf"].cpu().numpy(),
             threshold=self.recall.iou,
-            object_box=in_file(batch["bboxes"]),
-            box=in_file(preds["bboxes"]),
+            object_box=in_file[:objects],
+            box=in_file[objects:],
             file=str(batch["im_file"]),
         )
 

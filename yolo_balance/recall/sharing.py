@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from yolo_balance.recall.counts import Floats, Outcomes
+from yolo_balance.recall.counts import Floats, Ints, Outcomes
 from yolo_balance.recall.operating_point import threshold_at
 
 
@@ -33,9 +33,9 @@ def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Fl
     """
     images = max(outcomes.alarm_images, 1)
     alarms = outcomes.confidence[outcomes.alarming]
-    alarm_class = outcomes.predicted[outcomes.alarming]
     common = threshold_at(alarms, images, budget, floor=floor)
-    false = [np.sort(alarms[alarm_class == c]) for c in range(outcomes.num_classes)]
+    false = _by_class(alarms, outcomes.predicted[outcomes.alarming], outcomes.num_classes)
+    found = _by_class(outcomes.confidence[outcomes.hit], outcomes.predicted[outcomes.hit], outcomes.num_classes)
     objects = outcomes.objects
     left = math.floor(budget * images + 1e-9)
     left -= sum(int((false[c] >= common).sum()) for c in np.flatnonzero(objects == 0).tolist())
@@ -43,10 +43,8 @@ def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Fl
     spent = [0] * outcomes.num_classes
     levels: list[list[tuple[int, int]]] = []  # per class, rising: false boxes, and the hits they pay for
     queue: list[tuple[float, int, int]] = []
-    hit, hit_confidence, hit_class = outcomes.hit, outcomes.confidence, outcomes.predicted
     for c in range(outcomes.num_classes):
-        confidence = hit_confidence[hit & (hit_class == c)]
-        cost = len(false[c]) - np.searchsorted(false[c], confidence)  # false boxes at or above each hit
+        cost = len(false[c]) - np.searchsorted(false[c], found[c])  # false boxes at or above each hit
         costs, gained = np.unique(cost, return_counts=True)
         levels.append(list(zip(costs.tolist(), np.cumsum(gained).tolist(), strict=True))[::-1])
         _wait(queue, levels[c], c, 0, 0, int(objects[c]))
@@ -63,6 +61,13 @@ def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Fl
     for c in np.flatnonzero(objects).tolist():
         thresholds[c] = threshold_at(false[c], 1, float(spent[c]), floor=floor)
     return thresholds
+
+
+def _by_class(confidence: Floats, classes: Ints, count: int) -> list[Floats]:
+    """Of each class its confidences, rising."""
+    order = np.argsort(classes.astype(np.int32), kind="stable")
+    ends = np.cumsum(np.bincount(classes, minlength=count))[:-1]
+    return [np.sort(own) for own in np.split(confidence[order], ends)]
 
 
 def _wait(
