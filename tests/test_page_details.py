@@ -83,7 +83,8 @@ def test_of_nothing_there_is_no_data(outcomes):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_tables_say_what_the_report_says(seed):
     outcomes = pool(split(seed, 60))
-    report = detailed(outcomes, NAMES, targets={"a": 0.3})
+    report = detailed(outcomes, NAMES, false_alarms=[1.0, 1.5], targets={"a": 0.3})
+    assert report.budgets[0].images.escape.without_hit > report.budgets[0].images.escape.by_luck
     text = render(report, outcomes, NAMES)
     budget, details = report.budgets[0], report.details
 
@@ -210,6 +211,16 @@ def test_classes_have_a_curve_of_detection_or_a_reason():
     assert "size in pixels</text>" not in text
 
 
+def test_at_most_24_classes_have_a_curve_of_detection():
+    names = [f"class {c}" for c in range(26)]
+    outcomes = with_sizes(0, classes=26)
+    report = detailed(outcomes, names)
+    assert sum(fit.b0 is not None for fit in report.details.detection.values()) == 26
+    text = render(report, outcomes, names)
+    assert text.count("size in pixels</text>") == 24
+    assert len(rows_of(text, "Probability of detection (POD)")) == 26
+
+
 def test_rows_are_all_images_first_then_the_classes_in_order():
     outcomes = pool(split(0, 40))
     report = detailed(outcomes, NAMES)
@@ -221,7 +232,9 @@ def test_rows_are_all_images_first_then_the_classes_in_order():
         ("defective", None),
         *((None, name) for name in order),
     ]
-    assert zoned[2].between == (report.details.zones.pass_below["c"], report.details.zones.reject_from["c"])
+    lower, higher = report.details.zones.pass_below, report.details.zones.reject_from
+    assert [row.between for row in zoned[2:]] == [(lower[name], higher[name]) for name in order]
+    assert lower != higher
     assert [row.name for row in sizes.by_size(report.details.sizes, order)] == [None, *order]
     for make in (errors.of_objects, errors.of_boxes):
         assert [row.name for row in make(report.details.errors, order)] == order
