@@ -74,6 +74,15 @@ def test_a_threshold_for_each_class_of_one_value_is_that_threshold():
     assert pooled.hits_at([0.0, 2.0, 2.0])[1:].sum() == 0
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_subset_is_those_images_pooled(seed):
+    parts = outcomes(seed)
+    keep = np.random.default_rng(seed).permutation(30)[:11]
+    assert same(Outcomes.pool(parts, 3).subset(keep), Outcomes.pool([parts[i] for i in keep], 3))
+    assert same(Outcomes.pool(parts, 3).subset([]), Outcomes.pool([], 3))
+    assert same(Outcomes.pool(parts, 3).subset(range(30)), Outcomes.pool(parts, 3))
+
+
 def test_of_no_image_there_is_nothing():
     nothing = Outcomes.pool([], 2)
     assert (nothing.images, nothing.clean_images, nothing.objects.tolist()) == (0, 0, [0, 0])

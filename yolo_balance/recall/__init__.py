@@ -2,7 +2,7 @@
 
 from yolo_balance.recall.clustering import effective_sizes
 from yolo_balance.recall.costs import CheapestThreshold, cheapest_threshold
-from yolo_balance.recall.counts import ImageOutcome, Outcomes, match
+from yolo_balance.recall.counts import Outcomes
 from yolo_balance.recall.details import Details
 from yolo_balance.recall.detection_probability import DetectionProbability, pod_by_class
 from yolo_balance.recall.errors import ClassErrors, ErrorTypes, FalseBoxes, MissedObjects, false_box_types, miss_causes
@@ -20,6 +20,7 @@ from yolo_balance.recall.images import (
 )
 from yolo_balance.recall.images_table import render_rates, render_zones
 from yolo_balance.recall.intervals import effective_interval, interval
+from yolo_balance.recall.matching import ImageOutcome, match
 from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
 from yolo_balance.recall.prime_samples import PrimeSamples
 from yolo_balance.recall.report import BudgetRecall, ClassRecall, PerClassRecall, RecallReport

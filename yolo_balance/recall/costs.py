@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yolo_balance.recall.counts import Floats, Outcomes
+from yolo_balance.recall.counts import Outcomes
+from yolo_balance.recall.matching import Floats
 
 POINTS = 200
 """Most points of a curve."""

@@ -18,7 +18,8 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from yolo_balance.recall.counts import Bools, Floats, Outcomes
+from yolo_balance.recall.counts import Outcomes
+from yolo_balance.recall.matching import Bools, Floats
 from yolo_balance.recall.sizes import object_sizes
 from yolo_balance.words import counted
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.recall.counts import BACKGROUND_IOU, NONE, Bools, Floats, Ints, Outcomes
+from yolo_balance.recall.counts import Outcomes
+from yolo_balance.recall.matching import BACKGROUND_IOU, NONE, Bools, Floats, Ints
 
 CAUSES = ("confused", "badly_located", "below_threshold", "missed")
 """Why an object was not found, in order of precedence."""

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
-from yolo_balance.recall.counts import BACKGROUND_IOU, Bools, Outcomes
+from yolo_balance.recall.counts import Outcomes
 from yolo_balance.recall.intervals import interval
+from yolo_balance.recall.matching import BACKGROUND_IOU, Bools
 
 MISS_LINE = 0.02
 """Highest share of defective images passed: the miss rate of AIAG, Measurement Systems Analysis, 4th edition (2010)."""

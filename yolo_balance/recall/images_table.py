@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from yolo_balance.recall.counts import BACKGROUND_IOU
 from yolo_balance.recall.images import (
     FALSE_ALARM_LINE,
     MISS_LINE,
@@ -17,6 +16,7 @@ from yolo_balance.recall.images import (
     ZoneShares,
     images_needed,
 )
+from yolo_balance.recall.matching import BACKGROUND_IOU
 from yolo_balance.recall.table import plain_text
 
 NO_DATA = "-  no data"

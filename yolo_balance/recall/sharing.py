@@ -7,7 +7,8 @@ import math
 
 import numpy as np
 
-from yolo_balance.recall.counts import Floats, Ints, Outcomes
+from yolo_balance.recall.counts import Outcomes
+from yolo_balance.recall.matching import Floats, Ints
 from yolo_balance.recall.operating_point import threshold_at
 
 

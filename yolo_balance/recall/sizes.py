@@ -11,8 +11,9 @@ import numpy.typing as npt
 from rich.table import Table
 from rich.text import Text
 
-from yolo_balance.recall.counts import Bools, Floats, Outcomes
+from yolo_balance.recall.counts import Outcomes
 from yolo_balance.recall.intervals import interval
+from yolo_balance.recall.matching import Bools, Floats
 from yolo_balance.recall.table import plain_text
 
 COCO_SIZES: tuple[tuple[str, float, float | None], ...] = (

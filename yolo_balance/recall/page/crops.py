@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.recall.counts import NONE, Floats, Floats32, Outcomes
+from yolo_balance.recall.counts import Outcomes
+from yolo_balance.recall.matching import NONE, Floats, Floats32
 from yolo_balance.recall.page.labels import Box, Label, place, text_of
 
 Kind = Literal["object", "box", "below"]

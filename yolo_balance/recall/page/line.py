@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from yolo_balance.recall.counts import BACKGROUND_IOU
 from yolo_balance.recall.images import (
     FALSE_ALARM_LINE,
     MISS_LINE,
@@ -16,6 +15,7 @@ from yolo_balance.recall.images import (
     ZoneShares,
     images_needed,
 )
+from yolo_balance.recall.matching import BACKGROUND_IOU
 
 
 @dataclass(frozen=True)

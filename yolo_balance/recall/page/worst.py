@@ -8,7 +8,8 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.recall.counts import Ints, Outcomes
+from yolo_balance.recall.counts import Outcomes
+from yolo_balance.recall.matching import Ints
 
 PER_CLASS, MOST = 4, 24  # errors of a class, and in all
 
