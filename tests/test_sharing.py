@@ -67,7 +67,8 @@ def test_by_hand():
     )
     np.testing.assert_allclose(share_budget(o, 1.0), [0.5, 0.2], atol=1e-6)
     np.testing.assert_array_equal(o.hits_at(share_budget(o, 1.0)), [1, 2])
-    np.testing.assert_allclose(share_budget(o, 0.5), [0.5, 0.7], atol=1e-6)  # one false box buys nothing
+    # One false box buys no object; class 1 takes it, for .7 is nearer to its last object's .8 than .5 to class 0's .9
+    np.testing.assert_allclose(share_budget(o, 0.5), [0.5, 0.6], atol=1e-6)
 
 
 def test_the_printed_report_says_what_own_confidences_would_do():
@@ -84,6 +85,20 @@ def test_the_printed_report_says_what_own_confidences_would_do():
     )
     assert str(RecallReport.of(o, ["a", "b"], false_alarms=[1.0])).splitlines()[-1] == line
     assert "instead of" not in str(RecallReport.of(o, ["a", "b"], false_alarms=[2.0]))
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("budget", [0.25, 0.5, 1.0])
+def test_what_is_left_over_lowers_all_confidences_by_one_factor(seed, budget):
+    """No factor below the one taken keeps the budget; and where the budget admits all boxes, all count."""
+    o = split(seed, levels=1000)
+    allowed = int(budget * o.alarm_images)
+    thresholds = share_budget(o, budget, floor=0.001)
+    used = alarms(o, thresholds)
+    below = o.confidence[o.alarming & ~o.counts(thresholds)]
+    if len(below):
+        assert used == allowed  # distinct confidences: not one false box is left over
+    assert (share_budget(o, 10.0, floor=0.001) == 0.001).all()
 
 
 def test_a_class_without_objects_keeps_the_common_confidence_and_pays_for_it():

@@ -11,6 +11,9 @@ from yolo_balance.recall.counts import Outcomes
 from yolo_balance.recall.matching import Floats, Ints
 from yolo_balance.recall.operating_point import threshold_at
 
+TINY = float(np.finfo(np.float32).tiny)
+"""Stands in for a confidence of 0 where one is divided by."""
+
 
 def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Floats:
     """(C,) thresholds that keep a budget together and make the worst class's recall as high as it can be.
@@ -20,7 +23,9 @@ def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Fl
     next object costs least) is given as many false boxes as its next object costs, until what is left does not pay for
     it; the class is then finished, and the next lowest goes on. No other way of sharing m gives a higher worst recall:
     each false box went to a class that was the worst at the time. At one confidence for all, m is shared in some way,
-    too, so the worst class is never worse off than there.
+    too, so the worst class is never worse off than there. False boxes that are left over at the end, for which these
+    objects have no more use, lower all confidences by one common factor, since other objects may have: that of each
+    class from the last object it found.
 
     A class without objects has no recall to raise and would be silenced: it keeps the confidence that all classes would
     have, and its false boxes there are taken off m first.
@@ -59,9 +64,25 @@ def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Fl
         _wait(queue, levels[c], c, total, hits, int(objects[c]))
 
     thresholds = np.full(outcomes.num_classes, common)
-    for c in np.flatnonzero(objects).tolist():
+    present = np.flatnonzero(objects).tolist()
+    for c in present:
         thresholds[c] = threshold_at(false[c], 1, float(spent[c]), floor=floor)
+    further = _left_over([false[c] for c in present], [found[c] for c in present], thresholds[present], left)
+    for c, more in zip(present, further, strict=True):
+        thresholds[c] = threshold_at(false[c], 1, float(spent[c] + more), floor=floor)
     return thresholds
+
+
+def _left_over(false: list[Floats], found: list[Floats], thresholds: Floats, left: int) -> list[int]:
+    """False boxes of each class that count, besides those above its threshold, if one factor lowers all confidences."""
+    factors = []
+    for alarms, hits, threshold in zip(false, found, thresholds.tolist(), strict=True):
+        counted = hits[np.searchsorted(hits, threshold) :]
+        last = counted[0] if len(counted) else threshold
+        factors.append(alarms[: np.searchsorted(alarms, threshold)] / max(last, TINY))
+    falling = np.sort(np.concatenate([np.zeros(0), *factors]))[::-1]
+    lowest = falling[left] if len(falling) > left else 0.0
+    return [int((own > lowest).sum()) for own in factors]
 
 
 def _by_class(confidence: Floats, classes: Ints, count: int) -> list[Floats]:
