@@ -21,7 +21,7 @@ from yolo_balance.errors import ConfigError, HostError
 from yolo_balance.integration.thresholds import passing
 from yolo_balance.integration.validator import balance_validator
 from yolo_balance.recall import Thresholds
-from yolo_balance.recall.thresholds import NEVER, BudgetThresholds, ZoneBudgets
+from yolo_balance.recall.decisions.thresholds import NEVER, BudgetThresholds, ZoneBudgets
 
 GIVEN = {"imgsz": 64, "device": "cpu", "verbose": False}
 CLASSES = ("0", "1", "2")

@@ -9,7 +9,7 @@ import pytest
 
 from yolo_balance.config import dotted_keys
 from yolo_balance.recall import KNOBS, ErrorTypes, ImageOutcome, Outcomes, false_box_types, miss_causes
-from yolo_balance.recall.errors import CAUSES, TYPES
+from yolo_balance.recall.diagnosis.errors import CAUSES, TYPES
 
 NAMES = ["a", "b", "c"]
 THRESHOLDS = [0.0, 0.5, 2.0, [0.25, 0.5, 0.75]]

@@ -8,7 +8,7 @@ from outcomes import pooled
 
 from yolo_balance import RecallReport
 from yolo_balance.recall import Outcomes, false_alarm_rate, interval, threshold_at
-from yolo_balance.recall.froc import froc
+from yolo_balance.recall.diagnosis.froc import froc
 
 
 def random_split(seed, *, clean=True, images=40, classes=3, coarse=True):

@@ -15,7 +15,7 @@ from yolo_balance.cli import main
 from yolo_balance.config.targets import read_targets
 from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.recall import BudgetRecall, ClassRecall, interval
-from yolo_balance.recall.gate import Gate
+from yolo_balance.recall.decisions.gate import Gate
 
 CONTRACT = """
 {"schema": 1, "split": "val", "iou": 0.5, "images": 267, "clean_images": 189,
@@ -315,7 +315,7 @@ def test_whatever_a_class_is_called_a_line_stays_a_line(gate):
 
 
 def test_a_bug_is_another_code(gate, monkeypatch):
-    monkeypatch.setattr("yolo_balance.recall.gate.needed", lambda *given, **options: 1 / 0)
+    monkeypatch.setattr("yolo_balance.recall.decisions.gate.needed", lambda *given, **options: 1 / 0)
     assert gate(CONTRACT, {"crack": 0.9})[0] == 3
 
 

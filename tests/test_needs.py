@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from yolo_balance.recall import interval
-from yolo_balance.recall.needs import (
+from yolo_balance.recall.decisions.needs import (
     boxes_for_half_width,
     boxes_for_verdict,
     boxes_to_show,
@@ -71,7 +71,7 @@ def test_a_close_call_takes_many_and_is_found_all_the_same():
 def test_the_size_of_a_chunk_changes_nothing(monkeypatch, chunk):
     expected = [objects_to_show(recall, target) for recall, target in ((0.97, 0.9), (0.63, 0.6), (0.5, 0.2))]
     objects_to_show.cache_clear()
-    monkeypatch.setattr("yolo_balance.recall.needs.CHUNK", chunk)
+    monkeypatch.setattr("yolo_balance.recall.decisions.needs.CHUNK", chunk)
     assert [objects_to_show(recall, target) for recall, target in ((0.97, 0.9), (0.63, 0.6), (0.5, 0.2))] == expected
     objects_to_show.cache_clear()
 

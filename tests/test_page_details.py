@@ -11,9 +11,9 @@ from test_page import HOSTILE, opens_anywhere, random_split
 
 from yolo_balance import RecallReport
 from yolo_balance.recall import ImageOutcome, Outcomes
-from yolo_balance.recall.errors import CAUSES, TYPES
+from yolo_balance.recall.diagnosis.errors import CAUSES, TYPES
+from yolo_balance.recall.diagnosis.sizes import COCO_SIZES, SizeBin
 from yolo_balance.recall.page import errors, line, render, sizes
-from yolo_balance.recall.sizes import COCO_SIZES, SizeBin
 
 COSTS = {"escape": 50.0, "overkill": 1.0, "defect_rate": 0.25}
 SECTIONS = {"line": "What the line decides", "errors": "Why objects are missed", "sizes": "Does size decide"}

@@ -2,8 +2,9 @@
 
 import pytest
 
-from yolo_balance.recall import RecallReport, verdicts
-from yolo_balance.recall.needs import boxes_for_half_width, more_objects
+from yolo_balance.recall import RecallReport
+from yolo_balance.recall.decisions import verdicts
+from yolo_balance.recall.decisions.needs import boxes_for_half_width, more_objects
 from yolo_balance.recall.page.rows import Row, independent, needed, verdict
 from yolo_balance.recall.report import ClassRecall
 

@@ -18,7 +18,7 @@ from yolo_balance import attach_thresholds
 from yolo_balance.cli import main
 from yolo_balance.files import csv_text
 from yolo_balance.recall import Thresholds
-from yolo_balance.recall.thresholds import BudgetThresholds, ZoneBudgets
+from yolo_balance.recall.decisions.thresholds import BudgetThresholds, ZoneBudgets
 
 NAMES = ("=crack[red]\n裂", "=[/red]scratch\n缝", "=pit\n裂缝")
 

@@ -11,7 +11,7 @@ import pytest
 from yolo_balance.config import RecallConfig
 from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.recall import BudgetRecall, ClassRecall, RecallReport, interval
-from yolo_balance.recall.selection import STEP, Selection, composite
+from yolo_balance.recall.decisions.selection import STEP, Selection, composite
 
 NAMES = ["scratch", "pit", "crack", "dent"]
 

@@ -19,7 +19,7 @@ from yolo_balance.errors import ConfigError
 from yolo_balance.integration.host import mix_in
 from yolo_balance.integration.selection import RunSelection, rule_of
 from yolo_balance.integration.state import FILE as STATE
-from yolo_balance.recall.selection import composite
+from yolo_balance.recall.decisions.selection import composite
 from yolo_balance.sampling import ClassStatistics
 
 READ = {"worst_class_recall": ("scratch", "pit", "crack"), "rare_recall": ("crack",)}

@@ -10,7 +10,7 @@ from outcomes import pooled
 from yolo_balance import RecallReport
 from yolo_balance.errors import ConfigError
 from yolo_balance.recall import Thresholds
-from yolo_balance.recall.thresholds import NEVER, BudgetThresholds, ZoneBudgets
+from yolo_balance.recall.decisions.thresholds import NEVER, BudgetThresholds, ZoneBudgets
 
 NAMES = ("scratch", "裂缝", "1", "on", "a: b #c", "=x")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from yolo_balance.recall import ClassRecall, interval
-from yolo_balance.recall.verdicts import best_lower_bound, change, needed, verdict
+from yolo_balance.recall.decisions.verdicts import best_lower_bound, change, needed, verdict
 
 
 def row(hits, n, confidence=0.95):

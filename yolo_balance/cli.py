@@ -72,7 +72,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 def _gate(arguments: argparse.Namespace) -> int:
     from yolo_balance.config.targets import read_targets
-    from yolo_balance.recall.gate import Gate
+    from yolo_balance.recall.decisions.gate import Gate
     from yolo_balance.recall.report import RecallReport
 
     report, targets = RecallReport.load(arguments.file), read_targets(arguments.targets)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import floor
 
-from yolo_balance.recall.intervals import interval
-from yolo_balance.recall.needs import (
+from yolo_balance.recall.decisions.needs import (
     CONFIDENCE,
     HALF_WIDTH,
     RECALL,
@@ -14,6 +13,7 @@ from yolo_balance.recall.needs import (
     boxes_for_verdict,
     boxes_to_show,
 )
+from yolo_balance.recall.intervals import interval
 
 __all__ = ["HALF_WIDTH", "RECALL", "Need", "boxes_for_half_width", "boxes_for_verdict", "boxes_to_show"]
 

@@ -16,7 +16,7 @@ from yolo_balance.errors import BalanceError, ConfigError, HostError
 from yolo_balance.files import csv_text, write_whole
 from yolo_balance.integration import host
 from yolo_balance.integration.thresholds import attach_thresholds
-from yolo_balance.recall.thresholds import FILE, Zone
+from yolo_balance.recall.decisions.thresholds import FILE, Zone
 from yolo_balance.words import plain
 
 ZONES = "zones.csv"

@@ -13,8 +13,8 @@ from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.files import write_whole
 from yolo_balance.integration import records
 from yolo_balance.recall import Outcomes, RecallReport, Thresholds, render_rates, render_zones
+from yolo_balance.recall.decisions.thresholds import FILE as THRESHOLDS
 from yolo_balance.recall.page import read_exposure, read_history, render
-from yolo_balance.recall.thresholds import FILE as THRESHOLDS
 
 PAGE = "recall.html"
 FILES = (records.RECALL, THRESHOLDS, PAGE)

@@ -15,7 +15,7 @@ from yolo_balance.config import RecallConfig
 from yolo_balance.files import copy_whole
 from yolo_balance.integration import host
 from yolo_balance.recall import RecallReport
-from yolo_balance.recall.selection import Score, Selection
+from yolo_balance.recall.decisions.selection import Score, Selection
 from yolo_balance.sampling import ClassStatistics
 
 BEST_FITNESS = "best_fitness.pt"

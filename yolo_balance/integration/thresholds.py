@@ -15,7 +15,7 @@ from ultralytics.utils import LOGGER
 
 from yolo_balance.errors import ConfigError, HostError
 from yolo_balance.integration import host
-from yolo_balance.recall.thresholds import FILE, Thresholds, Zone
+from yolo_balance.recall.decisions.thresholds import FILE, Thresholds, Zone
 from yolo_balance.words import listed, plain
 
 DEFAULT_CONF = {"predict": 0.25, "track": 0.1}

@@ -1,13 +1,9 @@
 """What the inspector reads: recall per class at a false-alarm budget, with intervals. Pure numpy and scipy."""
 
 from yolo_balance.recall.clustering import effective_sizes
-from yolo_balance.recall.costs import CheapestThreshold, cheapest_threshold
 from yolo_balance.recall.counts import Outcomes
-from yolo_balance.recall.details import Details
-from yolo_balance.recall.detection_probability import DetectionProbability, pod_by_class
-from yolo_balance.recall.errors import ClassErrors, ErrorTypes, FalseBoxes, MissedObjects, false_box_types, miss_causes
-from yolo_balance.recall.errors_table import KNOBS
-from yolo_balance.recall.images import (
+from yolo_balance.recall.decisions.costs import CheapestThreshold, cheapest_threshold
+from yolo_balance.recall.decisions.images import (
     ClassImages,
     Escape,
     ImageRates,
@@ -18,15 +14,26 @@ from yolo_balance.recall.images import (
     images_needed,
     zones,
 )
-from yolo_balance.recall.images_table import render_rates, render_zones
+from yolo_balance.recall.decisions.images_table import render_rates, render_zones
+from yolo_balance.recall.decisions.thresholds import Thresholds
+from yolo_balance.recall.details import Details
+from yolo_balance.recall.diagnosis.detection_probability import DetectionProbability, pod_by_class
+from yolo_balance.recall.diagnosis.errors import (
+    ClassErrors,
+    ErrorTypes,
+    FalseBoxes,
+    MissedObjects,
+    false_box_types,
+    miss_causes,
+)
+from yolo_balance.recall.diagnosis.errors_table import KNOBS
+from yolo_balance.recall.diagnosis.sizes import RecallBySize, SizeBin, object_sizes
 from yolo_balance.recall.intervals import effective_interval, interval
 from yolo_balance.recall.matching import ImageOutcome, match
 from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
 from yolo_balance.recall.prime_samples import PrimeSamples
 from yolo_balance.recall.report import BudgetRecall, ClassRecall, PerClassRecall, RecallReport
 from yolo_balance.recall.sharing import share_budget
-from yolo_balance.recall.sizes import RecallBySize, SizeBin, object_sizes
-from yolo_balance.recall.thresholds import Thresholds
 
 __all__ = [
     "KNOBS",

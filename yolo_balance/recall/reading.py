@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from yolo_balance.errors import DataError
-from yolo_balance.recall.needs import CONFIDENCE
+from yolo_balance.recall.decisions.needs import CONFIDENCE
 from yolo_balance.recall.report import SCHEMA, ClassRecall, RecallReport
 
 

@@ -15,13 +15,13 @@ from yolo_balance.errors import DataError
 from yolo_balance.files import csv_text, write_whole
 from yolo_balance.recall.clustering import effective_sizes
 from yolo_balance.recall.counts import Outcomes
+from yolo_balance.recall.decisions.images import ImageRates
+from yolo_balance.recall.decisions.verdicts import Bounds, Verdict, verdict
 from yolo_balance.recall.details import Details
-from yolo_balance.recall.images import ImageRates
 from yolo_balance.recall.intervals import effective_interval, interval
 from yolo_balance.recall.matching import Floats
 from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
 from yolo_balance.recall.sharing import share_budget
-from yolo_balance.recall.verdicts import Bounds, Verdict, verdict
 
 SCHEMA = 1
 COLUMNS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from yolo_balance.recall import verdicts
+from yolo_balance.recall.decisions import verdicts
 from yolo_balance.recall.page.history import EpochRecall
 from yolo_balance.recall.report import ClassRecall, RecallReport
 

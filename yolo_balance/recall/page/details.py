@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from yolo_balance.recall.details import Details
-from yolo_balance.recall.errors import CAUSES, TYPES, ErrorTypes
+from yolo_balance.recall.diagnosis.errors import CAUSES, TYPES, ErrorTypes
 from yolo_balance.recall.page import errors, line, plots, sizes
 from yolo_balance.recall.report import RecallReport
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from yolo_balance.recall.errors import CAUSES, TYPES, ErrorTypes
-from yolo_balance.recall.errors_table import KNOBS, occurring
+from yolo_balance.recall.diagnosis.errors import CAUSES, TYPES, ErrorTypes
+from yolo_balance.recall.diagnosis.errors_table import KNOBS, occurring
 
 OF_OBJECTS: Mapping[str, str] = {
     "confused": "a box of another class lies on the object",

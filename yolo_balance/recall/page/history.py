@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from yolo_balance.errors import DataError
 from yolo_balance.files import csv_name
+from yolo_balance.recall.decisions.verdicts import Bounds
 from yolo_balance.recall.report import COLUMNS
-from yolo_balance.recall.verdicts import Bounds
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from yolo_balance.page import environment
 from yolo_balance.recall.counts import Outcomes
-from yolo_balance.recall.froc import Froc, froc
+from yolo_balance.recall.diagnosis.froc import Froc, froc
 from yolo_balance.recall.page import crops, details, plots, worst
 from yolo_balance.recall.page.changes import Changes, against, same_budget, since_last_epoch
 from yolo_balance.recall.page.history import ClassExposure, EpochRecall

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from yolo_balance.recall.images import (
+from yolo_balance.recall.decisions.images import (
     FALSE_ALARM_LINE,
     MISS_LINE,
     Escape,

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from yolo_balance.page.figures import FAINT, GRID, INK, STYLE, svg
-from yolo_balance.recall.costs import CheapestThreshold
-from yolo_balance.recall.detection_probability import POD, DetectionProbability
-from yolo_balance.recall.froc import Froc
+from yolo_balance.recall.decisions.costs import CheapestThreshold
+from yolo_balance.recall.diagnosis.detection_probability import POD, DetectionProbability
+from yolo_balance.recall.diagnosis.froc import Froc
 from yolo_balance.recall.page.history import EpochRecall
 from yolo_balance.recall.plots import prime_samples_figure
 from yolo_balance.recall.prime_samples import PrimeSamples

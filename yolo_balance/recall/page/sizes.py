@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from yolo_balance.recall.sizes import COCO_SIZES, RecallBySize, SizeBin, in_pixels
+from yolo_balance.recall.diagnosis.sizes import COCO_SIZES, RecallBySize, SizeBin, in_pixels
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from scipy.stats import norm
 
-from yolo_balance.recall.needs import CONFIDENCE, more_objects, objects_to_show
+from yolo_balance.recall.decisions.needs import CONFIDENCE, more_objects, objects_to_show
 
 Verdict: TypeAlias = Literal["met", "missed", "cannot conclude", "no data"]
 Bounds: TypeAlias = tuple[float, float]

@@ -154,7 +154,7 @@ class ErrorTypes:
 
     def __str__(self) -> str:
         """The two tables people read, and what acts on the types they hold."""
-        from yolo_balance.recall.errors_table import render
+        from yolo_balance.recall.diagnosis.errors_table import render
 
         return render(self)
 

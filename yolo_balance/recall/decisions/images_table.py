@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from yolo_balance.recall.images import (
+from yolo_balance.recall.decisions.images import (
     FALSE_ALARM_LINE,
     MISS_LINE,
     Escape,

@@ -19,8 +19,8 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from yolo_balance.recall.counts import Outcomes
+from yolo_balance.recall.diagnosis.sizes import object_sizes
 from yolo_balance.recall.matching import Bools, Floats
-from yolo_balance.recall.sizes import object_sizes
 from yolo_balance.words import counted
 
 POD, CONFIDENCE = 0.9, 0.95

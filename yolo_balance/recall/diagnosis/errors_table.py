@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from yolo_balance.recall.errors import CAUSES, TYPES
+from yolo_balance.recall.diagnosis.errors import CAUSES, TYPES
 from yolo_balance.recall.table import plain_text
 
 if TYPE_CHECKING:
-    from yolo_balance.recall.errors import ErrorTypes
+    from yolo_balance.recall.diagnosis.errors import ErrorTypes
 
 KNOBS: Mapping[str, str] = MappingProxyType(
     {
