@@ -10,6 +10,9 @@ import numpy as np
 from yolo_balance.recall.counts import Floats, Ints, Outcomes
 from yolo_balance.recall.operating_point import threshold_at
 
+ROOM = 1e-4
+"""More than a confidence differs by where the same pixels are computed in another order or by another runtime."""
+
 
 def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Floats:
     """(C,) thresholds that keep a budget together and make the worst class's recall as high as it can be.
@@ -20,6 +23,10 @@ def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Fl
     it; the class is then finished, and the next lowest goes on. No other way of sharing m gives a higher worst recall:
     each false box went to a class that was the worst at the time. At one confidence for all, m is shared in some way,
     too, so the worst class is never worse off than there.
+
+    Where false boxes are left out, the threshold lies ROOM above the highest of them, or half way to the class's next
+    box if that is nearer: the same image gives confidences that differ in their last digits from batch to batch, and
+    a threshold just above a false box would let it in again half the time.
 
     A class without objects has no recall to raise and would be silenced: it keeps the confidence that all classes would
     have, and its false boxes there are taken off m first.
@@ -59,8 +66,16 @@ def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Fl
 
     thresholds = np.full(outcomes.num_classes, common)
     for c in np.flatnonzero(objects).tolist():
-        thresholds[c] = threshold_at(false[c], 1, float(spent[c]), floor=floor)
+        lowest = threshold_at(false[c], 1, float(spent[c]), floor=floor)
+        thresholds[c] = lowest if lowest == floor else _with_room(lowest, outcomes.confidence[outcomes.predicted == c])
     return thresholds
+
+
+def _with_room(lowest: float, confidence: Floats) -> float:
+    """A threshold as high as ROOM allows that keeps the boxes the lowest one does."""
+    kept = confidence[confidence >= lowest]
+    room = ROOM if not len(kept) else min(ROOM, (float(kept.min()) - lowest) / 2)
+    return min(lowest + room, max(lowest, 1.0))
 
 
 def _by_class(confidence: Floats, classes: Ints, count: int) -> list[Floats]:
