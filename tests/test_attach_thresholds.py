@@ -131,6 +131,49 @@ def test_prediction_keeps_the_boxes_that_validation_counted(name, more, folder, 
     assert sum(map(len, results)) < len(pooled)
 
 
+@pytest.mark.parametrize("rect", [True, False])
+@pytest.mark.parametrize("shape", [(50, 50), (47, 90), (90, 61)], ids=str)
+@pytest.mark.parametrize("name", MODELS)
+def test_an_image_is_seen_as_in_validation(name, shape, rect, folder, tmp_path):
+    """Else scores differ, and with them which boxes are at their thresholds."""
+    images = tmp_path / "images" / "val"
+    images.mkdir(parents=True)
+    for file in sorted(folder.iterdir())[:3]:
+        cv2.imwrite(str(images / file.name), cv2.resize(cv2.imread(str(file)), shape[::-1]))
+    more = {"rect": rect, "max_det": 1000, **({"retina_masks": True} if "seg" in name else {})}
+    validated = counted(whole(lively(name, tmp_path)), images, **more)
+    scores = [[p for boxes in validated.values() for c, p in boxes if c == label] for label in range(3)]
+    review = []
+    for own in scores:  # in the widest gap of the upper ones, as sums in another order differ in their last digit
+        highest = np.sort(own)[-12:]
+        review.append(float(highest[(gap := np.diff(highest).argmax()) : gap + 2].mean()))
+    model = attach_thresholds(whole(lively(name, tmp_path)), made(review, review))
+    for result in model.predict(images, **GIVEN, **more):
+        kept = [(c, p) for c, p in validated[Path(result.path).name] if p >= review[c]]
+        assert [c for c, _ in boxes_of(result)] == [c for c, _ in kept]
+        np.testing.assert_allclose([p for _, p in boxes_of(result)], [p for _, p in kept], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [*MODELS, "yolo26n-obb.yaml", "yolo11n-pose.yaml"])
+def test_what_is_found_lies_where_it_is_whatever_the_padding(name, folder, tmp_path):
+    """An image given with its padding, as pixels of a larger one, has the same found as far to the right and below."""
+    image = cv2.imread(str(folder / "0.png"))
+    larger = cv2.copyMakeBorder(image, 16, 16, 16, 16, cv2.BORDER_CONSTANT, value=(114,) * 3)
+    model = attach_thresholds(whole(lively(name, tmp_path)), made([0.6] * 3, [0.9] * 3))
+    given = {**GIVEN, "max_det": 20, "retina_masks": True}  # else small masks are empty, and their boxes dropped
+    (ours,), (other,) = model(image, **given), model(larger, **{**given, "imgsz": 96, "rect": False})
+    assert len(ours) == len(other) > 0
+    if ours.obb is not None:
+        np.testing.assert_allclose(ours.obb.xywhr[:, :2] + 16, other.obb.xywhr[:, :2], atol=1e-3)
+        np.testing.assert_allclose(ours.obb.xywhr[:, 2:], other.obb.xywhr[:, 2:], atol=1e-3)
+    else:
+        np.testing.assert_allclose(ours.boxes.xyxy, (other.boxes.xyxy - 16).clip(0, 64), atol=1e-3)
+    if ours.keypoints is not None:
+        np.testing.assert_allclose(ours.keypoints.xy, (other.keypoints.xy - 16).clip(0, 64), atol=1e-3)
+    if ours.masks is not None:
+        np.testing.assert_array_equal(ours.masks.data[:, 4:-4, 4:-4], other.masks.data[:, 20:-20, 20:-20])
+
+
 def test_the_host_alone_names_one_class_per_place_so_a_rare_one_is_lost_behind_a_common_one(folder, tmp_path):
     review = [0.99, 0.3, 0.99]
     model = lively("yolo11n.yaml", tmp_path)
@@ -178,7 +221,7 @@ def test_scores_compare_with_thresholds_as_the_report_compares_them():
 @pytest.mark.parametrize("name", ["yolo11n-seg.yaml", "yolo11n-obb.yaml"])
 def test_every_copy_and_selection_keeps_the_zone(name, folder, tmp_path):
     model = attach_thresholds(lively(name, tmp_path), made([0.5] * 3, [0.999] * 3))
-    result = next(r for r in model(folder, **GIVEN) if len(r) > 1)
+    result = next(r for r in model(folder, rect=False, **GIVEN) if len(r) > 1)
     assert result.zone == "review"
     copies = [result[0], result[:0], result.cpu(), result.numpy(), result.to("cpu"), copy.deepcopy(result)]
     for other in (*copies, pickle.loads(pickle.dumps(result))):
@@ -249,16 +292,17 @@ def test_objects_are_tracked_as_ever_and_of_the_boxes_those_at_their_thresholds_
     for i in range(6):
         writer.write(cv2.imread(str(folder / f"{i // 3}.png")))
     writer.release()
-    even = lively("yolo11n.yaml", tmp_path).track(video, tracker="bytetrack.yaml", **GIVEN)
+    given = {**GIVEN, "rect": False}
+    even = lively("yolo11n.yaml", tmp_path).track(video, tracker="bytetrack.yaml", **given)
     model = attach_thresholds(lively("yolo11n.yaml", tmp_path), made([0.8] * 3, [0.999] * 3))
-    for stock, result in zip(even, model.track(video, tracker="bytetrack.yaml", **GIVEN), strict=True):
+    for stock, result in zip(even, model.track(video, tracker="bytetrack.yaml", **given), strict=True):
         assert boxes_of(result) == [(c, p) for c, p in boxes_of(stock) if p >= 0.8]
     review = [0.99, 0.4, 0.6]
     model = attach_thresholds(lively("yolo11n.yaml", tmp_path), made(review, [0.999] * 3))
     seen = []
     model.add_callback("on_predict_start", lambda predictor: seen.append(predictor.args.conf))
     for _ in range(2):  # the host registers its tracker once more, or again
-        results = model.track(video, tracker="bytetrack.yaml", **GIVEN)
+        results = model.track(video, tracker="bytetrack.yaml", **given)
         assert len(results) == 6
         assert any(r.boxes.is_track for r in results)
         for result in results:

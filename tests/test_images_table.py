@@ -2,7 +2,7 @@
 
 from outcomes import pooled
 
-from yolo_balance.recall import ImageRates, render_rates, render_zones, zones
+from yolo_balance.recall import ErrorTypes, ImageRates, RecallBySize, RecallReport, render_rates, render_zones, zones
 
 
 def outcomes():
@@ -48,3 +48,18 @@ def test_the_zones():
         "with b [x]   1      1  1.00 [0.21, 1.00]      0  0.00 [0.00, 0.79]      0  0.00 [0.00, 0.79]   0.300 to 0.550",
         "with c       0      -  no data                -  no data                -  no data             0.300 to 0.700",
     ]
+
+
+def test_a_class_is_one_line_of_every_table_whatever_its_name_holds():
+    plainly, oddly = ["a", "b", "c"], ["a\nb", "\x1b[31mb", "c\rd"]
+
+    def tables(names):
+        report = RecallReport.of(outcomes(), names, false_alarms=[1.0])
+        rates, of_zones = ImageRates.of(outcomes(), 0.4, names), zones(outcomes(), 0.3, 0.7, names)
+        errors, sizes = ErrorTypes.of(outcomes(), names, 0.4), RecallBySize.of(outcomes(), names, 0.4)
+        return [str(report), render_rates(rates, "1"), render_zones(of_zones), str(errors), str(sizes)]
+
+    for usual, odd in zip(tables(plainly), tables(oddly), strict=True):
+        assert len(odd.splitlines()) == len(usual.splitlines())
+        assert odd.replace("\n", "").isprintable()
+        assert "a\\nb" in odd

@@ -38,7 +38,7 @@ def finished(tmp_path_factory):
     cv2.imwrite(str(images / "c.png"), np.full((64, 64, 3), 120, np.uint8))
     (images / "broken.png").write_text("no image")
     model.save(run / "weights" / "best.pt")
-    results = YOLO(run / "weights" / "best.pt").predict(images, conf=0.01, imgsz=64, device="cpu")
+    results = YOLO(run / "weights" / "best.pt").predict(images, conf=0.01, imgsz=64, rect=False, device="cpu")
     tops = sorted(float(r.boxes.conf.max()) for r in results)
     review, reject = np.convolve(tops, [0.5, 0.5], "valid").tolist()  # one image in each zone
     Thresholds(
@@ -58,7 +58,7 @@ def predict(finished, tmp_path, capsys):
     run, images = finished
 
     def predict(*words, weights=None, source=None):
-        given = ["imgsz=64", "device=cpu", f"project={tmp_path / 'runs'}", *words]
+        given = ["imgsz=64", "rect=false", "device=cpu", f"project={tmp_path / 'runs'}", *words]
         code = main(["predict", str(weights or run / "weights" / "best.pt"), str(source or images), *given])
         printed = capsys.readouterr()
         errors = [line.removeprefix("error: ") for line in printed.err.splitlines() if line.startswith("error: ")]
@@ -77,7 +77,8 @@ def test_each_image_has_a_line_and_a_row(predict, finished, tmp_path):
     code, lines, errors = predict()
     assert (code, errors) == (0, [])
     expected = {
-        r.path: r for r in attach_thresholds(YOLO(run / "weights/best.pt"), run / "thresholds.yaml")(images, imgsz=64)
+        r.path: r
+        for r in attach_thresholds(YOLO(run / "weights/best.pt"), run / "thresholds.yaml")(images, imgsz=64, rect=False)
     }
     assert len(expected) == 3
     folder = tmp_path / "runs" / "predict"
@@ -118,7 +119,7 @@ def test_a_terminal_that_lacks_letters_gets_escapes(finished, tmp_path, monkeypa
     run, images = finished
     terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", terminal)
-    given = ["imgsz=64", "device=cpu", f"project={tmp_path}", "save=false"]
+    given = ["imgsz=64", "rect=false", "device=cpu", f"project={tmp_path}", "save=false"]
     assert main(["predict", str(run / "weights" / "best.pt"), str(images), *given]) == 0
     terminal.flush()
     assert b"\\u88c2\\u7f1d" in terminal.buffer.getvalue()

@@ -1,5 +1,6 @@
 """Laws of the confidences that share a budget, and their agreement with trying every way of sharing it."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from outcomes import pooled
 
 from yolo_balance.recall import RecallReport, share_budget, threshold_at
+from yolo_balance.recall.sharing import ROOM
 
 
 def split(seed, num_classes=3, levels=20):
@@ -65,10 +67,10 @@ def test_by_hand():
         objects=[[0, 1, 1], [], []],
         num_classes=2,
     )
-    np.testing.assert_allclose(share_budget(o, 1.0), [0.5, 0.2], atol=1e-6)
+    np.testing.assert_allclose(share_budget(o, 1.0), [0.5 + ROOM, 0.2 + ROOM], atol=1e-6)
     np.testing.assert_array_equal(o.hits_at(share_budget(o, 1.0)), [1, 2])
     # One false box buys no object; class 1 takes it, for .7 is nearer to its last object's .8 than .5 to class 0's .9
-    np.testing.assert_allclose(share_budget(o, 0.5), [0.5, 0.6], atol=1e-6)
+    np.testing.assert_allclose(share_budget(o, 0.5), [0.5 + ROOM, 0.6 + ROOM], atol=1e-6)
 
 
 def test_the_printed_report_says_what_own_confidences_would_do():
@@ -113,14 +115,14 @@ def test_a_class_without_objects_keeps_the_common_confidence_and_pays_for_it():
     thresholds = share_budget(o, 1.0)
     assert thresholds[2] == thresholds[1] == common
     assert alarms(o, thresholds) == 2
-    np.testing.assert_allclose(thresholds[0], 0.5, atol=1e-6)
+    np.testing.assert_allclose(thresholds[0], 0.5 + ROOM, atol=1e-6)
 
 
 def test_a_split_without_clean_images_shares_what_found_nothing():
     o = pooled([[1, 0, 0]], [[0.4, 0.9, 0.2]], [[0, 0, 0]], [[0]], 1)
     assert o.clean_images == 0
-    assert share_budget(o, 1.0)[0] == pytest.approx(0.2)
-    assert share_budget(o, 0.0)[0] == pytest.approx(0.9)
+    assert share_budget(o, 1.0)[0] == pytest.approx(0.2 + ROOM)
+    assert share_budget(o, 0.0)[0] == pytest.approx(0.9 + ROOM)
 
 
 def test_a_budget_that_is_never_reached_gives_the_floor():
@@ -135,3 +137,23 @@ def test_the_report_holds_both_readings():
     assert shared.measured <= 0.5
     np.testing.assert_array_equal([row.threshold for row in shared.classes.values()], share_budget(o, 0.5))
     np.testing.assert_array_equal([row.hits for row in shared.classes.values()], o.hits_at(share_budget(o, 0.5)))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_last_digit_lets_no_false_box_back_in(seed):
+    """Confidences of the same image differ by 1e-6 where another batch sums in another order."""
+    o = split(seed)
+    thresholds = share_budget(o, 0.5)
+    for change in (-1e-6, 1e-6):
+        other = replace(o, confidence=o.confidence + change)
+        np.testing.assert_array_equal(other.counts(thresholds), o.counts(thresholds))
+
+
+def test_room_ends_half_way_to_the_next_box_and_at_confidence_one():
+    near = float(np.float32(0.5) + np.float32(2e-5))
+    o = pooled([[1], [0]], [[near], [0.5]], [[0], [0]], [[0], []], 1)
+    assert share_budget(o, 0.0)[0] == pytest.approx(0.50001, abs=1e-7)
+    certain = pooled([[1], [0]], [[0.9], [1.0]], [[0], [0]], [[0], []], 1)
+    assert share_budget(certain, 0.0)[0] == np.nextafter(np.float32(1), np.float32(2))
+    nearly = pooled([[1], [0]], [[0.9], [0.99999]], [[0], [0]], [[0], []], 1)
+    assert share_budget(nearly, 0.0)[0] == 1.0

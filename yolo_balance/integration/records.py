@@ -22,6 +22,7 @@ from yolo_balance.recall.table import plain_text
 from yolo_balance.sampling import ClassStatistics, Exposure, SamplingSchedule, class_plans
 from yolo_balance.sampling.exposure import lost
 from yolo_balance.sampling.statistics import Bools, Floats, shares
+from yolo_balance.words import plain
 
 EXPOSURE, RECALL_ROWS, RECALL, BALANCE = "exposure.csv", "recall.csv", "recall.json", "balance.yaml"
 FEEDBACK, PRIME_SAMPLES = "feedback.csv", "prime_samples.png"
@@ -222,5 +223,5 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "class" else "right")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(plain(cell)) for cell in row))
     return plain_text(table)

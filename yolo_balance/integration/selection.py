@@ -17,6 +17,7 @@ from yolo_balance.integration import host
 from yolo_balance.recall import RecallReport
 from yolo_balance.recall.decisions.selection import Score, Selection
 from yolo_balance.sampling import ClassStatistics
+from yolo_balance.words import plain
 
 BEST_FITNESS = "best_fitness.pt"
 
@@ -114,7 +115,7 @@ class RunSelection:
     def _best_line(self) -> str:
         assert self.best is not None
         epoch, s = self.best
-        found = f"at least {s.recall:.3f} (lowest: {s.lowest}, {s.hits} of {s.n} found)"
+        found = f"at least {s.recall:.3f} (lowest: {plain(s.lowest)}, {s.hits} of {s.n} found)"
         missed = f", floors missed: {', '.join(s.missed)}" if s.missed else ""
         return f"best.pt: epoch {epoch}, {self.rule.options.best} {found}{missed}"
 

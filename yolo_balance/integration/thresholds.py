@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ultralytics.models.yolo.detect import DetectionPredictor
 from ultralytics.utils import LOGGER
 
 from yolo_balance.errors import ConfigError, HostError
-from yolo_balance.integration import host
+from yolo_balance.integration import host, padding
 from yolo_balance.recall.decisions.thresholds import FILE, Thresholds, Zone
 from yolo_balance.words import listed, plain
 
@@ -63,8 +64,11 @@ def attach_thresholds(model: Any, thresholds: Thresholds | str | Path) -> Any:
     boxes under its own `conf`, of which a line warns; and the host's segmentation drops a box whose mask is empty, as
     that of a very small object may be without `retina_masks=True`.
 
-    Thresholds hold for the image size, the head (`nms`) and the IoU of non-maximum suppression (`iou`) they were
-    measured with.
+    Images are scaled and padded as the host's validation does, which without this pads less at prediction; so an image
+    is seen as it was when the thresholds were measured. Where a split's images have several shapes, validation with
+    `rect` pads each to the shape of its batch, which no single image tells: then measure and predict with `rect=False`.
+    Thresholds hold for the image size, `rect`, the head (`nms`) and the IoU of non-maximum suppression (`iou`) they
+    were measured with.
 
     Args:
         model: An `ultralytics.YOLO` that reports boxes, made from weights or from an exported file.
@@ -104,7 +108,7 @@ class _Keeper:
         self.thresholds, self.name = thresholds, name
         self.classes: list[str] = []
         self.review = np.zeros(0)
-        self._listening: Any = None
+        self._listening: list[Any] = []
         self._said: set[str] = set()
 
     def hooks(self) -> dict[str, Any]:
@@ -155,20 +159,40 @@ class _Keeper:
             hooks.append(self.keep)
 
     def listen(self, predictor: Any) -> None:
-        """Before a batch: have the model's output put right before the host suppresses overlapping boxes."""
-        self._stop()
-        raw = isinstance(predictor, DetectionPredictor) and not predictor.model.end2end and not predictor.args.embed
-        if raw:
-            several = predictor.args.mode != "track"
+        """Before a batch: have images scaled and padded as in validation, and the output put right."""
+        self._stop(predictor)
+        if not isinstance(predictor, DetectionPredictor) or predictor.args.embed:
+            return
+        if len(set(predictor.imgsz)) == 1:
+            predictor.pre_transform = partial(_as_validation_loads, predictor)
+        model, task, end2end = predictor.model, predictor.args.task, predictor.model.end2end
+        several, classes = predictor.args.mode != "track", len(self.classes)
+        shapes = {image.shape[:2] for image in predictor.batch[1]} if _padded_least(predictor) else set()
+        shape = shapes.pop() if len(shapes) == 1 else None
+        margins = (0, 0)
 
-            def put_right(module: Any, inputs: Any, output: Any) -> Any:
-                return _first(output, lambda prediction: passing(prediction, self.review, several=several))
+        def widened(module: Any, inputs: Any) -> Any:
+            nonlocal margins
+            if shape is not None:
+                margins = padding.margin(shape, inputs[0].shape[2:], predictor.imgsz[0], int(model.stride))
+            return (padding.widen(inputs[0], margins), *inputs[1:])
 
-            self._listening = predictor.model.register_forward_hook(put_right)
+        def put_right(module: Any, inputs: Any, output: Any) -> Any:
+            if any(margins):
+                keypoints = getattr(model, "kpt_shape", None)
+                given = {"classes": classes, "keypoints": keypoints, "end2end": end2end}
+                output = _first(output, lambda prediction: padding.moved(prediction, margins, task, **given))
+                if task == "segment":
+                    output = padding.cropped(output, margins, inputs[0].shape[2])
+            if end2end:
+                return output
+            return _first(output, lambda prediction: passing(prediction, self.review, several=several))
+
+        self._listening = [model.register_forward_pre_hook(widened), model.register_forward_hook(put_right)]
 
     def keep(self, predictor: Any) -> None:
         """After a batch: drop the boxes below their thresholds and give each image its zone."""
-        self._stop()
+        self._stop(predictor)
         for i, result in enumerate(predictor.results):
             boxes = result.obb if result.obb is not None else result.boxes
             confidence = boxes.conf.cpu().numpy().astype(np.float64)
@@ -177,16 +201,29 @@ class _Keeper:
             kept = torch.from_numpy(confidence >= self.review[predicted])
             predictor.results[i] = zoned(result if kept.all() else result[kept], zone)
 
-    def _stop(self) -> None:
-        if self._listening is not None:
-            self._listening.remove()
-            self._listening = None
+    def _stop(self, predictor: Any) -> None:
+        vars(predictor).pop("pre_transform", None)
+        for listening in self._listening:
+            listening.remove()
+        self._listening = []
 
     def _say(self, text: str) -> None:
         """A warning, once: a camera's frames are a call each."""
         if text not in self._said:
             self._said.add(text)
             LOGGER.warning(plain(text))
+
+
+def _padded_least(predictor: Any) -> bool:
+    """Whether the host pads a batch of one shape to the next stride only, where its validation pads up to one more."""
+    model, square = predictor.model, len(set(predictor.imgsz)) == 1
+    free = getattr(model, "format", "") == "pt" or getattr(model, "pt", False) or getattr(model, "dynamic", False)
+    return bool(square and free and predictor.args.rect)
+
+
+def _as_validation_loads(predictor: Any, images: list[Any]) -> Any:
+    """The host's scaling and padding of images that are scaled as its data sets scale them."""
+    return type(predictor).pre_transform(predictor, [padding.as_loaded(im, predictor.imgsz[0]) for im in images])
 
 
 def passing(prediction: torch.Tensor, thresholds: Any, *, several: bool) -> torch.Tensor:

@@ -13,6 +13,8 @@ from yolo_balance.recall.operating_point import threshold_at
 
 TINY = float(np.finfo(np.float32).tiny)
 """Stands in for a confidence of 0 where one is divided by."""
+ROOM = 1e-4
+"""More than a confidence differs by where the same pixels are computed in another order or by another runtime."""
 
 
 def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Floats:
@@ -26,6 +28,10 @@ def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Fl
     too, so the worst class is never worse off than there. False boxes that are left over at the end, for which these
     objects have no more use, lower all confidences by one common factor, since other objects may have: that of each
     class from the last object it found.
+
+    Where false boxes are left out, the threshold lies ROOM above the highest of them, or half way to the class's next
+    box if that is nearer: the same image gives confidences that differ in their last digits from batch to batch, and
+    a threshold just above a false box would let it in again half the time.
 
     A class without objects has no recall to raise and would be silenced: it keeps the confidence that all classes would
     have, and its false boxes there are taken off m first.
@@ -67,9 +73,11 @@ def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Fl
     present = np.flatnonzero(objects).tolist()
     for c in present:
         thresholds[c] = threshold_at(false[c], 1, float(spent[c]), floor=floor)
+    boxes = _by_class(outcomes.confidence, outcomes.predicted, outcomes.num_classes)
     further = _left_over([false[c] for c in present], [found[c] for c in present], thresholds[present], left)
     for c, more in zip(present, further, strict=True):
-        thresholds[c] = threshold_at(false[c], 1, float(spent[c] + more), floor=floor)
+        lowest = threshold_at(false[c], 1, float(spent[c] + more), floor=floor)
+        thresholds[c] = lowest if lowest == floor else _with_room(lowest, boxes[c])
     return thresholds
 
 
@@ -83,6 +91,13 @@ def _left_over(false: list[Floats], found: list[Floats], thresholds: Floats, lef
     falling = np.sort(np.concatenate([np.zeros(0), *factors]))[::-1]
     lowest = falling[left] if len(falling) > left else 0.0
     return [int((own > lowest).sum()) for own in factors]
+
+
+def _with_room(lowest: float, confidence: Floats) -> float:
+    """A threshold as high as ROOM allows that keeps the boxes the lowest one does; of rising confidences."""
+    kept = confidence[np.searchsorted(confidence, lowest) :]
+    room = min(ROOM, (float(kept[0]) - lowest) / 2) if len(kept) else ROOM
+    return min(lowest + room, max(lowest, 1.0))
 
 
 def _by_class(confidence: Floats, classes: Ints, count: int) -> list[Floats]:

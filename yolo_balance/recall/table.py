@@ -23,7 +23,7 @@ def render(report: RecallReport) -> str:
         else f"no defect-free image: false boxes over all {report.images} images"
     )
     level = f"IoU {report.iou:g}, {report.confidence:.0%} Wilson interval, clustered by image"
-    title = f"Recall per class on {report.split} ({level}; {basis})"
+    title = f"Recall per class on {plain(report.split)} ({level}; {basis})"
     per = "clean image" if report.clean_images else "image"
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column("class")
@@ -35,7 +35,7 @@ def render(report: RecallReport) -> str:
         )
     for name in report.budgets[0].classes:
         rows = [budget.classes[name] for budget in report.budgets]
-        table.add_row(Text(name), str(rows[0].n), *(Text(_recall(row)) for row in rows))
+        table.add_row(Text(plain(name)), str(rows[0].n), *(Text(_recall(row)) for row in rows))
     lines = [line for budget in report.budgets if (line := sharing(budget, per))]
     return "\n".join([title, plain_text(table), *lines])
 

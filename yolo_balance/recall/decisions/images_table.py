@@ -18,6 +18,7 @@ from yolo_balance.recall.decisions.images import (
 )
 from yolo_balance.recall.matching import BACKGROUND_IOU
 from yolo_balance.recall.table import plain_text
+from yolo_balance.words import plain
 
 NO_DATA = "-  no data"
 
@@ -42,7 +43,7 @@ def render_rates(rates: ImageRates, at: str) -> str:
     table.add_column(f"at most\n{FALSE_ALARM_LINE:.0%}")
     for name, row in rates.classes.items():
         conf = Text(f"{rates.thresholds[name]:.3f}")
-        table.add_row(Text(name), conf, *_escape(row.escape), *_overkill(row.overkill))
+        table.add_row(Text(plain(name)), conf, *_escape(row.escape), *_overkill(row.overkill))
     table.add_row("all images", "", *_escape(rates.escape), *_overkill(rates.overkill))
     needed = [images_needed(line, confidence=rates.confidence) for line in (MISS_LINE, FALSE_ALARM_LINE)]
     return "\n".join(
@@ -64,7 +65,7 @@ def render_zones(zones: Zones) -> str:
     table.add_row("defective", *_zones(zones.defective))
     for name, row in zones.classes.items():
         conf = f"{zones.pass_below[name]:.3f} to {zones.reject_from[name]:.3f}"
-        table.add_row(Text(f"with {name}"), *_zones(row), Text(conf))
+        table.add_row(Text(f"with {plain(name)}"), *_zones(row), Text(conf))
     return f"Images over three zones ({zones.confidence:.0%} Wilson interval)\n{plain_text(table)}"
 
 

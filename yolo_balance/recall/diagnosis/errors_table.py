@@ -11,6 +11,7 @@ from rich.text import Text
 
 from yolo_balance.recall.diagnosis.errors import CAUSES, TYPES
 from yolo_balance.recall.table import plain_text
+from yolo_balance.words import plain
 
 if TYPE_CHECKING:
     from yolo_balance.recall.diagnosis.errors import ErrorTypes
@@ -44,9 +45,9 @@ def render(errors: ErrorTypes) -> str:
         if o.below_confidence is not None:
             counts[CAUSES.index("below_threshold")] += f" (median {o.below_confidence:.3f})"
         row = [str(o.not_found), *counts] if o.n else ["no data", *[""] * len(CAUSES)]
-        missed.add_row(Text(name), least, str(o.n), *row, _counts(o.confused_with))
+        missed.add_row(Text(plain(name)), least, str(o.n), *row, _counts(o.confused_with))
         row = ["-" if b.on_clean is None else str(b.on_clean), *(str(getattr(b, kind)) for kind in TYPES)]
-        false.add_row(Text(name), least, str(b.n), *row, _counts(b.confused_with))
+        false.add_row(Text(plain(name)), least, str(b.n), *row, _counts(b.confused_with))
     return "\n".join(
         [
             f"Objects not found, by cause (IoU {errors.iou:g}, background below {errors.background_iou:g})",
@@ -78,4 +79,4 @@ def _words(name: str) -> str:
 
 
 def _counts(classes: Mapping[str, int]) -> Text:
-    return Text(", ".join(f"{name} {count}" for name, count in classes.items()))
+    return Text(", ".join(f"{plain(name)} {count}" for name, count in classes.items()))

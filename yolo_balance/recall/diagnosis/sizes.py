@@ -15,6 +15,7 @@ from yolo_balance.recall.counts import Outcomes
 from yolo_balance.recall.intervals import interval
 from yolo_balance.recall.matching import Bools, Floats
 from yolo_balance.recall.table import plain_text
+from yolo_balance.words import plain
 
 COCO_SIZES: tuple[tuple[str, float, float | None], ...] = (
     ("small", 0.0, 32.0),
@@ -133,7 +134,10 @@ class RecallBySize:
         by_class.add_column("class")
         for name, start, end in COCO_SIZES:
             by_class.add_column(f"{name}: {in_pixels(start, end)}\nhits of n  recall")
-        for label, bins in [*((Text(name), bins) for name, bins in self.classes.items()), (Text("all"), self.overall)]:
+        for label, bins in [
+            *((Text(plain(name)), bins) for name, bins in self.classes.items()),
+            (Text("all"), self.overall),
+        ]:
             by_class.add_row(label, *(_recall(bins[name]) for name, *_ in COCO_SIZES))
         by_quantile = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
         by_quantile.add_column("size, all classes", justify="right")

@@ -1,0 +1,97 @@
+"""Images for prediction as validation has them: thresholds hold for the pixels they were measured on.
+
+With `rect`, the host's validation pads an image by up to a stride more than its prediction does, which moves the grid
+of places under it and so every score; and it rounds the shorter side up where prediction rounds it to the nearest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn.functional import pad
+
+GREY = 114 / 255
+"""What the host pads with."""
+
+EXTRA = 0.5
+"""Strides that the host's data set for validation adds to the longer and the shorter side before it rounds up."""
+
+
+def as_loaded(image: npt.NDArray[np.uint8], imgsz: int) -> npt.NDArray[np.uint8]:
+    """An image (H, W, channels) scaled as the host's data sets load it: its longer side `imgsz`, the other up."""
+    height, width = image.shape[:2]
+    ratio = imgsz / max(height, width)
+    if ratio == 1:
+        return image
+    size = [min(int(np.ceil(side * ratio)), imgsz) for side in (width, height)]
+    scaled: npt.NDArray[np.uint8] = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+    return scaled[..., None] if scaled.ndim == 2 else scaled
+
+
+def margin(image: tuple[int, int], given: tuple[int, int], imgsz: int, stride: int) -> tuple[int, int]:
+    """Pixels that validation pads more than prediction at the top and the left; as many at the bottom and the right.
+
+    Args:
+        image: Height and width in the file.
+        given: Of what prediction gives to the model.
+        imgsz: Longer side of the scaled image.
+        stride: The model's largest.
+    """
+    ratio = image[0] / image[1]
+    shape = np.array([min(ratio, 1.0), min(1 / ratio, 1.0)])
+    height, width = (np.ceil(shape * imgsz / stride + EXTRA).astype(int) * stride).tolist()
+    return max(height - given[0], 0) // 2, max(width - given[1], 0) // 2
+
+
+def widen(images: torch.Tensor, margins: tuple[int, int]) -> torch.Tensor:
+    """(B, C, H, W) with margins (top, left) on either side."""
+    top, left = margins
+    return pad(images, (left, left, top, top), value=GREY)
+
+
+def moved(
+    prediction: torch.Tensor, margins: tuple[int, int], task: str, *, classes: int, keypoints: Any, end2end: bool
+) -> torch.Tensor:
+    """A model's boxes and key points in pixels of the image without its margins.
+
+    Args:
+        prediction: (B, 4 + C + E, N) of N places; of an end-to-end head (B, N, 6 + E).
+        margins: Those of `widen`.
+        task: The model's.
+        classes: C.
+        keypoints: Points and numbers per point, for pose.
+        end2end: Whether the head is.
+    """
+    top, left = margins
+    rows = (prediction.transpose(1, 2) if end2end else prediction).clone()
+    offset = rows.new_tensor([left, top])[:, None]
+    rows[:, :2] -= offset
+    if end2end and task != "obb":  # corners; else centre and size
+        rows[:, 2:4] -= offset
+    if task == "pose":
+        points = rows[:, 6 if end2end else 4 + classes :]
+        points.view(len(rows), *keypoints, -1)[:, :, :2] -= offset
+    return rows.transpose(1, 2) if end2end else rows
+
+
+def cropped(output: Any, margins: tuple[int, int], height: int) -> Any:
+    """A segmentation model's output with its mask prototypes (B, M, h, w) cut to the image without its margins.
+
+    Args:
+        output: Tensors in tuples and lists of any depth.
+        margins: Those of `widen`.
+        height: Of the widened images.
+    """
+    if isinstance(output, torch.Tensor):
+        if output.ndim != 4:
+            return output
+        scale = height // output.shape[2]
+        top, left = (side // scale for side in margins)
+        return output[:, :, top : output.shape[2] - top, left : output.shape[3] - left].contiguous()
+    if isinstance(output, (tuple, list)):
+        return type(output)(cropped(part, margins, height) for part in output)
+    return output
