@@ -96,6 +96,8 @@ def _impossible(row: ClassRecall) -> str | None:
             return f"{key}: expected a number in [0, 1], got {_shown(value)}"
     if row.low is not None and row.high is not None and row.low > row.high:
         return f"low: expected no more than high = {row.high}, got {row.low}"
+    if row.images is not None and not min(row.n, 1) <= row.images <= row.n:
+        return f"images: expected 1 to n = {row.n}, got {row.images}"
     if not 0 < row.confidence < 1:
         return f"confidence: expected a level in (0, 1), got {row.confidence}"
     return None
