@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from yolo_balance.recall.counts import Floats, Ints, Outcomes
+from yolo_balance.recall.counts import Bools, Floats, Ints, Outcomes
 from yolo_balance.recall.operating_point import threshold_at
 
 ROOM = 1e-4
@@ -66,16 +66,17 @@ def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Fl
 
     thresholds = np.full(outcomes.num_classes, common)
     for c in np.flatnonzero(objects).tolist():
-        lowest = threshold_at(false[c], 1, float(spent[c]), floor=floor)
-        thresholds[c] = lowest if lowest == floor else _with_room(lowest, outcomes.confidence[outcomes.predicted == c])
-    return thresholds
+        thresholds[c] = threshold_at(false[c], 1, float(spent[c]), floor=floor)
+    return _with_room(outcomes, thresholds, (objects > 0) & (thresholds > floor))
 
 
-def _with_room(lowest: float, confidence: Floats) -> float:
-    """A threshold as high as ROOM allows that keeps the boxes the lowest one does."""
-    kept = confidence[confidence >= lowest]
-    room = ROOM if not len(kept) else min(ROOM, (float(kept.min()) - lowest) / 2)
-    return min(lowest + room, max(lowest, 1.0))
+def _with_room(outcomes: Outcomes, lowest: Floats, of: Bools) -> Floats:
+    """(C,) thresholds as high as ROOM allows that keep the boxes the lowest ones do; of the classes asked for."""
+    kept = outcomes.counts(lowest)
+    nearest = np.full(len(lowest), np.inf)
+    np.minimum.at(nearest, outcomes.predicted[kept], outcomes.confidence[kept])
+    higher = np.minimum(lowest + np.minimum(ROOM, (nearest - lowest) / 2), np.maximum(lowest, 1.0))
+    return np.where(of, higher, lowest)
 
 
 def _by_class(confidence: Floats, classes: Ints, count: int) -> list[Floats]:
