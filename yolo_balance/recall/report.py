@@ -171,8 +171,8 @@ class RecallReport:
         every = np.array([np.full(outcomes.num_classes, t) for t in common] + own)  # two readings per budget
         detected = np.array([outcomes.detected(thresholds) for thresholds in every])
         sizes = effective_sizes(detected, outcomes.object_class, outcomes.object_image, outcomes.num_classes)
-        holding = np.unique(np.stack([outcomes.object_class, outcomes.object_image]), axis=1)[0]
-        held = np.bincount(holding, minlength=outcomes.num_classes)
+        pairs = np.unique(outcomes.object_class * outcomes.images + outcomes.object_image)  # of a class and an image
+        held = np.bincount(pairs // max(outcomes.images, 1), minlength=outcomes.num_classes)
         readings = [
             _classes(outcomes, names, thresholds, n_effective, held, confidence, targets or {})
             for thresholds, n_effective in zip(every, sizes, strict=True)
