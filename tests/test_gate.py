@@ -184,6 +184,19 @@ CRACK = ("budgets", 0, "classes", "crack")
         ((*CRACK, "high"), 1.2, "budgets.0.classes.crack.high: expected a number in [0, 1], got 1.2"),
         ((*CRACK, "low"), 0.95, "budgets.0.classes.crack.low: expected no more than high = 0.91, got 0.95"),
         ((*CRACK, "confidence"), 1.0, "budgets.0.classes.crack.confidence: expected a level in (0, 1), got 1.0"),
+        (
+            (*CRACK, "wilson"),
+            [2, 3],
+            "budgets.0.classes.crack.wilson: expected two numbers in [0, 1], the lower one first, got [2.0, 3.0]",
+        ),
+        (
+            (*CRACK, "exact"),
+            [0.9, 0.5],
+            "budgets.0.classes.crack.exact: expected two numbers in [0, 1], the lower one first, got [0.9, 0.5]",
+        ),
+        ((*CRACK, "n_effective"), 0.0, "budgets.0.classes.crack.n_effective: expected a number above 0, got 0.0"),
+        ((*CRACK, "target"), 7.0, "budgets.0.classes.crack.target: expected a recall in (0, 1], got 7.0"),
+        ((*CRACK, "images"), 13, "budgets.0.classes.crack.images: expected 1 to n = 12, got 13"),
         ((*CRACK, "recall"), ..., "budgets.0.classes.crack.recall: missing"),
     ],
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from yolo_balance.recall import ClassRecall, interval
+from yolo_balance.recall import ClassRecall, ImageOutcome, Outcomes, RecallReport, interval
+from yolo_balance.recall.decisions.gate import Gate
 from yolo_balance.recall.decisions.verdicts import best_lower_bound, change, needed, verdict
 
 
@@ -142,3 +143,23 @@ def test_the_other_way_round_a_rise_is_a_fall(seed):
         assert change(after, before) == mirror[answer]
         seen.add(answer)
     assert len(seen) == 3
+
+
+def test_finding_one_more_never_turns_a_missed_target_into_an_undecided_one():
+    """Objects of one image are worth less when all are found, and so was what they could have shown."""
+
+    def report(found):
+        images = [pooled_image(found[2 * i : 2 * i + 2]) for i in range(len(found) // 2)]
+        outcomes = Outcomes.pool([*images, ImageOutcome.of([], [], [], [])], 1)
+        return RecallReport.of(outcomes, ["crack"], false_alarms=[0.1], targets={"crack": 0.88})
+
+    def pooled_image(found):
+        return ImageOutcome.of(np.eye(2)[:, np.flatnonzero(found)], [0, 0], [0] * sum(found), [0.9] * sum(found))
+
+    whole, one_less = [True] * 40, [True] * 39 + [False]
+    rows = [report(found).budgets[0].classes["crack"] for found in (whole, one_less)]
+    assert [row.images for row in rows] == [20, 20]
+    assert rows[0].n_effective == 20 < rows[1].n_effective
+    assert [row.verdict for row in rows] == ["cannot conclude", "cannot conclude"]
+    promised = Gate.of(report(one_less), {"crack": 0.88})
+    assert (promised.exit_code, promised.promises[0].verdict) == (2, "cannot conclude")

@@ -13,6 +13,8 @@ Supported: ultralytics >= 8.4.0. What differs between releases, and where it is 
 * The latest releases cap gradient accumulation by the length of the run; we do so on every release when attached.
 * Later releases rebuild the loader after running out of memory; 8.4.0 has no such retry.
 * Later releases restore an end-to-end model's gain schedule on resume; 8.4.0 starts it anew, and so do we on it.
+* 8.4.0 says by `model.pt` that a predictor's model is a checkpoint, later releases by `model.format`
+  (`thresholds._padded_least`).
 """
 
 from __future__ import annotations

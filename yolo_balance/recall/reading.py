@@ -96,6 +96,15 @@ def _impossible(row: ClassRecall) -> str | None:
             return f"{key}: expected a number in [0, 1], got {_shown(value)}"
     if row.low is not None and row.high is not None and row.low > row.high:
         return f"low: expected no more than high = {row.high}, got {row.low}"
+    for key, bounds in (("wilson", row.wilson), ("exact", row.exact)):
+        if bounds is not None and not 0 <= bounds[0] <= bounds[1] <= 1:
+            return f"{key}: expected two numbers in [0, 1], the lower one first, got {_shown(bounds)}"
+    if row.n_effective is not None and row.n and not row.n_effective > 0:
+        return f"n_effective: expected a number above 0, got {row.n_effective}"
+    if row.target is not None and not 0 < row.target <= 1:
+        return f"target: expected a recall in (0, 1], got {row.target}"
+    if row.images is not None and not min(row.n, 1) <= row.images <= row.n:
+        return f"images: expected 1 to n = {row.n}, got {row.images}"
     if not 0 < row.confidence < 1:
         return f"confidence: expected a level in (0, 1), got {row.confidence}"
     return None

@@ -19,7 +19,7 @@ from yolo_balance.recall.decisions.images import ImageRates
 from yolo_balance.recall.decisions.verdicts import Bounds, Verdict, verdict
 from yolo_balance.recall.details import Details
 from yolo_balance.recall.intervals import effective_interval, interval
-from yolo_balance.recall.matching import Floats
+from yolo_balance.recall.matching import Floats, Ints
 from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
 from yolo_balance.recall.sharing import share_budget
 
@@ -48,6 +48,7 @@ class ClassRecall:
         exact: Clopper and Pearson's for that number, which is wider.
         false_boxes: Boxes of the class at or above the threshold that found nothing, over all images.
         precision: hits / (hits + false_boxes); None without any box.
+        images: Images that hold the n objects: the effective number of objects had all been found.
     """
 
     n: int
@@ -63,6 +64,7 @@ class ClassRecall:
     exact: Bounds | None = None
     false_boxes: int = 0
     precision: float | None = None
+    images: int | None = None
 
     @property
     def bounds(self) -> Bounds | None:
@@ -77,7 +79,8 @@ class ClassRecall:
         if self.target is None:
             return None
         n = self.n if self.n_effective is None else self.n_effective
-        return verdict(n, *(self.bounds or (None, None)), target=self.target, confidence=self.confidence)
+        level, bounds = self.confidence, self.bounds or (None, None)
+        return verdict(n, *bounds, target=self.target, confidence=level, most=self.images)
 
 
 @dataclass(frozen=True)
@@ -169,8 +172,10 @@ class RecallReport:
         every = np.array([np.full(outcomes.num_classes, t) for t in common] + own)  # two readings per budget
         detected = np.array([outcomes.detected(thresholds) for thresholds in every])
         sizes = effective_sizes(detected, outcomes.object_class, outcomes.object_image, outcomes.num_classes)
+        pairs = np.unique(outcomes.object_class * outcomes.images + outcomes.object_image)  # of a class and an image
+        held = np.bincount(pairs // max(outcomes.images, 1), minlength=outcomes.num_classes)
         readings = [
-            _classes(outcomes, names, thresholds, n_effective, confidence, targets or {})
+            _classes(outcomes, names, thresholds, n_effective, held, confidence, targets or {})
             for thresholds, n_effective in zip(every, sizes, strict=True)
         ]
         k = len(common)
@@ -266,30 +271,53 @@ def _classes(
     names: Sequence[str],
     thresholds: Floats,
     n_effective: Floats,
+    images: Ints,
     confidence: float,
     targets: Mapping[str, float],
 ) -> dict[str, ClassRecall]:
     hits = outcomes.hits_at(thresholds)
     false = np.bincount(outcomes.predicted[outcomes.counts(thresholds) & ~outcomes.hit], minlength=len(names))
     return {
-        name: _class_recall(int(n), int(h), float(t), float(size), int(f), confidence, targets.get(name))
-        for name, n, h, t, size, f in zip(names, outcomes.objects, hits, thresholds, n_effective, false, strict=True)
+        name: _class_recall(int(n), int(h), float(t), float(size), int(k), int(f), confidence, targets.get(name))
+        for name, n, h, t, size, k, f in zip(
+            names, outcomes.objects, hits, thresholds, n_effective, images, false, strict=True
+        )
     }
 
 
 def _class_recall(
-    n: int, hits: int, threshold: float, n_effective: float, false: int, confidence: float, target: float | None
+    n: int,
+    hits: int,
+    threshold: float,
+    n_effective: float,
+    images: int,
+    false: int,
+    confidence: float,
+    target: float | None,
 ) -> ClassRecall:
     precision = hits / (hits + false) if hits + false else None
     if n == 0:
         return ClassRecall(
-            0, 0, None, None, None, threshold, target, confidence, false_boxes=false, precision=precision
+            0, 0, None, None, None, threshold, target, confidence, false_boxes=false, precision=precision, images=0
         )
     low, high = interval(hits, n, confidence=confidence)
     wilson = (low, high) if n_effective == n else effective_interval(hits / n, n_effective, confidence=confidence)
     exact = effective_interval(hits / n, n_effective, confidence=confidence, method="exact")
     return ClassRecall(
-        n, hits, hits / n, low, high, threshold, target, confidence, n_effective, wilson, exact, false, precision
+        n,
+        hits,
+        hits / n,
+        low,
+        high,
+        threshold,
+        target,
+        confidence,
+        n_effective,
+        wilson,
+        exact,
+        false,
+        precision,
+        images,
     )
 
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from yolo_balance.recall.counts import Outcomes
-from yolo_balance.recall.matching import Floats, Ints
+from yolo_balance.recall.matching import Bools, Floats, Ints
 from yolo_balance.recall.operating_point import threshold_at
 
 TINY = float(np.finfo(np.float32).tiny)
@@ -73,12 +73,10 @@ def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Fl
     present = np.flatnonzero(objects).tolist()
     for c in present:
         thresholds[c] = threshold_at(false[c], 1, float(spent[c]), floor=floor)
-    boxes = _by_class(outcomes.confidence, outcomes.predicted, outcomes.num_classes)
     further = _left_over([false[c] for c in present], [found[c] for c in present], thresholds[present], left)
     for c, more in zip(present, further, strict=True):
-        lowest = threshold_at(false[c], 1, float(spent[c] + more), floor=floor)
-        thresholds[c] = lowest if lowest == floor else _with_room(lowest, boxes[c])
-    return thresholds
+        thresholds[c] = threshold_at(false[c], 1, float(spent[c] + more), floor=floor)
+    return _with_room(outcomes, thresholds, (objects > 0) & (thresholds > floor))
 
 
 def _left_over(false: list[Floats], found: list[Floats], thresholds: Floats, left: int) -> list[int]:
@@ -93,11 +91,13 @@ def _left_over(false: list[Floats], found: list[Floats], thresholds: Floats, lef
     return [int((own > lowest).sum()) for own in factors]
 
 
-def _with_room(lowest: float, confidence: Floats) -> float:
-    """A threshold as high as ROOM allows that keeps the boxes the lowest one does; of rising confidences."""
-    kept = confidence[np.searchsorted(confidence, lowest) :]
-    room = min(ROOM, (float(kept[0]) - lowest) / 2) if len(kept) else ROOM
-    return min(lowest + room, max(lowest, 1.0))
+def _with_room(outcomes: Outcomes, lowest: Floats, of: Bools) -> Floats:
+    """(C,) thresholds as high as ROOM allows that keep the boxes the lowest ones do; of the classes asked for."""
+    kept = outcomes.counts(lowest)
+    nearest = np.full(len(lowest), np.inf)
+    np.minimum.at(nearest, outcomes.predicted[kept], outcomes.confidence[kept])
+    higher = np.minimum(lowest + np.minimum(ROOM, (nearest - lowest) / 2), np.maximum(lowest, 1.0))
+    return np.where(of, higher, lowest)
 
 
 def _by_class(confidence: Floats, classes: Ints, count: int) -> list[Floats]:

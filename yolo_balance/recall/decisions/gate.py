@@ -104,8 +104,9 @@ class Gate:
 
 def _promise(name: str, row: ClassRecall, target: float) -> Promise:
     n, level = row.n if row.n_effective is None else row.n_effective, row.confidence
-    judged = verdict(n, *(row.bounds or (None, None)), target=target, confidence=level)
-    return Promise(name, target, row, judged, needed(n, row.recall, judged, target=target, confidence=level))
+    judged = verdict(n, *(row.bounds or (None, None)), target=target, confidence=level, most=row.images)
+    short = needed(n, row.recall, judged, target=target, confidence=level, most=row.images)
+    return Promise(name, target, row, judged, short)
 
 
 def _entry(report: RecallReport, budget: float | None) -> BudgetRecall:

@@ -17,7 +17,13 @@ Change: TypeAlias = Literal["rose", "fell", "cannot conclude"]
 
 
 def verdict(
-    n: float, low: float | None, high: float | None, *, target: float, confidence: float = CONFIDENCE
+    n: float,
+    low: float | None,
+    high: float | None,
+    *,
+    target: float,
+    confidence: float = CONFIDENCE,
+    most: float | None = None,
 ) -> Verdict:
     """Whether n objects show a promised recall.
 
@@ -30,6 +36,7 @@ def verdict(
         high: Upper bound.
         target: Recall promised, in (0, 1].
         confidence: Level of the interval.
+        most: Effective number of objects had all been found, which then is as many as images; n when left out.
 
     Returns:
         `met`: the lower bound reaches the target. `missed`: it does not, though it would have, had all n been found;
@@ -44,7 +51,11 @@ def verdict(
         return "no data"
     if low >= target:
         return "met"
-    return "missed" if high < target or best_lower_bound(n, confidence) >= target else "cannot conclude"
+    return (
+        "missed"
+        if high < target or best_lower_bound(n if most is None else most, confidence) >= target
+        else "cannot conclude"
+    )
 
 
 def best_lower_bound(n: float, confidence: float = CONFIDENCE) -> float:
@@ -52,7 +63,15 @@ def best_lower_bound(n: float, confidence: float = CONFIDENCE) -> float:
     return n / (n + float(norm.ppf(0.5 + confidence / 2)) ** 2)
 
 
-def needed(n: float, recall: float | None, judged: Verdict, *, target: float, confidence: float = CONFIDENCE) -> str:
+def needed(
+    n: float,
+    recall: float | None,
+    judged: Verdict,
+    *,
+    target: float,
+    confidence: float = CONFIDENCE,
+    most: float | None = None,
+) -> str:
     """What it would take to show a target, in words; empty where it is met.
 
     Args:
@@ -61,6 +80,7 @@ def needed(n: float, recall: float | None, judged: Verdict, *, target: float, co
         judged: Their verdict.
         target: Recall promised.
         confidence: Level of the interval.
+        most: Effective number of objects had all been found; n when left out.
 
     Example:
         >>> needed(20, 0.95, "missed", target=0.8)
@@ -76,7 +96,7 @@ def needed(n: float, recall: float | None, judged: Verdict, *, target: float, co
     if (more := more_objects(n, recall, target, confidence=confidence)) is not None:
         return f"{max(more, 1)} more object{'s' if more > 1 else ''} at this recall"
     if judged == "cannot conclude":
-        short = more_objects(n, 1.0, target, confidence=confidence)
+        short = more_objects(n if most is None else most, 1.0, target, confidence=confidence)
         return f"a higher recall, and at least {short} more object{'' if short == 1 else 's'}"
     return "a higher recall; at this one no number of objects would show it"
 
