@@ -286,6 +286,16 @@ def test_thresholds_decide_and_a_conf_above_the_smallest_is_said_once(folder, tm
     assert said == ["conf: 0.9 is above the smallest threshold of thresholds.yaml, 0.2; thresholds decide"]
 
 
+def test_another_image_size_than_the_measured_one_is_told_of(folder, tmp_path, said):
+    thresholds = made([0.5] * 3, [0.9] * 3).model_copy(update={"imgsz": 64})
+    model = attach_thresholds(lively("yolo11n.yaml", tmp_path), thresholds)
+    model(folder, **{**GIVEN, "imgsz": 64})
+    assert not said
+    for _ in range(2):
+        model(folder, **{**GIVEN, "imgsz": 96})
+    assert said == ["imgsz: thresholds.yaml was measured at 64, not 96, where its thresholds may not hold"]
+
+
 def test_objects_are_tracked_as_ever_and_of_the_boxes_those_at_their_thresholds_are_kept(folder, tmp_path):
     video = str(tmp_path / "clip.avi")
     writer = cv2.VideoWriter(video, cv2.VideoWriter_fourcc(*"MJPG"), 5, (64, 64))

@@ -47,7 +47,8 @@ def test_the_command_trains_and_reports(tiny_data, write, tmp_path):
         "thresholds.yaml",
     }
     assert {*left, "weights"} <= {p.name for p in folder.iterdir()}
-    assert list(Thresholds.load(folder / "thresholds.yaml").review) == ["scratch", "pit", "crack"]
+    thresholds = Thresholds.load(folder / "thresholds.yaml")
+    assert (list(thresholds.review), thresholds.imgsz) == (["scratch", "pit", "crack"], 32)
     page = (folder / "recall.html").read_text(encoding="utf-8")
     assert all(text in page for text in ("What training was shown", "over the epochs", "What the line decides"))
     assert json.loads((folder / "recall.json").read_text())["schema"] == 1

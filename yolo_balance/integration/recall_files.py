@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from yolo_balance.config import RecallConfig
@@ -42,6 +43,7 @@ def write(
     outcomes: Outcomes,
     options: RecallConfig,
     *,
+    imgsz: int | Sequence[int],
     baseline: RecallReport | None = None,
     title: str = "",
 ) -> tuple[RecallReport, list[Path]]:
@@ -54,6 +56,7 @@ def write(
         report: What was read.
         outcomes: What it was read from.
         options: `balance.recall`.
+        imgsz: Size in pixels that images were scaled to, as the host has it: the longer side or both.
         baseline: A report to compare with.
         title: What the page is of.
 
@@ -66,7 +69,7 @@ def write(
     names = list(report.budgets[0].classes)
     full = report.with_details(outcomes, None if options.costs is None else options.costs.model_dump())
     full.save(folder / records.RECALL)
-    Thresholds.of(full).save(folder / THRESHOLDS)
+    Thresholds.of(full, imgsz=int(np.max(imgsz))).save(folder / THRESHOLDS)
     history, exposure, plan = (folder / name for name in (records.RECALL_ROWS, records.EXPOSURE, records.BALANCE))
     page = render(
         full,

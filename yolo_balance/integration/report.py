@@ -70,6 +70,7 @@ def report(
             validator.recall_report,
             validator.outcomes,
             options,
+            imgsz=validator.args.imgsz,
             baseline=baseline,
             title=str(weights),
         )

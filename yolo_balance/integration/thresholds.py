@@ -144,6 +144,9 @@ class _Keeper:
             self._say(
                 f"conf: {asked:g} is above the smallest threshold of {self.name}, {smallest:g}; thresholds decide"
             )
+        size, measured = max(predictor.imgsz), self.thresholds.imgsz
+        if measured is not None and size != measured:
+            self._say(f"imgsz: {self.name} was measured at {measured}, not {size}, where its thresholds may not hold")
         exported = (getattr(predictor.model, "metadata", None) or {}).get("args") or {}
         if exported.get("nms"):
             self._say(

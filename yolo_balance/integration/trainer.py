@@ -257,9 +257,8 @@ class BalancedTrainerMixin:
         report, outcomes = (getattr(self.validator, name, None) for name in ("recall_report", "outcomes"))
         if report is not None and outcomes is not None and first:
             options, title = self.balance.recall, str(self.save_dir)
-            full, files = recall_files.write(
-                self.save_dir, report, outcomes, options, baseline=self.baseline, title=title
-            )
+            given = {"imgsz": self.args.imgsz, "baseline": self.baseline, "title": title}
+            full, files = recall_files.write(self.save_dir, report, outcomes, options, **given)
             LOGGER.info(f"{recall_files.summary(full)}\n\nRecall per class saved to {', '.join(map(str, files))}")
         if outcomes is not None and first and self.args.plots:
             panels = {f"best.pt on {self.args.split or 'val'}": PrimeSamples.of(outcomes)}

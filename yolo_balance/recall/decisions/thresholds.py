@@ -75,6 +75,7 @@ class Thresholds(Section):
         iou: IoU at which a box found an object there.
         images: Images of that split.
         clean_images: Those without objects; 0 means false boxes were counted per image instead.
+        imgsz: Longer side in pixels that images were scaled to; None in a file that does not say.
         zones: Which budget makes which zone.
         budgets: One entry per budget.
     """
@@ -83,12 +84,18 @@ class Thresholds(Section):
     iou: Annotated[float, Field(gt=0, le=1)]
     images: Annotated[int, Field(ge=0)]
     clean_images: Annotated[int, Field(ge=0)]
+    imgsz: Annotated[int, Field(ge=1)] | None = None
     zones: ZoneBudgets
     budgets: Annotated[list[BudgetThresholds], Field(min_length=1)]
 
     @classmethod
-    def of(cls, report: RecallReport) -> Thresholds:
-        """The thresholds of a report; its loosest budget makes the review zone, its strictest rejects."""
+    def of(cls, report: RecallReport, *, imgsz: int | None = None) -> Thresholds:
+        """The thresholds of a report; its loosest budget makes the review zone, its strictest rejects.
+
+        Args:
+            report: What was read.
+            imgsz: Longer side in pixels that images were scaled to.
+        """
         budgets = {
             budget.false_alarms: BudgetThresholds(
                 false_alarms=budget.false_alarms, threshold=budget.threshold, classes=_per_class(budget)
@@ -100,6 +107,7 @@ class Thresholds(Section):
             iou=report.iou,
             images=report.images,
             clean_images=report.clean_images,
+            imgsz=imgsz,
             zones=ZoneBudgets(review=max(budgets), reject=min(budgets)),
             budgets=list(budgets.values()),
         )
