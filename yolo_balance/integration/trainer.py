@@ -6,6 +6,7 @@ trainer that is already set up into a balanced one of its own type (`callbacks`)
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -17,7 +18,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 
 from yolo_balance.config import BalanceConfig, LossesConfig
 from yolo_balance.errors import ConfigError
-from yolo_balance.integration import host, recall_files, records, state
+from yolo_balance.integration import host, measured, recall_files, records, state
 from yolo_balance.integration.criterion import balance_criterion, gain_ratio, heads, without_part
 from yolo_balance.integration.dataset import DRAWN
 from yolo_balance.integration.loader import balance_loader, start_epoch
@@ -46,6 +47,8 @@ class BalancedTrainerMixin:
         selection: What `balance.recall.best` is while the run lasts, None where that is the host's fitness.
         baseline: The report that the run's is compared with, None without.
         started: Epoch that started last, None before the first.
+        train_seconds: Spent in the epochs' batches so far, validation aside.
+        batches_since: When the epoch at hand began, by `time.perf_counter`.
         exposure: Boxes per class of the epoch at hand.
     """
 
@@ -57,6 +60,8 @@ class BalancedTrainerMixin:
     selection: RunSelection | None = None
     baseline: RecallReport | None = None
     started: int | None = None
+    train_seconds: float = 0.0
+    batches_since: float = 0.0
 
     args: Any
     data: dict[str, Any]
@@ -186,7 +191,7 @@ class BalancedTrainerMixin:
         if not resumed_at:  # of a run before in the same folder
             for name in (state.FILE, BEST_FITNESS):
                 (self.wdir / name).unlink(missing_ok=True)
-        for name in (*recall_files.FILES, records.PRIME_SAMPLES):
+        for name in (*recall_files.FILES, *measured.FILES, records.PRIME_SAMPLES):
             (self.save_dir / name).unlink(missing_ok=True)
         files = host.image_files(self.train_loader.dataset)
         schedule = None
@@ -257,6 +262,7 @@ class BalancedTrainerMixin:
         report, outcomes = (getattr(self.validator, name, None) for name in ("recall_report", "outcomes"))
         if report is not None and outcomes is not None and first:
             options, title = self.balance.recall, str(self.save_dir)
+            measured.write(self, outcomes)
             full, files = recall_files.write(
                 self.save_dir, report, outcomes, options, baseline=self.baseline, title=title
             )
@@ -279,9 +285,11 @@ def _start_epoch(trainer: Any) -> None:
     plan = None if trainer.sampling is None else trainer.sampling.plan(trainer, again=again)
     trainer.exposure.start_epoch(plan, again=again)
     start_epoch(trainer.train_loader, trainer.epoch, plan)
+    trainer.batches_since = time.perf_counter()
 
 
 def _end_epoch(trainer: Any) -> None:
+    trainer.train_seconds += time.perf_counter() - trainer.batches_since
     exposure = trainer.exposure
     if dist.is_initialized():  # once per epoch, after its last step
         counts = torch.as_tensor(exposure.counts(), device=trainer.device)
