@@ -9,6 +9,7 @@ import json
 import numpy as np
 import pytest
 from comparisons import simulated_run
+from test_page import HOSTILE, Page
 
 from yolo_balance.comparison import Comparison, Key, Measured, html
 from yolo_balance.comparison.comparison import COLUMNS
@@ -91,6 +92,7 @@ def test_rare_is_under_the_median_and_a_group_s_recall_the_mean_over_its_classes
     assert figure(Key("recall", "group", "common", 1.0)).mean == pytest.approx((1 + 0.75) / 2)
     assert figure(Key("recall", "group", "rare", 1.0)).mean == pytest.approx(0.25)
     assert figure(Key("reached", "group", "common")).mean == pytest.approx(0.5)
+    assert "in neither group, without boxes in train: never trained" in render(comparison)
 
 
 def test_with_one_seed_intervals_are_over_images_and_ap_has_none():
@@ -217,6 +219,17 @@ def test_the_page_escapes_names_and_needs_no_network(strange):
         figure.difference is not None and figure.difference.verdict == "gain"
         for figure in of(strange, "[bold]<i>").figures
     )
+
+
+def test_any_names_make_a_page_a_table_and_rows():
+    objects = np.repeat(np.arange(len(HOSTILE)), 7)
+    runs = experiment({"stock": [0.4] * len(HOSTILE), "o<t>her": [0.6] * len(HOSTILE)}, objects=objects, names=HOSTILE)
+    comparison = compared(runs, [*range(1, len(HOSTILE) + 1)])
+    page = Page(html.render(comparison))  # fails where an element is not closed
+    assert {tag for tag, _ in page.elements}.isdisjoint({"script", "t", "b"})
+    assert HOSTILE[0] in page.text
+    assert len(render(comparison).splitlines()) < 60
+    assert len(comparison.rows()) == sum(len(arm.figures) for arm in comparison.arms)
 
 
 def test_the_json_is_plain(strange):

@@ -117,6 +117,8 @@ def notes(c: Comparison) -> list[str]:
         lines.append(
             f"{group} classes ({rule}): {listed([plain(m) for m in members], 12) or 'none with objects in val'}"
         )
+    if untrained := [plain(name) for name, counts in c.classes.items() if counts.group is None]:
+        lines.append(f"in neither group, without boxes in train: {listed(untrained, 12)}")
     if c.others:
         lines.append(interval_note(c))
         by_chance = c.verdicts * (1 - c.confidence)
@@ -124,6 +126,7 @@ def notes(c: Comparison) -> list[str]:
             f"{counted(c.verdicts, 'interval')}: if every difference were null, about {by_chance:.0f} would still "
             "exclude 0, so one alone is little"
         )
+    lines.append("s/step: seconds of training over optimiser steps, longer where runs share a device")
     lines += step_warnings(c)
     lines += [f"failed: {plain(line)}" for line in c.failed]
     return lines

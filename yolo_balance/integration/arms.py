@@ -40,7 +40,7 @@ class Arm:
         file: Path.
         content: A run's mapping, `balance` among it, without a seed.
         balance: Its section, checked.
-        found: What it leads to.
+        found: What is in its data.
         said: Keys its own file states; none for the configuration itself.
     """
 
@@ -179,7 +179,8 @@ def _arm(path: Path, base: Mapping[str, Any], own: Mapping[str, Any]) -> Arm:
         raise ConfigError([*problems, *e.problems]) from e
     if problems:
         raise ConfigError(problems)
-    return Arm(path.stem, path, content, balance, look(balance, arguments), frozenset(own))
+    _, found = look(balance, arguments)
+    return Arm(path.stem, path, content, balance, found, frozenset(own))
 
 
 def _alike(paths: Sequence[Path], arms: Sequence[Arm]) -> list[str]:

@@ -74,6 +74,9 @@ def compare(
     try:
         with MatrixProgress(len(runs), len(runs) - len(waiting), jobs, say) as progress:
             failed = execute(waiting, jobs, progress.event)
+    except KeyboardInterrupt:
+        say(f"interrupted: {progress.done} of {len(runs)} runs finished are kept; the same command takes it up again")
+        raise
     except OSError as e:
         raise ConfigError(f"--out: {folder} cannot be written ({host.one_line(e)})") from e
     comparison, files = _results(found, runs, failed, seeds, folder)
@@ -84,10 +87,8 @@ def planned(arms: Sequence[Arm]) -> list[str]:
     """One line per arm: its epochs, their length and the optimiser steps, and what it trains otherwise."""
     first, lines = arms[0], []
     for arm in arms:
-        line = (
-            f"{plain(arm.name)}: {counted(arm.value('epochs'), 'epoch')} of {counted(arm.found.images_per_epoch, 'image')}, "
-            f"about {arm.steps:.0f} optimiser steps"
-        )
+        epochs, images = counted(arm.value("epochs"), "epoch"), counted(arm.found.images_per_epoch, "image")
+        line = f"{plain(arm.name)}: {epochs} of {images}, about {arm.steps:.0f} optimiser steps"
         if arm is not first and (changes := arm.changes(first)):
             line += f"; {'; '.join(map(plain, changes))}"
         lines.append(line)

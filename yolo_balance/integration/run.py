@@ -41,8 +41,8 @@ def train(config: str | Path | Mapping[str, Any], **overrides: Any) -> RecallRep
         model = _interrupted(arguments)
         arguments["resume"] = True
     else:
-        found = look(balance, arguments)
-        model, arguments["data"] = found.model, found.data
+        model, found = look(balance, arguments)
+        arguments["data"] = found.data
 
     attach(model, balance)  # and not a trainer class of ours: the model may have one of its own, as RT-DETR does
     model.train(**{k: v for k, v in arguments.items() if k != "model"})
@@ -52,10 +52,9 @@ def train(config: str | Path | Mapping[str, Any], **overrides: Any) -> RecallRep
 
 @dataclass(frozen=True)
 class Found:
-    """What a run's mapping leads to.
+    """What a run finds in its data.
 
     Attributes:
-        model: The model to start from.
         data: The data YAML's path.
         names: Class names by class id.
         train: The train split's labels.
@@ -64,7 +63,6 @@ class Found:
         images_per_epoch: Images an epoch shows.
     """
 
-    model: YOLO
     data: Any
     names: list[str]
     train: ClassStatistics
@@ -73,8 +71,8 @@ class Found:
     images_per_epoch: int
 
 
-def look(balance: BalanceConfig, arguments: Mapping[str, Any]) -> Found:
-    """Find model and data of a new run; what they do not have is said before a run folder is made.
+def look(balance: BalanceConfig, arguments: Mapping[str, Any]) -> tuple[YOLO, Found]:
+    """The model of a new run and what is in its data; what they do not have is said before a run folder is made.
 
     Args:
         balance: The section.
@@ -97,7 +95,7 @@ def look(balance: BalanceConfig, arguments: Mapping[str, Any]) -> Found:
         images = SamplingSchedule(balance.sampling, train, names, seed=0).size
     if balance.recall.best != "fitness":
         rule_of(balance.recall, names, train, val)
-    return Found(model, path, names, train, val, host.image_files(splits[1]), images)
+    return model, Found(path, names, train, val, host.image_files(splits[1]), images)
 
 
 def check(content: Mapping[str, Any]) -> tuple[BalanceConfig, dict[str, Any]]:
