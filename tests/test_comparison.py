@@ -13,6 +13,7 @@ from test_page import HOSTILE, Page
 
 from yolo_balance.comparison import Comparison, Key, Measured, html
 from yolo_balance.comparison.comparison import COLUMNS
+from yolo_balance.comparison.figures import Resampling, Split
 from yolo_balance.comparison.table import render
 from yolo_balance.errors import DataError
 
@@ -144,6 +145,36 @@ def test_seeds_are_paired_and_the_others_count_for_the_mean_alone():
     apart = compared({"stock": runs["stock"][:1], "better": runs["better"][1:]})
     assert of(apart, "better").figure(RARE).difference is None
     assert apart.others == ()
+
+
+def test_each_run_is_compared_with_that_of_its_own_seed():
+    rare = OBJECTS == 1
+    hits = {0: 5, 2: 10, 3: 20}
+
+    def run(seed, more):
+        return simulated_run(seed, ~rare | (np.cumsum(rare) <= hits[seed] + more), objects=OBJECTS)
+
+    comparison = compared({"stock": [run(s, 0) for s in (0, 2, 3)], "better": [run(s, s) for s in (3, 2)]})
+    better = of(comparison, "better")
+    assert better.figure(RARE).difference.value == pytest.approx((2 + 3) / 2 / 30)
+    assert better.figure(RARE).runs == {2: pytest.approx(12 / 30), 3: pytest.approx(23 / 30)}
+    assert of(comparison, "stock").figure(RARE).mean == pytest.approx(35 / 90)
+
+
+def test_a_group_s_recall_in_a_resample_is_the_mean_over_the_classes_it_holds():
+    objects = np.array([0, 0, 0, 1, 2])
+    run = simulated_run(0, [1, 0, 1, 0, 1], objects=objects, names=("a", "b", "c"))
+    split = Split(("a", "b", "c"), {"rare": (), "common": (0, 1, 2)}, (0, 5, 3, 1, 1))
+    resampling = Resampling(10, 50, 0.95, seed=0)
+    recall = resampling.recall([run], split)
+    assert recall.shape == (51, 1, 2, 5)
+    for weights, row in zip(resampling.images, recall[:, 0, 0], strict=True):
+        held = [
+            [(w, f) for w, f, c in zip(weights, (1, 0, 1, 0, 1), objects, strict=False) if c == k] for k in range(3)
+        ]
+        each = [sum(w * f for w, f in one) / sum(w for w, _ in one) for one in held if sum(w for w, _ in one)]
+        assert np.isnan(row[0])
+        assert row[1] == (pytest.approx(sum(each) / len(each)) if each else pytest.approx(np.nan, nan_ok=True))
 
 
 def test_without_a_run_of_the_first_arm_there_are_no_differences():

@@ -6,13 +6,10 @@ trainer that is already set up into a balanced one of its own type (`callbacks`)
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import torch
-import torch.distributed as dist
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
@@ -21,7 +18,8 @@ from yolo_balance.errors import ConfigError
 from yolo_balance.integration import host, measured, recall_files, records, state
 from yolo_balance.integration.criterion import balance_criterion, gain_ratio, heads, without_part
 from yolo_balance.integration.dataset import DRAWN
-from yolo_balance.integration.loader import balance_loader, start_epoch
+from yolo_balance.integration.epochs import EPOCH_HOOKS
+from yolo_balance.integration.loader import balance_loader
 from yolo_balance.integration.losses import RunLosses
 from yolo_balance.integration.sampling import RunSampling
 from yolo_balance.integration.selection import BEST_FITNESS, RunSelection
@@ -30,7 +28,6 @@ from yolo_balance.recall import PrimeSamples, RecallReport
 from yolo_balance.recall.plots import prime_samples as draw_prime_samples
 from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
 from yolo_balance.sampling import ClassStatistics, Exposure
-from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
 from yolo_balance.sampling.statistics import Floats
 
 T = TypeVar("T", bound="BalancedTrainerMixin")
@@ -272,35 +269,3 @@ class BalancedTrainerMixin:
             draw_prime_samples(self.save_dir / records.PRIME_SAMPLES, panels, self.exposure.names)
         if self.selection is not None and first:
             self.selection.finish(self)
-
-
-def _start_epoch(trainer: Any) -> None:
-    again = trainer.epoch == trainer.started  # after running out of memory, or after a loss that was no number
-    trainer.started = trainer.epoch
-    if again and RANK in (-1, 0):
-        for name in records.BY_EPOCH:
-            records.keep_epochs(trainer.save_dir / name, trainer.epoch)
-    if again and trainer.selection is not None:
-        trainer.selection.start_again()
-    plan = None if trainer.sampling is None else trainer.sampling.plan(trainer, again=again)
-    trainer.exposure.start_epoch(plan, again=again)
-    start_epoch(trainer.train_loader, trainer.epoch, plan)
-    trainer.batches_since = time.perf_counter()
-
-
-def _end_epoch(trainer: Any) -> None:
-    trainer.train_seconds += time.perf_counter() - trainer.batches_since
-    exposure = trainer.exposure
-    if dist.is_initialized():  # once per epoch, after its last step
-        counts = torch.as_tensor(exposure.counts(), device=trainer.device)
-        dist.all_reduce(counts)
-        exposure.set_counts(counts.cpu().numpy())
-    if RANK in (-1, 0):
-        rows = exposure.rows(trainer.epoch + 1)
-        records.append_csv(trainer.save_dir / records.EXPOSURE, EXPOSURE_COLUMNS, rows)
-        options, planned = trainer.balance.sampling, len(trainer.train_loader.sampler) * max(trainer.world_size, 1)
-        if line := records.deviation_line(exposure, trainer.epoch + 1, options, planned):
-            LOGGER.warning(line)
-
-
-EPOCH_HOOKS = {"on_train_epoch_start": _start_epoch, "on_train_epoch_end": _end_epoch}
