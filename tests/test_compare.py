@@ -160,6 +160,8 @@ def test_epochs_follow_the_first_arm_s_steps(base, write, arm, epochs, steps):
     if "epochs" not in arm:
         assert other.value("warmup_epochs") == pytest.approx(epochs / 13, abs=1e-3)
         assert other.value("close_mosaic") == round(10 * epochs / 13)
+    else:
+        assert (other.value("warmup_epochs"), other.value("close_mosaic")) == (1.0, 10)
 
 
 def test_a_schedule_that_an_arm_states_stays(base, write):

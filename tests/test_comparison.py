@@ -79,20 +79,21 @@ def test_an_arm_against_itself_is_null_everywhere():
 
 
 def test_rare_is_under_the_median_and_a_group_s_recall_the_mean_over_its_classes():
-    objects, names = np.repeat([0, 1, 2, 3], 12), ("a", "b", "c", "never trained")
+    objects, names = np.repeat([0, 1, 2, 4], 12), ("a", "b", "c", "not in val", "never trained")
     found = np.concatenate([np.arange(12) < hits for hits in (12, 9, 3, 6)])
     runs = {"stock": [simulated_run(0, found, objects=objects, names=names)]}
-    comparison = compared(runs, [90, 20, 5, 0], seeds=(0,))
+    comparison = compared(runs, [90, 20, 5, 4, 0], seeds=(0,))
     assert {name: counts.group for name, counts in comparison.classes.items()} == {
         "a": "common",
         "b": "common",
         "c": "rare",
+        "not in val": "rare",
         "never trained": None,
     }
     figure = of(comparison, "stock").figure
     assert figure(Key("recall", "group", "common", 1.0)).mean == pytest.approx((1 + 0.75) / 2)
     assert figure(Key("recall", "group", "rare", 1.0)).mean == pytest.approx(0.25)
-    assert figure(Key("reached", "group", "common")).mean == pytest.approx(0.5)
+    assert figure(Key("reached", "group", "common")).mean == pytest.approx(0.4)
     assert "in neither group, without boxes in train: never trained" in render(comparison)
 
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -77,12 +76,20 @@ def test_a_run_that_fails_at_once_does_not_pass_for_the_one_before(tmp_path):
     assert not again.finished
 
 
-def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z" if Path("/proc").is_dir() else True
+def test_a_run_that_breaks_after_its_files_are_written_has_failed(tmp_path):
+    (run,) = scripts(tmp_path, f"exec({WRITE!r})\nsys.exit(1)")
+    assert execute([run], 1, lambda *_: None) == [run]
+
+
+def ends(pid):
+    """Whether a process ends within seconds; its parent is gone, so whoever adopts it may not reap it at once."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+        if not state or state.startswith("Z"):
+            return True
+        time.sleep(0.05)
+    return False
 
 
 @pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX's")
@@ -104,7 +111,7 @@ def test_an_interruption_ends_the_runs_and_what_they_started_and_keeps_what_is_f
         assert finished.finished
         assert not running.finished
         assert not waiting.folder.exists()
-        assert not alive(int(running.log.read_text()))
+        assert ends(int(running.log.read_text()))
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 

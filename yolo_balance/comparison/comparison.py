@@ -169,8 +169,8 @@ class Comparison:
         return "clean image" if self.clean_images else "image"
 
     def members(self, group: str) -> list[str]:
-        """Names of a group's classes that have objects in val: its recall is the mean over them."""
-        return [name for name, counts in self.classes.items() if counts.group == group and counts.val]
+        """Names of a group's classes; its recall and AP50 are means over those that have objects in val."""
+        return [name for name, counts in self.classes.items() if counts.group == group]
 
     def rows(self) -> list[tuple[str, ...]]:
         """One row per arm and figure in the order of COLUMNS; empty fields where there is no data."""
@@ -207,10 +207,7 @@ def _counts(d: Detections, train: np.ndarray[tuple[int], np.dtype[np.int64]]) ->
 
 
 def _split(d: Detections, classes: Mapping[str, ClassCounts]) -> Split:
-    groups = {
-        group: tuple(c for c, counts in enumerate(classes.values()) if counts.group == group and counts.val)
-        for group in GROUPS
-    }
+    groups = {group: tuple(c for c, counts in enumerate(classes.values()) if counts.group == group) for group in GROUPS}
     holding = [len(np.unique(d.object_image[np.isin(d.object_class, groups[group])])) for group in GROUPS]
     return Split(tuple(classes), groups, (*holding, *(counts.images for counts in classes.values())))
 

@@ -84,7 +84,7 @@ class Split:
 
     Attributes:
         names: C class names.
-        groups: By group the ids of its classes that have objects.
+        groups: By group the ids of its classes.
         holding: (2 + C,) images that hold an object of either group and of each class.
     """
 
@@ -115,7 +115,7 @@ class Resampling:
         return seed_weights(count, self._resamples, np.random.default_rng([self._seed, count]))
 
     def recall(self, runs: Sequence[RunFigures], split: Split) -> Floats:
-        """(1 + B, S, K, 2 + C) recall of the groups and classes; that of a group is the mean over its classes."""
+        """(1 + B, S, K, 2 + C) recall of the groups, each the mean over its classes with objects, and of the classes."""
         return np.stack([self._recall(run, split) for run in runs], axis=1)
 
     def _recall(self, run: RunFigures, split: Split) -> Floats:

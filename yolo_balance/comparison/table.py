@@ -114,9 +114,7 @@ def notes(c: Comparison) -> list[str]:
     for group in GROUPS:
         members = c.members(group)
         rule = "fewer boxes in train than the median class" if group == "rare" else "the others"
-        lines.append(
-            f"{group} classes ({rule}): {listed([plain(m) for m in members], 12) or 'none with objects in val'}"
-        )
+        lines.append(f"{group} classes ({rule}): {listed([plain(m) for m in members], 12) or 'none'}")
     if untrained := [plain(name) for name, counts in c.classes.items() if counts.group is None]:
         lines.append(f"in neither group, without boxes in train: {listed(untrained, 12)}")
     if c.others:
