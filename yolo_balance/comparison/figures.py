@@ -115,7 +115,7 @@ class Resampling:
         return seed_weights(count, self._resamples, np.random.default_rng([self._seed, count]))
 
     def recall(self, runs: Sequence[RunFigures], split: Split) -> Floats:
-        """(1 + B, S, K, 2 + C) recall of the groups, each the mean over its classes with objects, and of the classes."""
+        """(1 + B, S, K, 2 + C) recall of the groups, means over their classes with objects, and of the classes."""
         return np.stack([self._recall(run, split) for run in runs], axis=1)
 
     def _recall(self, run: RunFigures, split: Split) -> Floats:
