@@ -13,7 +13,7 @@ import pytest
 import yolo_balance
 
 PACKAGE = Path(yolo_balance.__file__).parent
-PURE = ["analysis", "sampling", "losses", "recall", "page"]
+PURE = ["analysis", "comparison", "sampling", "losses", "recall", "page"]
 
 
 def modules_after(code: str) -> set[str]:

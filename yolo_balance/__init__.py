@@ -49,7 +49,7 @@ _HOMES = {
     "attach_thresholds": "yolo_balance.integration.thresholds",
     "train": "yolo_balance.integration.run",
 }
-_ROOMS = {"analysis", "integration", "losses", "recall", "sampling"}
+_ROOMS = {"analysis", "comparison", "integration", "losses", "recall", "sampling"}
 
 
 def __getattr__(name: str) -> Any:

@@ -48,6 +48,24 @@ def _train(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _compare(arguments: argparse.Namespace) -> int:
+    overrides = [word for word in arguments.arms if "=" in word and not os.path.exists(word)]  # --arms a.yaml epochs=3
+    arms = [word for word in arguments.arms if word not in overrides]
+    seeds, given = parse_seeds(arguments.seeds), parse_overrides(arguments.overrides + overrides)
+    from yolo_balance.comparison.table import render
+    from yolo_balance.integration.compare import compare
+
+    def say(line: str) -> None:
+        _print(line)
+        sys.stdout.flush()
+
+    comparison, files = compare(
+        arguments.file, arms, seeds=seeds, jobs=arguments.jobs, out=arguments.out, say=say, **given
+    )
+    _print(f"\n{render(comparison)}\n\nWritten: {', '.join(map(str, files))}")
+    return USER_ERROR if comparison.failed else OK
+
+
 def _analyze(arguments: argparse.Namespace) -> int:
     if isinstance(arguments.suggest, str) and "=" in arguments.suggest:  # --suggest imgsz=320: no path, an override
         arguments.overrides.append(arguments.suggest)
@@ -128,6 +146,18 @@ def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
     return overrides
 
 
+def parse_seeds(text: str) -> list[int]:
+    """`5` as the seeds 0 to 4, `0,3,7` as those three, `3,` as the one.
+
+    Raises:
+        ConfigError: For anything else.
+    """
+    try:
+        return [int(word) for word in text.split(",") if word] if "," in text else list(range(int(text)))
+    except ValueError:
+        raise ConfigError(f"--seeds: expected a number of seeds or a list such as 0,3,7, got {text}") from None
+
+
 def _value(text: str) -> Any:
     value = yaml.safe_load(text)
     if isinstance(value, str):
@@ -165,6 +195,24 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("file", help="YAML: what Ultralytics accepts, and our sections under balance:")
     train.add_argument("overrides", nargs="*", metavar="key=value", help="replaces a key of the file, dotted or not")
     train.set_defaults(verb=_train)
+    compare = verbs.add_parser(
+        "compare",
+        help="train arms at several seeds and say what they differ by",
+        epilog="exit code: 0 every run finished; 1 one failed, or an error in one line; 3 a bug",
+    )
+    compare.add_argument("file", metavar="CONFIG", help="YAML of a run, that every arm is laid over")
+    compare.add_argument("overrides", nargs="*", metavar="key=value", help="replaces a key of CONFIG, dotted or not")
+    compare.add_argument(
+        "--arms",
+        nargs="+",
+        default=[],
+        metavar="ARM",
+        help="YAML of what each arm changes, the first is compared with; CONFIG itself when left out",
+    )
+    compare.add_argument("--seeds", default="5", metavar="5", help="how many, from 0 on, or a list such as 0,3,7")
+    compare.add_argument("--jobs", type=int, default=1, metavar="N", help="runs side by side on the device; 1")
+    compare.add_argument("--out", metavar="FOLDER", help="folder of runs and results; <stem>_compare when left out")
+    compare.set_defaults(verb=_compare)
     analyze = verbs.add_parser("analyze", help="say what imbalance costs before any training")
     analyze.add_argument("file", help="a data YAML or a whole run's YAML")
     analyze.add_argument("overrides", nargs="*", metavar="key=value", help="replaces a key of the run, dotted or not")

@@ -15,8 +15,13 @@ def write_whole(path: Path, text: str) -> None:
 
     What is no Unicode, as bytes of a file name may be, is written as escapes. Raises OSError where that fails.
     """
+    write_bytes_whole(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_bytes_whole(path: Path, content: bytes) -> None:
+    """Write a binary file in the same way."""
     with _partial(path) as partial:
-        partial.write_bytes(text.encode("utf-8", "backslashreplace"))
+        partial.write_bytes(content)
 
 
 def copy_whole(source: Path, path: Path) -> None:

@@ -19,7 +19,9 @@ Supported: ultralytics >= 8.4.0. What differs between releases, and where it is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,18 @@ def mix_in(instance: Any, mixin: type, **attributes: Any) -> None:
     base = type(instance)
     if not issubclass(base, mixin):
         instance.__class__ = type(base.__name__, (mixin, base), attributes)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Leave out what the host says of its progress, its warnings aside."""
+    level = LOGGER.level
+    LOGGER.setLevel("WARNING")
+    try:
+        with redirect_stdout(io.StringIO()):  # its bars; its logger has a handler of its own
+            yield
+    finally:
+        LOGGER.setLevel(level)
 
 
 def argument_problems(arguments: Mapping[str, Any]) -> list[str]:
@@ -148,29 +162,23 @@ def read_data(data: str | Path, *, download: bool = True) -> dict[str, Any]:
     return found
 
 
-def check_labels(
-    arguments: Mapping[str, Any], data: dict[str, Any], task: str
-) -> tuple[list[npt.NDArray[Any]], list[npt.NDArray[Any]]]:
+def check_labels(arguments: Mapping[str, Any], data: dict[str, Any], task: str) -> tuple[Any, Any]:
     """Scan both splits with the host's scanner, which keeps what it reads for the run's own loaders.
 
     Returns:
-        Per image the classes of its boxes, of train and of val.
+        The host's data sets of train and val.
 
     Raises:
         DataError: A split has no readable image, or the train split no object.
     """
     cfg = get_cfg(overrides={**arguments, "cache": False, "task": task})
-    found: list[list[npt.NDArray[Any]]] = []
-    for split, mode in (("train", "train"), (cfg.split or "val", "val")):
-        dataset = scan(cfg, data, split, mode)
-        found.append(labels(dataset))
-        if mode == "train" and not any(map(len, found[0])):
-            raise DataError(
-                f"data: the train split {data[split]} has {len(dataset)} images and no object, all are background; "
-                "expected at least one labelled box"
-            )
-    train, val = found
-    return train, val
+    train = scan(cfg, data, "train", "train")
+    if not any(map(len, labels(train))):
+        raise DataError(
+            f"data: the train split {data['train']} has {len(train)} images and no object, all are background; "
+            "expected at least one labelled box"
+        )
+    return train, scan(cfg, data, cfg.split or "val", "val")
 
 
 def scan(cfg: Any, data: dict[str, Any], split: str, mode: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,25 +36,13 @@ def train(config: str | Path | Mapping[str, Any], **overrides: Any) -> RecallRep
     """
     content = read_yaml(config) if isinstance(config, (str, Path)) else config
     arguments = apply_overrides(content, overrides)
-    balance = _check(arguments)
-    recall_files.read_baseline(balance.recall)  # to say so before anything is written
-
+    balance, arguments = check(arguments)
     if arguments.get("resume"):
         model = _interrupted(arguments)
         arguments["resume"] = True
     else:
-        model = _model(arguments)
-        arguments["data"] = host.resolve_data(arguments["data"], model.task)
-        data = host.read_data(arguments["data"])
-        names = {0: "item"} if arguments.get("single_cls") else data["names"]
-        host.check_names(balance, names)
-        labels = host.check_labels(arguments, data, model.task)
-        statistics, val = (ClassStatistics.of(split, len(names)) for split in labels)
-        # what the data does not have is said before a run folder is made
-        if balance.sampling is not None:
-            SamplingSchedule(balance.sampling, statistics, host.class_names(names), seed=0)
-        if balance.recall.best != "fitness":
-            rule_of(balance.recall, host.class_names(names), statistics, val)
+        model, found = look(balance, arguments)
+        arguments["data"] = found.data
 
     attach(model, balance)  # and not a trainer class of ours: the model may have one of its own, as RT-DETR does
     model.train(**{k: v for k, v in arguments.items() if k != "model"})
@@ -61,8 +50,57 @@ def train(config: str | Path | Mapping[str, Any], **overrides: Any) -> RecallRep
     return RecallReport.load(Path(model.trainer.save_dir) / records.RECALL)
 
 
-def _check(arguments: dict[str, Any]) -> BalanceConfig:
-    """Take the balance section out of a run's mapping and check both parts; raises with all problems of both."""
+@dataclass(frozen=True)
+class Found:
+    """What a run finds in its data.
+
+    Attributes:
+        data: The data YAML's path.
+        names: Class names by class id.
+        train: The train split's labels.
+        val: Those of the split that validation reads.
+        val_files: Its images.
+        images_per_epoch: Images an epoch shows.
+    """
+
+    data: Any
+    names: list[str]
+    train: ClassStatistics
+    val: ClassStatistics
+    val_files: list[str]
+    images_per_epoch: int
+
+
+def look(balance: BalanceConfig, arguments: Mapping[str, Any]) -> tuple[YOLO, Found]:
+    """The model of a new run and what is in its data; what they do not have is said before a run folder is made.
+
+    Args:
+        balance: The section.
+        arguments: The host's, checked.
+
+    Raises:
+        ConfigError: The configuration asks for what the data does not have.
+        DataError: The data set is missing, unreadable or without objects.
+        HostError: The model cannot be had or knows no boxes.
+    """
+    model = _model(arguments)
+    path = host.resolve_data(arguments["data"], model.task)
+    data = host.read_data(path)
+    by_id = {0: "item"} if arguments.get("single_cls") else data["names"]
+    host.check_names(balance, by_id)
+    names, splits = host.class_names(by_id), host.check_labels({**arguments, "data": path}, data, model.task)
+    train, val = (ClassStatistics.of(host.labels(split), len(names)) for split in splits)
+    images = train.num_images
+    if balance.sampling is not None:
+        images = SamplingSchedule(balance.sampling, train, names, seed=0).size
+    if balance.recall.best != "fitness":
+        rule_of(balance.recall, names, train, val)
+    return model, Found(path, names, train, val, host.image_files(splits[1]), images)
+
+
+def check(content: Mapping[str, Any]) -> tuple[BalanceConfig, dict[str, Any]]:
+    """The balance section of a run's mapping and the host's arguments; raises with all problems of both."""
+    arguments = dict(content)
     balance, problems = parse_section(arguments.pop(SECTION, None))
     problems += host.argument_problems(arguments)
     if balance is not None:
@@ -74,10 +112,11 @@ def _check(arguments: dict[str, Any]) -> BalanceConfig:
         problems += [f"{key}: missing, expected {what}" for key, what in expected.items() if not arguments.get(key)]
     if problems or balance is None:
         raise ConfigError(problems)
-    return balance
+    recall_files.read_baseline(balance.recall)  # to say so before anything is written
+    return balance, arguments
 
 
-def _model(arguments: dict[str, Any]) -> YOLO:
+def _model(arguments: Mapping[str, Any]) -> YOLO:
     name = host.resolve_model(arguments["model"])
     try:
         model = YOLO(name)

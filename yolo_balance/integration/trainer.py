@@ -10,17 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import torch
-import torch.distributed as dist
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from yolo_balance.config import BalanceConfig, LossesConfig
 from yolo_balance.errors import ConfigError
-from yolo_balance.integration import host, recall_files, records, state
+from yolo_balance.integration import host, measured, recall_files, records, state
 from yolo_balance.integration.criterion import balance_criterion, gain_ratio, heads, without_part
 from yolo_balance.integration.dataset import DRAWN
-from yolo_balance.integration.loader import balance_loader, start_epoch
+from yolo_balance.integration.epochs import EPOCH_HOOKS
+from yolo_balance.integration.loader import balance_loader
 from yolo_balance.integration.losses import RunLosses
 from yolo_balance.integration.sampling import RunSampling
 from yolo_balance.integration.selection import BEST_FITNESS, RunSelection
@@ -29,7 +28,6 @@ from yolo_balance.recall import PrimeSamples, RecallReport
 from yolo_balance.recall.plots import prime_samples as draw_prime_samples
 from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
 from yolo_balance.sampling import ClassStatistics, Exposure
-from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
 from yolo_balance.sampling.statistics import Floats
 
 T = TypeVar("T", bound="BalancedTrainerMixin")
@@ -46,6 +44,8 @@ class BalancedTrainerMixin:
         selection: What `balance.recall.best` is while the run lasts, None where that is the host's fitness.
         baseline: The report that the run's is compared with, None without.
         started: Epoch that started last, None before the first.
+        train_seconds: Spent in the epochs' batches so far, validation aside.
+        batches_since: When the epoch at hand began, by `time.perf_counter`.
         exposure: Boxes per class of the epoch at hand.
     """
 
@@ -57,6 +57,8 @@ class BalancedTrainerMixin:
     selection: RunSelection | None = None
     baseline: RecallReport | None = None
     started: int | None = None
+    train_seconds: float = 0.0
+    batches_since: float = 0.0
 
     args: Any
     data: dict[str, Any]
@@ -186,7 +188,7 @@ class BalancedTrainerMixin:
         if not resumed_at:  # of a run before in the same folder
             for name in (state.FILE, BEST_FITNESS):
                 (self.wdir / name).unlink(missing_ok=True)
-        for name in (*recall_files.FILES, records.PRIME_SAMPLES):
+        for name in (*recall_files.FILES, *measured.FILES, records.PRIME_SAMPLES):
             (self.save_dir / name).unlink(missing_ok=True)
         files = host.image_files(self.train_loader.dataset)
         schedule = None
@@ -257,6 +259,7 @@ class BalancedTrainerMixin:
         report, outcomes = (getattr(self.validator, name, None) for name in ("recall_report", "outcomes"))
         if report is not None and outcomes is not None and first:
             options, title = self.balance.recall, str(self.save_dir)
+            measured.write(self, outcomes)
             given = {"imgsz": self.args.imgsz, "baseline": self.baseline, "title": title}
             full, files = recall_files.write(self.save_dir, report, outcomes, options, **given)
             LOGGER.info(f"{recall_files.summary(full)}\n\nRecall per class saved to {', '.join(map(str, files))}")
@@ -265,33 +268,3 @@ class BalancedTrainerMixin:
             draw_prime_samples(self.save_dir / records.PRIME_SAMPLES, panels, self.exposure.names)
         if self.selection is not None and first:
             self.selection.finish(self)
-
-
-def _start_epoch(trainer: Any) -> None:
-    again = trainer.epoch == trainer.started  # after running out of memory, or after a loss that was no number
-    trainer.started = trainer.epoch
-    if again and RANK in (-1, 0):
-        for name in records.BY_EPOCH:
-            records.keep_epochs(trainer.save_dir / name, trainer.epoch)
-    if again and trainer.selection is not None:
-        trainer.selection.start_again()
-    plan = None if trainer.sampling is None else trainer.sampling.plan(trainer, again=again)
-    trainer.exposure.start_epoch(plan, again=again)
-    start_epoch(trainer.train_loader, trainer.epoch, plan)
-
-
-def _end_epoch(trainer: Any) -> None:
-    exposure = trainer.exposure
-    if dist.is_initialized():  # once per epoch, after its last step
-        counts = torch.as_tensor(exposure.counts(), device=trainer.device)
-        dist.all_reduce(counts)
-        exposure.set_counts(counts.cpu().numpy())
-    if RANK in (-1, 0):
-        rows = exposure.rows(trainer.epoch + 1)
-        records.append_csv(trainer.save_dir / records.EXPOSURE, EXPOSURE_COLUMNS, rows)
-        options, planned = trainer.balance.sampling, len(trainer.train_loader.sampler) * max(trainer.world_size, 1)
-        if line := records.deviation_line(exposure, trainer.epoch + 1, options, planned):
-            LOGGER.warning(line)
-
-
-EPOCH_HOOKS = {"on_train_epoch_start": _start_epoch, "on_train_epoch_end": _end_epoch}

@@ -84,7 +84,7 @@ class Selection:
         problems, remarks = [], []
         present = train > 0
         median = float(np.median(train[present])) if present.any() else 0.0
-        rare = present & (train < median)
+        rare = rare_classes(train)
         read = (val > 0) & (rare if options.best == "rare_recall" else True)
         if not val.any():
             problems.append(f"balance.recall.best: {options.best} needs objects in val, which has none")
@@ -165,6 +165,16 @@ class Selection:
         if floors.overkill is not None and overkill is not None and overkill > floors.overkill:
             missed.append(f"overkill {overkill:.4f} over {floors.overkill:g}")
         return tuple(missed)
+
+
+def rare_classes(train: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """(C,) classes with fewer boxes in train than the median of those that have any; without boxes none is rare.
+
+    Args:
+        train: (C,) boxes in train.
+    """
+    present = train > 0
+    return present & (train < np.median(train[present])) if present.any() else present
 
 
 def composite(recall: float, fitness: float, *, meets: bool) -> float:

@@ -1,0 +1,26 @@
+"""What arms of an experiment differ by: runs paired by seed and image -> differences with intervals, tables, a page.
+
+Pure: runs come in as the files they left, whoever ran them.
+"""
+
+from yolo_balance.comparison.comparison import Arm, ClassCounts, Comparison
+from yolo_balance.comparison.detections import Detections
+from yolo_balance.comparison.figures import Difference, Figure, Key
+from yolo_balance.comparison.run import Measured, RunFigures
+from yolo_balance.comparison.statistics import bootstrap_interval, image_weights, seed_weights, student_interval
+
+__all__ = [
+    "Arm",
+    "ClassCounts",
+    "Comparison",
+    "Detections",
+    "Difference",
+    "Figure",
+    "Key",
+    "Measured",
+    "RunFigures",
+    "bootstrap_interval",
+    "image_weights",
+    "seed_weights",
+    "student_interval",
+]

@@ -1,0 +1,216 @@
+"""The comparison: a frozen result of arms, figures and differences that becomes tables, rows and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from yolo_balance.comparison.detections import Detections
+from yolo_balance.comparison.figures import COMMON, GROUPS, RARE, Figure, Key, Resampling, Split, figures
+from yolo_balance.comparison.run import RunFigures
+from yolo_balance.comparison.statistics import RESAMPLES, SEED
+from yolo_balance.errors import DataError
+from yolo_balance.files import csv_text
+from yolo_balance.recall.decisions.selection import rare_classes
+
+SCHEMA = 1
+STEP_TOLERANCE = 0.02
+"""Share by which the optimiser steps of two arms may differ without a warning."""
+COLUMNS = (
+    *("arm", "measure", "scope", "name", "budget", "seeds", "mean"),
+    *("difference", "low", "high", "paired_seeds", "over", "verdict"),
+)
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """A class: boxes in train, objects in val and the images that hold them, and its group.
+
+    A class is rare if it has fewer boxes in train than the median of those that have any, else common; None without.
+    """
+
+    train: int
+    val: int
+    images: int
+    group: str | None
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm with at least one finished run.
+
+    Attributes:
+        name: Of its file.
+        changes: What it trains otherwise than the first arm, besides its method, one phrase each.
+        figures: Recall, precision, exposure and time.
+    """
+
+    name: str
+    changes: tuple[str, ...]
+    figures: tuple[Figure, ...]
+
+    def figure(self, key: Key) -> Figure:
+        """One of them; raises StopIteration where there is none."""
+        return next(f for f in self.figures if (f.measure, f.scope, f.name, f.budget) == key)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Those that finished."""
+        return tuple(self.figures[0].runs)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Arms over seeds; differences are to the first arm.
+
+    Attributes:
+        first: Name of the arm compared with; no differences if none of its runs finished.
+        arms: Those with a finished run, in the order they were given.
+        seeds: As asked for.
+        budgets: False boxes per clean image.
+        classes: By name.
+        images: Images of val.
+        clean_images: Those without objects; 0 means false boxes were counted per image.
+        confidence: Level of the intervals.
+        resamples: Of the bootstrap.
+        failed: Runs that did not finish, one phrase each.
+    """
+
+    first: str
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...]
+    budgets: tuple[float, ...]
+    classes: Mapping[str, ClassCounts]
+    images: int
+    clean_images: int
+    confidence: float
+    resamples: int
+    failed: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        runs: Mapping[str, Sequence[RunFigures]],
+        train: Sequence[int],
+        *,
+        first: str,
+        seeds: Sequence[int],
+        changes: Mapping[str, Sequence[str]] | None = None,
+        failed: Sequence[str] = (),
+        confidence: float = 0.95,
+        resamples: int = RESAMPLES,
+    ) -> Comparison:
+        """Compare runs.
+
+        Args:
+            runs: By arm, in their order; arms without a run are left out.
+            train: Boxes in train by class id, which say what is rare.
+            first: Name of the arm to compare with.
+            seeds: As asked for.
+            changes: By arm, what it trains otherwise.
+            failed: Runs that did not finish.
+            confidence: Level of the intervals.
+            resamples: Of the bootstrap.
+
+        Raises:
+            DataError: There is no run; or one was read on other images, classes or budgets than the first.
+        """
+        told = {arm: sorted(found, key=lambda run: run.seed) for arm, found in runs.items() if found}
+        if not told:
+            raise DataError("compare: no run finished, there is nothing to compare")
+        d = next(iter(told.values()))[0].detections
+        for arm, found in told.items():
+            for run in found:
+                if not _same(run.detections, d):
+                    raise DataError(f"compare: {arm}, seed {run.seed} was read on other images, classes or budgets")
+        classes = _counts(d, np.asarray(train, np.int64))
+        split = _split(d, classes)
+        resampling = Resampling(len(d.counted), resamples, confidence, SEED)
+        recall = {arm: resampling.recall(found, split) for arm, found in told.items()}
+        reference = (told[first], recall[first]) if first in told else None
+        arms = [
+            Arm(
+                arm,
+                tuple((changes or {}).get(arm, ())),
+                figures(found, recall[arm], split, resampling, None if arm == first else reference),
+            )
+            for arm, found in told.items()
+        ]
+        return cls(
+            first=first,
+            arms=tuple(arms),
+            seeds=tuple(seeds),
+            budgets=tuple(map(float, d.budgets)),
+            classes=classes,
+            images=len(d.counted),
+            clean_images=len(d.counted) - len(np.unique(d.object_image)),
+            confidence=confidence,
+            resamples=resamples,
+            failed=tuple(failed),
+        )
+
+    @property
+    def others(self) -> tuple[Arm, ...]:
+        """The arms that have differences to the first."""
+        return tuple(arm for arm in self.arms if any(figure.difference for figure in arm.figures))
+
+    @property
+    def verdicts(self) -> int:
+        """Differences that have one; of so many nulls 1 - confidence would by chance seem to be none."""
+        found = [figure.difference for arm in self.arms for figure in arm.figures]
+        return sum(d is not None and d.verdict in ("gain", "loss", "null") for d in found)
+
+    @property
+    def per(self) -> str:
+        """What false boxes are counted on."""
+        return "clean image" if self.clean_images else "image"
+
+    def members(self, group: str) -> list[str]:
+        """Names of a group's classes; its recall and AP50 are means over those that have objects in val."""
+        return [name for name, counts in self.classes.items() if counts.group == group]
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """One row per arm and figure in the order of COLUMNS; empty fields where there is no data."""
+        rows = []
+        for arm in self.arms:
+            for f in arm.figures:
+                d = f.difference
+                budget = "" if f.budget is None else f"{f.budget:g}"
+                told = sum(value is not None for value in f.runs.values())
+                row = (csv_text(arm.name), f.measure, f.scope, csv_text(f.name), budget, str(told), _decimals(f.mean))
+                if d is None:
+                    rows.append((*row, *[""] * 6))
+                else:
+                    bounds = map(_decimals, (d.value, d.low, d.high))
+                    rows.append((*row, *bounds, str(d.seeds), d.over, d.verdict or ""))
+        return rows
+
+    def to_json(self) -> str:
+        """The text of `compare.json`."""
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1) + "\n"
+
+
+def _same(one: Detections, other: Detections) -> bool:
+    pairs = ((one.names, other.names), (one.budgets, other.budgets), (one.object_class, other.object_class))
+    return one.split == other.split and all(np.array_equal(*pair) for pair in pairs)
+
+
+def _counts(d: Detections, train: np.ndarray[tuple[int], np.dtype[np.int64]]) -> dict[str, ClassCounts]:
+    rare = rare_classes(train)
+    val = np.bincount(d.object_class, minlength=len(d.names))
+    images = [len(np.unique(d.object_image[d.object_class == c])) for c in range(len(d.names))]
+    groups = [(RARE if rare[c] else COMMON) if train[c] else None for c in range(len(d.names))]
+    return {str(name): ClassCounts(int(train[c]), int(val[c]), images[c], groups[c]) for c, name in enumerate(d.names)}
+
+
+def _split(d: Detections, classes: Mapping[str, ClassCounts]) -> Split:
+    groups = {group: tuple(c for c, counts in enumerate(classes.values()) if counts.group == group) for group in GROUPS}
+    holding = [len(np.unique(d.object_image[np.isin(d.object_class, groups[group])])) for group in GROUPS]
+    return Split(tuple(classes), groups, (*holding, *(counts.images for counts in classes.values())))
+
+
+def _decimals(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"

@@ -1,0 +1,231 @@
+"""The figures of an arm: recall, precision, exposure and time by seed, and what they differ by from the first arm's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from yolo_balance.comparison.run import RunFigures
+from yolo_balance.comparison.statistics import (
+    bootstrap_interval,
+    image_weights,
+    images_can_tell,
+    seed_weights,
+    student_interval,
+)
+from yolo_balance.recall.matching import Floats, Ints
+
+RARE, COMMON = GROUPS = ("rare", "common")
+PRECISION = ("map50_95", "map50", "ap50")
+EPSILON = 1e-9  # a difference smaller than this is rounding
+Measure = Literal["recall", "map50_95", "map50", "ap50", "reached", "steps", "seconds_per_step"]
+Scope = Literal["all", "group", "class"]
+Over = Literal["seeds and images", "images", "seeds"]
+Verdict = Literal["gain", "loss", "null", "too few images"]
+
+
+class Key(NamedTuple):
+    """Which figure: what is measured, of what, and for recall at how many false boxes per clean image."""
+
+    measure: Measure
+    scope: Scope = "all"
+    name: str = ""
+    budget: float | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An arm's mean over the seeds that both have, minus the first arm's.
+
+    Attributes:
+        value: The difference.
+        low, high: Its interval; None where one seed says nothing of other seeds.
+        over: What the interval was taken over.
+        seeds: How many both have.
+        verdict: `null` where the interval holds 0; `too few images` where so few images hold the class that no
+            difference could be shown; None without an interval.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    over: Over
+    seeds: int
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of an arm.
+
+    Attributes:
+        measure, scope, name, budget: As in Key.
+        runs: By seed; None without data.
+        mean: Over seeds; None without data.
+        difference: To the first arm; None for the first arm itself and for what is no result.
+    """
+
+    measure: Measure
+    scope: Scope
+    name: str
+    budget: float | None
+    runs: Mapping[int, float | None]
+    mean: float | None
+    difference: Difference | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """What the runs were read on.
+
+    Attributes:
+        names: C class names.
+        groups: By group the ids of its classes.
+        holding: (2 + C,) images that hold an object of either group and of each class.
+    """
+
+    names: tuple[str, ...]
+    groups: Mapping[str, tuple[int, ...]]
+    holding: tuple[int, ...]
+
+    @property
+    def scopes(self) -> list[tuple[Scope, str]]:
+        """The two groups, then the classes."""
+        return [*(("group", group) for group in GROUPS), *(("class", name) for name in self.names)]
+
+
+class Resampling:
+    """The resamples that every arm is read on.
+
+    Attributes:
+        images: (1 + B, I) times each image is counted.
+        confidence: Level of the intervals.
+    """
+
+    def __init__(self, images: int, resamples: int, confidence: float, seed: int):
+        self.confidence, self._resamples, self._seed = confidence, resamples, seed
+        self.images = image_weights(images, resamples, np.random.default_rng(seed))
+
+    def seeds(self, count: int) -> Ints:
+        """(1 + B, count) times each seed is drawn, the same for every arm with so many."""
+        return seed_weights(count, self._resamples, np.random.default_rng([self._seed, count]))
+
+    def recall(self, runs: Sequence[RunFigures], split: Split) -> Floats:
+        """(1 + B, S, K, 2 + C) recall of the groups, means over their classes with objects, and of the classes."""
+        return np.stack([self._recall(run, split) for run in runs], axis=1)
+
+    def _recall(self, run: RunFigures, split: Split) -> Floats:
+        classes = run.detections.recall(self.images)
+        groups = np.stack([_over(classes[..., list(split.groups[group])]) for group in GROUPS], axis=-1)
+        return np.concatenate([groups, classes], axis=-1)
+
+
+def figures(
+    runs: Sequence[RunFigures],
+    recall: Floats,
+    split: Split,
+    resampling: Resampling,
+    first: tuple[Sequence[RunFigures], Floats] | None,
+) -> tuple[Figure, ...]:
+    """The figures of an arm.
+
+    Args:
+        runs: Its runs, one per seed.
+        recall: Theirs, from `Resampling.recall`.
+        split: What they were read on.
+        resampling: The resamples.
+        first: The same two of the first arm; None for that arm itself, or if it has no run.
+    """
+    values = _values(runs, recall[0], split)
+    before: dict[Key, dict[int, float | None]] = {}
+    differences: dict[Key, Difference] = {}
+    if first is not None:
+        before = _values(first[0], first[1][0], split)
+        differences = _recall_differences(runs, recall, split, resampling, first)
+    for key, found in values.items():
+        if key.measure in PRECISION and key in before:
+            pairs = [(found[seed], before[key][seed]) for seed in found if seed in before[key]]
+            d = [own - other for own, other in pairs if own is not None and other is not None]
+            if d:
+                bounds = student_interval(d, confidence=resampling.confidence)
+                differences[key] = _difference(float(np.mean(d)), bounds, "seeds", len(d))
+    return tuple(Figure(*key, found, _mean(found), differences.get(key)) for key, found in values.items())
+
+
+def _values(runs: Sequence[RunFigures], recall: Floats, split: Split) -> dict[Key, dict[int, float | None]]:
+    """By figure and seed, given (S, K, 2 + C) recall."""
+    values: dict[Key, dict[int, float | None]] = {}
+    for s, run in enumerate(runs):
+        m, reached = run.measured, run.reached
+        of_run: dict[Key, float | None] = {
+            Key("steps"): m.steps,
+            Key("seconds_per_step"): m.train_seconds / m.steps if m.steps else None,
+            Key("map50_95"): m.map50_95,
+            Key("map50"): m.map50,
+        }
+        for c, (scope, name) in enumerate(split.scopes):
+            for k, budget in enumerate(run.detections.budgets):
+                of_run[Key("recall", scope, name, float(budget))] = _number(recall[s, k, c])
+            members = [split.names[i] for i in split.groups[name]] if scope == "group" else [name]
+            ap50 = [m.ap50[member] for member in members if member in m.ap50]
+            of_run[Key("ap50", scope, name)] = math.fsum(ap50) / len(ap50) if ap50 else None
+            of_run[Key("reached", scope, name)] = math.fsum(reached.get(member, 0.0) for member in members)
+        for key, value in of_run.items():
+            values.setdefault(key, {})[run.seed] = value
+    return values
+
+
+def _recall_differences(
+    runs: Sequence[RunFigures],
+    recall: Floats,
+    split: Split,
+    resampling: Resampling,
+    first: tuple[Sequence[RunFigures], Floats],
+) -> dict[Key, Difference]:
+    seeds = [run.seed for run in runs]
+    pairs = [(i, seeds.index(run.seed)) for i, run in enumerate(first[0]) if run.seed in seeds]
+    if not pairs:
+        return {}
+    apart = recall[:, [j for _, j in pairs]] - first[1][:, [i for i, _ in pairs]]
+    low, high = bootstrap_interval(apart, resampling.seeds(len(pairs)), confidence=resampling.confidence)
+    over: Over = "seeds and images" if len(pairs) > 1 else "images"
+    found = {}
+    for c, (scope, name) in enumerate(split.scopes):
+        told = images_can_tell(split.holding[c], resampling.confidence)
+        for k, budget in enumerate(runs[0].detections.budgets):
+            value = float(apart[0, :, k, c].mean())
+            if math.isfinite(value):
+                bounds = float(low[k, c]), float(high[k, c])
+                found[Key("recall", scope, name, float(budget))] = _difference(value, bounds, over, len(pairs), told)
+    return found
+
+
+def _difference(
+    value: float, bounds: tuple[float, float] | None, over: Over, seeds: int, told: bool = True
+) -> Difference:
+    if bounds is None:
+        return Difference(value, None, None, over, seeds, None)
+    low, high = bounds
+    verdict: Verdict = "gain" if low > EPSILON else "loss" if high < -EPSILON else "null"
+    return Difference(value, low, high, over, seeds, verdict if told else "too few images")
+
+
+def _over(recall: Floats) -> Floats:
+    """Mean over the last axis, of what a resample has objects of; NaN without any."""
+    known = np.isfinite(recall)
+    with np.errstate(invalid="ignore"):
+        mean: Floats = np.where(known, recall, 0).sum(-1) / known.sum(-1)
+    return mean
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _mean(values: Mapping[int, float | None]) -> float | None:
+    told = [value for value in values.values() if value is not None]
+    return math.fsum(told) / len(told) if told else None

@@ -1,0 +1,100 @@
+"""Intervals of a difference between two arms that share seeds and images.
+
+A run's figure depends on its seed and on the images it is read on. Every run is read on the same images, so the two
+are crossed, and both are resampled, as in the pigeonhole bootstrap (Owen 2007). Each resample of the images serves all
+seeds and both arms, so what a hard image does to both cancels. What is chance in a single run on a single image is
+counted with both, so the interval errs towards wide.
+
+A handful of seeds shows less than its bootstrap says: of S values it knows S only, and its variance is too small by
+(S - 1) / S. What seeds contribute is therefore widened to what Student's t would say of S values.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri, stdtrit
+
+from yolo_balance.recall.matching import Floats, Ints
+
+Bounds = tuple[float, float]
+RESAMPLES = 2000
+SEED = 0  # the same runs give the same intervals
+
+
+def image_weights(images: int, resamples: int, rng: np.random.Generator) -> Ints:
+    """(1 + resamples, images) times each image is counted: once in the first row, then as drawn with replacement."""
+    counts: Ints = np.ones((1 + resamples, images), np.int64)
+    if images:
+        counts[1:] = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
+    return counts
+
+
+def seed_weights(seeds: int, resamples: int, rng: np.random.Generator) -> Ints:
+    """(1 + resamples, seeds) times each seed is counted, likewise."""
+    return image_weights(seeds, resamples, rng)
+
+
+def widening(seeds: int, confidence: float) -> float:
+    """What the seeds' part of a resample is multiplied by: sqrt(S / (S - 1)) t / z, at the interval's level."""
+    tail = (1 + confidence) / 2
+    return float(np.sqrt(seeds / (seeds - 1)) * stdtrit(seeds - 1, tail) / ndtri(tail))
+
+
+def bootstrap_interval(differences: Floats, seeds: Ints, *, confidence: float = 0.95) -> tuple[Floats, Floats]:
+    """Percentile interval of a mean difference over seeds and images.
+
+    With d_s(b) the difference at seed s on resample b of the images, 0 being all images once, d(b) its mean over seeds
+    and c_s(b) the times the seed is drawn, a replicate is
+
+        d(b) + widening * (1/S) sum over s of c_s(b) (d_s(0) - d(0)),
+
+    d(b) alone with a single seed. Replicates without data are left out.
+
+    Args:
+        differences: (1 + B, S, ...) first on all images, then on the resamples; NaN where a resample has no object.
+        seeds: (1 + B, S) from `seed_weights`.
+        confidence: Level.
+
+    Returns:
+        Lower and upper bounds (...); NaN where there is no data at all.
+    """
+    replicates = differences[1:].mean(axis=1)
+    if (count := differences.shape[1]) > 1:
+        apart = differences[0] - differences[0].mean(axis=0)
+        replicates = replicates + widening(count, confidence) / count * np.tensordot(seeds[1:], apart, 1)
+    return percentiles(replicates, confidence)
+
+
+def percentiles(replicates: Floats, confidence: float) -> tuple[Floats, Floats]:
+    """The two percentiles over the first axis; NaN where no replicate has data."""
+    flat = replicates.reshape(len(replicates), -1)
+    low, high = np.full((2, flat.shape[1]), np.nan)
+    tail = (1 - confidence) / 2
+    for column in np.flatnonzero(np.isfinite(flat).any(axis=0)):
+        told = flat[np.isfinite(flat[:, column]), column]
+        low[column], high[column] = np.quantile(told, [tail, 1 - tail])
+    return low.reshape(replicates.shape[1:]), high.reshape(replicates.shape[1:])
+
+
+def student_interval(differences: npt.ArrayLike, *, confidence: float = 0.95) -> Bounds | None:
+    """Student's t interval of a mean over seeds; None for fewer than two.
+
+    Args:
+        differences: (S,) one per seed.
+        confidence: Level.
+    """
+    d = np.asarray(differences, np.float64)
+    if len(d) < 2:
+        return None
+    half = float(stdtrit(len(d) - 1, (1 + confidence) / 2) * d.std(ddof=1) / np.sqrt(len(d)))
+    return float(d.mean()) - half, float(d.mean()) + half
+
+
+def images_can_tell(images: int, confidence: float) -> bool:
+    """Whether so many images could show any difference: two-sided sign test, 2 * 0.5^n <= 1 - confidence.
+
+    At 95 % that takes six. A percentile interval of fewer says more than they can: of two images that one arm finds and
+    the other misses, every resample agrees.
+    """
+    return bool(2 * 0.5**images <= 1 - confidence)
