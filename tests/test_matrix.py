@@ -90,7 +90,7 @@ BEATS = (
 
 
 def beats(file):
-    """Whether a process that writes into the file every so often still does; one that is asked to end may do so late."""
+    """Whether a process that writes into the file every so often still does; one asked to end may do so late."""
     for _ in range(10):
         before = file.stat().st_size
         time.sleep(0.5)
@@ -99,7 +99,6 @@ def beats(file):
     return True
 
 
-@pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX's")
 def test_an_interruption_ends_the_runs_and_what_they_started_and_keeps_what_is_finished(tmp_path):
     beat = tmp_path / "beat"
     child = f"import subprocess; subprocess.Popen([sys.executable, '-c', {BEATS!r}, {str(beat)!r}]); time.sleep(60)"
