@@ -99,7 +99,6 @@ def beats(file):
     return True
 
 
-@pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX's")
 def test_an_interruption_ends_the_runs_and_what_they_started_and_keeps_what_is_finished(tmp_path):
     beat = tmp_path / "beat"
     child = f"import subprocess; subprocess.Popen([sys.executable, '-c', {BEATS!r}, {str(beat)!r}]); time.sleep(60)"
