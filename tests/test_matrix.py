@@ -99,6 +99,15 @@ def beats(file):
     return True
 
 
+@pytest.fixture
+def interruptible():
+    """Python's own answer to an interruption, which a process that was started in the background ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_ends_the_runs_and_what_they_started_and_keeps_what_is_finished(tmp_path):
     beat = tmp_path / "beat"
     child = f"import subprocess; subprocess.Popen([sys.executable, '-c', {BEATS!r}, {str(beat)!r}]); time.sleep(60)"
