@@ -1,5 +1,6 @@
 """What the inspector reads: recall per class at a false-alarm budget, with intervals. Pure numpy and scipy."""
 
+from yolo_balance.recall.class_recall import ClassRecall
 from yolo_balance.recall.clustering import effective_sizes
 from yolo_balance.recall.counts import Outcomes
 from yolo_balance.recall.decisions.costs import CheapestThreshold, cheapest_threshold
@@ -32,7 +33,7 @@ from yolo_balance.recall.intervals import effective_interval, interval
 from yolo_balance.recall.matching import ImageOutcome, match
 from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
 from yolo_balance.recall.prime_samples import PrimeSamples
-from yolo_balance.recall.report import BudgetRecall, ClassRecall, PerClassRecall, RecallReport
+from yolo_balance.recall.report import BudgetRecall, PerClassRecall, RecallReport
 from yolo_balance.recall.sharing import share_budget
 
 __all__ = [

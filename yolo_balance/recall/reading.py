@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from yolo_balance.errors import DataError
+from yolo_balance.recall.class_recall import ClassRecall
 from yolo_balance.recall.decisions.needs import CONFIDENCE
-from yolo_balance.recall.report import SCHEMA, ClassRecall, RecallReport
+from yolo_balance.recall.report import SCHEMA, RecallReport
 
 
 def read(content: Any, source: str) -> RecallReport:

@@ -12,7 +12,8 @@ from rich.text import Text
 from yolo_balance.words import plain
 
 if TYPE_CHECKING:
-    from yolo_balance.recall.report import BudgetRecall, ClassRecall, RecallReport
+    from yolo_balance.recall.class_recall import ClassRecall
+    from yolo_balance.recall.report import BudgetRecall, RecallReport
 
 
 def render(report: RecallReport) -> str:

@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from yolo_balance.errors import ConfigError
+from yolo_balance.recall.class_recall import ClassRecall
 from yolo_balance.recall.decisions.verdicts import Verdict, needed, verdict
-from yolo_balance.recall.report import BudgetRecall, ClassRecall, RecallReport
+from yolo_balance.recall.report import BudgetRecall, RecallReport
 from yolo_balance.recall.table import plain_text
 from yolo_balance.words import plain
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from yolo_balance.recall.class_recall import ClassRecall
 from yolo_balance.recall.decisions import verdicts
 from yolo_balance.recall.page.history import EpochRecall
-from yolo_balance.recall.report import ClassRecall, RecallReport
+from yolo_balance.recall.report import RecallReport
 
 
 @dataclass(frozen=True)

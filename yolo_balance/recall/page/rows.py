@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from yolo_balance.recall.class_recall import ClassRecall
 from yolo_balance.recall.decisions import verdicts
 from yolo_balance.recall.decisions.needs import HALF_WIDTH, boxes_for_half_width, more_objects
 from yolo_balance.recall.page.changes import Change
 from yolo_balance.recall.page.history import ClassExposure
-from yolo_balance.recall.report import BudgetRecall, ClassRecall
+from yolo_balance.recall.report import BudgetRecall
 
 WORDS: Mapping[str, str] = {"met": "target met", "missed": "target missed", "cannot conclude": "cannot conclude"}
 NO_DATA, NO_TARGET = "no data", "no target"

@@ -1,0 +1,132 @@
+"""Recall of one class at one threshold: hits, intervals, precision, and whether a promise is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from yolo_balance.recall.counts import Outcomes
+from yolo_balance.recall.decisions.verdicts import Bounds, Verdict, verdict
+from yolo_balance.recall.intervals import effective_interval, interval
+from yolo_balance.recall.matching import Floats, Ints
+
+
+@dataclass(frozen=True)
+class ClassRecall:
+    """Recall of one class at one budget.
+
+    Attributes:
+        n: Objects of the class in the split.
+        hits: Those found at the threshold.
+        recall: hits / n; None without objects: no data is not zero.
+        low: Lower bound of Wilson's interval of `hits` out of `n`, None without objects.
+        high: Upper bound.
+        threshold: Confidence at and above which boxes count.
+        target: Recall promised for the class, None if none was.
+        confidence: Level of the interval.
+        n_effective: Independent objects that would tell as much as these n, which share images (`effective_sizes`).
+        wilson: Wilson's interval for that number; with an object per image it is (low, high).
+        exact: Clopper and Pearson's for that number, which is wider.
+        false_boxes: Boxes of the class at or above the threshold that found nothing, over all images.
+        precision: hits / (hits + false_boxes); None without any box.
+        images: Images that hold the n objects: the effective number of objects had all been found.
+    """
+
+    n: int
+    hits: int
+    recall: float | None
+    low: float | None
+    high: float | None
+    threshold: float
+    target: float | None = None
+    confidence: float = 0.95
+    n_effective: float | None = None
+    wilson: Bounds | None = None
+    exact: Bounds | None = None
+    false_boxes: int = 0
+    precision: float | None = None
+    images: int | None = None
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """The interval decisions are made by: Wilson's, clustered by image where that is known; None without data."""
+        if self.wilson is not None:
+            return self.wilson
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Whether the target is met, as `verdicts.verdict` says; None without a target."""
+        if self.target is None:
+            return None
+        n = self.n if self.n_effective is None else self.n_effective
+        level, bounds = self.confidence, self.bounds or (None, None)
+        return verdict(n, *bounds, target=self.target, confidence=level, most=self.images)
+
+
+def read_classes(
+    outcomes: Outcomes,
+    names: Sequence[str],
+    thresholds: Floats,
+    n_effective: Floats,
+    images: Ints,
+    confidence: float,
+    targets: Mapping[str, float],
+) -> dict[str, ClassRecall]:
+    """Each class at its threshold, by name in class-id order.
+
+    Args:
+        outcomes: Boxes and objects of the split.
+        names: C class names by class id.
+        thresholds: (C,).
+        n_effective: (C,) from `effective_sizes`.
+        images: (C,) images that hold each class.
+        confidence: Level of the intervals.
+        targets: Promised recall per class name.
+    """
+    hits = outcomes.hits_at(thresholds)
+    false = np.bincount(outcomes.predicted[outcomes.counts(thresholds) & ~outcomes.hit], minlength=len(names))
+    return {
+        name: _class_recall(int(n), int(h), float(t), float(size), int(k), int(f), confidence, targets.get(name))
+        for name, n, h, t, size, k, f in zip(
+            names, outcomes.objects, hits, thresholds, n_effective, images, false, strict=True
+        )
+    }
+
+
+def _class_recall(
+    n: int,
+    hits: int,
+    threshold: float,
+    n_effective: float,
+    images: int,
+    false: int,
+    confidence: float,
+    target: float | None,
+) -> ClassRecall:
+    precision = hits / (hits + false) if hits + false else None
+    if n == 0:
+        return ClassRecall(
+            0, 0, None, None, None, threshold, target, confidence, false_boxes=false, precision=precision, images=0
+        )
+    low, high = interval(hits, n, confidence=confidence)
+    wilson = (low, high) if n_effective == n else effective_interval(hits / n, n_effective, confidence=confidence)
+    exact = effective_interval(hits / n, n_effective, confidence=confidence, method="exact")
+    return ClassRecall(
+        n,
+        hits,
+        hits / n,
+        low,
+        high,
+        threshold,
+        target,
+        confidence,
+        n_effective,
+        wilson,
+        exact,
+        false,
+        precision,
+        images,
+    )
