@@ -129,3 +129,27 @@ def test_partners_are_another_stream_of_the_same_plan():
     assert partners.epoch(0).tolist() != plan.epoch(0).tolist()
     assert partners.epoch(0).tolist() != plan.partners(opened=1).epoch(0).tolist()
     np.testing.assert_allclose(partners.expectation, plan.expectation)
+
+
+def test_independent_draws_are_those_of_a_weighted_random_sampler():
+    """Unlike the plan's, counts have the variance of a multinomial, and images of factor 1 are missed at e^-1."""
+    epochs, size = 4000, 150
+    p = FACTORS / FACTORS.sum()
+    seen = np.stack([counts(plan_epoch(FACTORS, size, seed=0, epoch=e, draw="independent")) for e in range(epochs)])
+    assert (seen.sum(1) == size).all()
+    variance = size * p * (1 - p)
+    assert (np.abs(seen.mean(0) - size * p) <= 5 * np.sqrt(variance / epochs)).all()
+    assert seen.var(0) == pytest.approx(variance, rel=0.25)
+    missed = np.mean(
+        [np.unique(plan_epoch(np.ones(1000), 1000, seed=1, epoch=e, draw="independent")).size for e in range(50)]
+    )
+    assert 1 - missed / 1000 == pytest.approx(np.exp(-1), abs=0.01)
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_ranks_share_independent_draws(world_size):
+    whole = SamplingPlan(FACTORS, 300, seed=4, draw="independent")
+    parts = [whole.epoch(2, rank=r, world_size=world_size) for r in range(world_size)]
+    assert np.array_equal(np.stack(parts, 1).ravel(), whole.epoch(2))
+    assert not np.array_equal(whole.epoch(2), whole.epoch(3))
+    assert not np.array_equal(whole.epoch(2), whole.partners(0).epoch(2))

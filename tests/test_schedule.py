@@ -51,6 +51,20 @@ def test_class_uniform_asks_for_each_class_equally_often():
     np.testing.assert_allclose(shares, boxes / boxes.sum())
 
 
+def test_the_weighted_loader_of_tutorials_can_be_asked_for():
+    """Restated: a class weighs all boxes / its own, an image the mean of its boxes' weights; drawn with replacement."""
+    plan = schedule(
+        strategy="inverse_frequency", power=1.0, frequency="instance", aggregate="mean", draw="independent"
+    ).balanced
+    boxes = np.array([61, 12, 4])
+    weights = np.array([np.mean([77 / boxes[c] for c in image]) for image in IMAGES if image])
+    held = ~STATISTICS.background
+    np.testing.assert_allclose(plan.factors[held] / plan.factors[held].sum(), weights / weights.sum())
+    drawn = np.bincount(np.concatenate([plan.epoch(e) for e in range(200)]), minlength=100)[72]
+    assert drawn / 200 == pytest.approx(plan.expectation[72], rel=0.15)
+    assert np.var([np.sum(plan.epoch(e) == 72) for e in range(200)]) > 1  # systematic draws: at most 1/4
+
+
 def test_a_class_named_gets_its_factor():
     s = schedule(classes={"pit": 3.5})
     assert s.class_factors[1] == 3.5

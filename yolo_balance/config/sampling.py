@@ -78,6 +78,8 @@ class SamplingConfig(Section):
         background: Share of defect-free images in an epoch, or a section; null keeps the data's share.
         epoch_size: Images per epoch: a decimal is a multiple of the data set, a whole number a count, `full` the sum
             of the factors. Less than the data set undersamples.
+        draw: `systematic`, every image as often as it is wanted, rounded up or down; or `independent`, with
+            replacement, as a weighted random sampler draws.
         partners: Whether Mosaic, MixUp, CutMix and CopyPaste draw their other images from the same plan.
         foreground_mosaic: Whether every Mosaic holds at least one image with an object.
         open: First epochs drawn naturally.
@@ -96,6 +98,7 @@ class SamplingConfig(Section):
     max_repeat: Annotated[float, Field(ge=1)] | None = None
     background: Annotated[BackgroundConfig | None, BeforeValidator(_background)] = None
     epoch_size: Annotated[Literal["full"] | int | float, BeforeValidator(_epoch_size)] = 1.0
+    draw: Literal["systematic", "independent"] = "systematic"
     partners: bool = True
     foreground_mosaic: bool = False
     open: Annotated[int, Field(ge=0)] = 0

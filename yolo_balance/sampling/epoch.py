@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from yolo_balance.sampling.statistics import Floats, Ints
 
 GOLDEN = (math.sqrt(5) - 1) / 2
+Draw: TypeAlias = Literal["systematic", "independent"]
 
 
 def plan_epoch(
@@ -24,6 +25,7 @@ def plan_epoch(
     rank: int = 0,
     world_size: int = 1,
     strata: npt.ArrayLike | None = None,
+    draw: Draw = "systematic",
 ) -> Ints:
     """This rank's image indices of this epoch, in order.
 
@@ -39,6 +41,9 @@ def plan_epoch(
     Equal lengths for all ranks may need up to world_size - 1 more entries; they go to images still below their ceil,
     those of the plan first, so that other world sizes show the same images where the law above allows it.
 
+    `draw="independent"` replaces steps 2 and 3 by the weighted random sampler of the popular recipes: every entry is
+    drawn with replacement, image I with probability e(I) / size, whatever was drawn before.
+
     Args:
         factors: (num_images,) non-negative factors, not all zero.
         size: Images of the epoch over all ranks.
@@ -47,6 +52,7 @@ def plan_epoch(
         rank: This process.
         world_size: Number of processes.
         strata: (num_images,) numbers that group images, as by class; None groups those of equal factor.
+        draw: How images are drawn: `systematic` as above or `independent`, which has no use for strata.
 
     Returns:
         int64 (ceil(size / world_size),) indices into `factors`. Same arguments, same plan.
@@ -61,6 +67,10 @@ def plan_epoch(
         raise ValueError(f"expected size >= 1, got {size!r}")
     if not 0 <= rank < world_size:
         raise ValueError(f"expected rank in [0, {world_size}), got {rank!r}")
+    if draw == "independent":
+        drawn = np.random.default_rng([seed, epoch]).choice(len(r), size + -size % world_size, p=r / r.sum())
+        entries: Ints = drawn[rank::world_size].astype(np.int64)
+        return entries
     line = np.random.default_rng([seed])  # the same in every epoch
     order = line.permutation(len(r))  # neighbours in the data set would otherwise exclude each other
     order = order[np.argsort((r if strata is None else np.asarray(strata))[order], kind="stable")]
@@ -120,12 +130,14 @@ class SamplingPlan:
         size: Images per epoch over all ranks.
         seed: Seed of the run.
         strata: (num_images,) groups of images that are to appear as often as expected together; None for equal factors.
+        draw: How images are drawn, see `plan_epoch`.
     """
 
     factors: Floats
     size: int
     seed: int
     strata: npt.NDArray[np.integer[Any]] | None = None
+    draw: Draw = "systematic"
 
     def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Ints:
         """This rank's images of an epoch, see `plan_epoch`."""
@@ -137,6 +149,7 @@ class SamplingPlan:
             rank=rank,
             world_size=world_size,
             strata=self.strata,
+            draw=self.draw,
         )
 
     @cached_property

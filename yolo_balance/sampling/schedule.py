@@ -97,7 +97,7 @@ class SamplingSchedule:
         factors = self._factors()
         self.size = epoch_length(options.epoch_size, factors)
         self._natural = SamplingPlan(np.ones(statistics.num_images), self.size, seed, statistics.rarest)
-        self._balanced: SamplingPlan | None = SamplingPlan(factors, self.size, seed, statistics.rarest)
+        self._balanced: SamplingPlan | None = SamplingPlan(factors, self.size, seed, statistics.rarest, options.draw)
 
     def plan(self, epoch: int, epochs: int) -> SamplingPlan:
         """The plan of an epoch of a run of so many: the same object until something changes."""
@@ -107,7 +107,9 @@ class SamplingSchedule:
     def balanced(self) -> SamplingPlan:
         """The plan of the epochs that are not natural, as things stand."""
         if self._balanced is None:
-            self._balanced = SamplingPlan(self._factors(), self.size, self.seed, self.statistics.rarest)
+            self._balanced = SamplingPlan(
+                self._factors(), self.size, self.seed, self.statistics.rarest, self.options.draw
+            )
         return self._balanced
 
     def natural(self, epoch: int, epochs: int) -> bool:
