@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
 from yolo_balance.config.losses import LossesConfig
 from yolo_balance.config.reading import apply_overrides, problem_lines, read_yaml, unknown_key
@@ -36,35 +36,45 @@ __all__ = [
     "unknown_key",
 ]
 
-SECTION = "balance"
+SECTION, AUTO = "balance", "auto"
 
 
 class BalanceConfig(Section):
     """The `balance:` section: what was asked, checked. A section that is None is off.
+
+    Attributes:
+        auto: Whether `sampling` and `losses`, where they are not given, are worked out from the train split's counts
+            (`yolo_balance.recipe`). `balance: auto` is short for this alone.
 
     Example:
         >>> BalanceConfig.load({"losses": {"focal": {"beta": 1.5}}}).losses.focal.beta
         1.5
     """
 
+    auto: bool = False
     sampling: SamplingConfig | None = None
     losses: LossesConfig | None = None
     recall: RecallConfig = RecallConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _opened(cls, section: Any) -> Any:
+        return opened(section)
 
     @classmethod
     def load(cls, source: BalanceConfig | str | Path | Mapping[str, Any] | None) -> BalanceConfig:
         """Read the section from a file, from a whole run's mapping or from the section's own mapping.
 
         Args:
-            source: Path of a YAML file with a `balance:` section; or a mapping, either with a `balance` key or the
-                section itself; or a BalanceConfig, returned as it is; or None for every term off.
+            source: Path of a YAML file with a `balance:` section; or `auto`; or a mapping, either with a `balance` key
+                or the section itself; or a BalanceConfig, returned as it is; or None for every term off.
 
         Raises:
             ConfigError: The file cannot be read, or with every problem of the section.
         """
         if isinstance(source, BalanceConfig):
             return source
-        if isinstance(source, (str, Path)):
+        if isinstance(source, (str, Path)) and source != AUTO:
             source = read_yaml(source)
         section: Any = source
         if isinstance(source, Mapping) and (SECTION in source or "model" in source or "data" in source):
@@ -78,7 +88,7 @@ class BalanceConfig(Section):
 
     def off(self) -> bool:
         """Whether the run trains exactly as stock Ultralytics does (recall is still reported)."""
-        return self.sampling is None and self.losses is None
+        return not self.auto and self.sampling is None and self.losses is None
 
 
 def parse_section(section: Any) -> tuple[BalanceConfig | None, list[str]]:
@@ -91,6 +101,11 @@ def parse_section(section: Any) -> tuple[BalanceConfig | None, list[str]]:
         return BalanceConfig.model_validate({} if section is None else section), []
     except ValidationError as e:
         return None, problem_lines(e, dotted_keys(), SECTION)
+
+
+def opened(section: Any) -> Any:
+    """`auto` as the section that it is short for; anything else as it is."""
+    return {AUTO: True} if isinstance(section, str) and section == AUTO else section
 
 
 def dotted_keys(model: type[BaseModel] = BalanceConfig, prefix: str = SECTION) -> list[str]:

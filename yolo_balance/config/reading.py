@@ -42,6 +42,8 @@ def apply_overrides(content: Mapping[str, Any], overrides: Mapping[str, Any]) ->
         for i, key in enumerate(parents):
             if node.get(key) is None:  # a section left out or switched off is opened by naming a key in it
                 node[key] = {}
+            elif node[key] == "auto":  # and so is what `balance: auto` is short for
+                node[key] = {"auto": True}
             if not isinstance(node[key], dict):
                 path = ".".join(parents[: i + 1])
                 raise ConfigError(f"{dotted}: {path} is {shown(node[key])}, not a section with keys")

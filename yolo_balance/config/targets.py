@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from yolo_balance.config import SECTION, BalanceConfig, parse_section, read_yaml
+from yolo_balance.config import SECTION, BalanceConfig, opened, parse_section, read_yaml
 from yolo_balance.errors import ConfigError
 
 INSIDE = f"{SECTION}.recall.targets."
@@ -41,4 +41,4 @@ def read_targets(path: str | Path) -> dict[str, float]:
 
 def _holds(content: Mapping[str, Any], section: str) -> bool:
     """Whether a key is a section, and not a class of that name with its recall."""
-    return section in content and (content[section] is None or isinstance(content[section], Mapping))
+    return section in content and (content[section] is None or isinstance(opened(content[section]), Mapping))

@@ -21,6 +21,7 @@ from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_s
 from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.files import write_whole
 from yolo_balance.integration import host
+from yolo_balance.recipe import resolve
 from yolo_balance.sampling import ClassStatistics
 
 SPLITS = ("train", "val", "test")
@@ -83,7 +84,7 @@ def analyze(
         data=reading.data,
         task=reading.task,
         imgsz=reading.imgsz,
-        sampling=reading.balance.sampling,
+        sampling=resolve(reading.balance, reading.labels[0].statistics).sampling,
     )
     folder = Path(f"{Path(source).resolve().stem}_analysis" if out is None else out)
     files = [(folder / PAGE, "--out", html.render(analysis)), (folder / FIGURES, "--out", analysis.to_json())]

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from ultralytics.cfg import DEFAULT_CFG_DICT
 
-from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, read_yaml
+from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, opened, read_yaml
 from yolo_balance.config.reading import shown
 from yolo_balance.errors import BalanceError, ConfigError
 from yolo_balance.integration import host
@@ -141,7 +141,7 @@ def read(config: str | Path, files: Sequence[str | Path], overrides: Mapping[str
     again = [
         f"{arm.file}: {line}"
         for arm in arms
-        for line in host.sampling_problems(arm.balance.sampling, arm.content)  # its epochs may be others now
+        for line in host.sampling_problems(arm.found.balance.sampling, arm.content)  # its epochs may be others now
     ]
     if again:
         raise ConfigError(again)
@@ -151,6 +151,7 @@ def read(config: str | Path, files: Sequence[str | Path], overrides: Mapping[str
 def lay_over(base: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
     """A run's mapping: the arm's keys in place of the base's, `balance` as this module's head says."""
     content = copy.deepcopy({**base, **arm})
+    base, arm = ({**own, SECTION: opened(own[SECTION])} if SECTION in own else own for own in (base, arm))
     read_as = (base.get(SECTION) or {}).get("recall") if isinstance(base.get(SECTION), dict) else None
     if SECTION in arm and isinstance(read_as, dict) and isinstance(arm[SECTION] or {}, dict):
         own = arm[SECTION] or {}

@@ -9,6 +9,7 @@ from typing import Any
 
 from ultralytics import YOLO
 
+from yolo_balance import recipe
 from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_section, read_yaml
 from yolo_balance.errors import ConfigError, HostError
 from yolo_balance.integration import host, recall_files, records
@@ -61,6 +62,7 @@ class Found:
         val: Those of the split that validation reads.
         val_files: Its images.
         images_per_epoch: Images an epoch shows.
+        balance: The section, with what `auto` makes of the train split.
     """
 
     data: Any
@@ -69,6 +71,7 @@ class Found:
     val: ClassStatistics
     val_files: list[str]
     images_per_epoch: int
+    balance: BalanceConfig
 
 
 def look(balance: BalanceConfig, arguments: Mapping[str, Any]) -> tuple[YOLO, Found]:
@@ -90,12 +93,16 @@ def look(balance: BalanceConfig, arguments: Mapping[str, Any]) -> tuple[YOLO, Fo
     host.check_names(balance, by_id)
     names, splits = host.class_names(by_id), host.check_labels({**arguments, "data": path}, data, model.task)
     train, val = (ClassStatistics.of(host.labels(split), len(names)) for split in splits)
+    if balance.auto:
+        balance = recipe.resolve(balance, train)
+        if problems := balance_problems(balance, arguments):
+            raise ConfigError(problems)
     images = train.num_images
     if balance.sampling is not None:
         images = SamplingSchedule(balance.sampling, train, names, seed=0).size
     if balance.recall.best != "fitness":
         rule_of(balance.recall, names, train, val)
-    return model, Found(path, names, train, val, host.image_files(splits[1]), images)
+    return model, Found(path, names, train, val, host.image_files(splits[1]), images, balance)
 
 
 def check(content: Mapping[str, Any]) -> tuple[BalanceConfig, dict[str, Any]]:
@@ -104,9 +111,7 @@ def check(content: Mapping[str, Any]) -> tuple[BalanceConfig, dict[str, Any]]:
     balance, problems = parse_section(arguments.pop(SECTION, None))
     problems += host.argument_problems(arguments)
     if balance is not None:
-        problems += host.sampling_problems(balance.sampling, arguments)
-        problems += host.loss_problems(balance.losses, arguments)
-        problems += host.selection_problems(balance.recall, arguments)
+        problems += balance_problems(balance, arguments)
     if not arguments.get("resume"):
         expected = {"model": "a checkpoint or architecture such as yolo26n.pt", "data": "a data YAML or demo"}
         problems += [f"{key}: missing, expected {what}" for key, what in expected.items() if not arguments.get(key)]
@@ -114,6 +119,15 @@ def check(content: Mapping[str, Any]) -> tuple[BalanceConfig, dict[str, Any]]:
         raise ConfigError(problems)
     recall_files.read_baseline(balance.recall)  # to say so before anything is written
     return balance, arguments
+
+
+def balance_problems(balance: BalanceConfig, arguments: Mapping[str, Any]) -> list[str]:
+    """One line per train argument that does not go with the section."""
+    return [
+        *host.sampling_problems(balance.sampling, arguments),
+        *host.loss_problems(balance.losses, arguments),
+        *host.selection_problems(balance.recall, arguments),
+    ]
 
 
 def _model(arguments: Mapping[str, Any]) -> YOLO:

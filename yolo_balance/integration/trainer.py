@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
+from yolo_balance import recipe
 from yolo_balance.config import BalanceConfig, LossesConfig
 from yolo_balance.errors import ConfigError
 from yolo_balance.integration import host, measured, recall_files, records, state
@@ -37,7 +38,8 @@ class BalancedTrainerMixin:
     """What a balanced trainer does beyond the host's; each override calls the host's first.
 
     Attributes:
-        balance: The configuration; every term off unless `configured`.
+        balance: The configuration, the class's as asked, an instance's with what `auto` stands for on its data; every
+            term off unless `configured`.
         statistics: The train split's labels.
         sampling: What `balance.sampling` is while the run lasts, None without.
         losses: What `balance.losses` is while the run lasts, None without.
@@ -49,7 +51,7 @@ class BalancedTrainerMixin:
         exposure: Boxes per class of the epoch at hand.
     """
 
-    balance: ClassVar[BalanceConfig] = BalanceConfig()
+    balance: BalanceConfig = BalanceConfig()
     exposure: Exposure
     statistics: ClassStatistics
     sampling: RunSampling | None = None
@@ -110,11 +112,13 @@ class BalancedTrainerMixin:
 
     def balance_loader(self, loader: Any) -> None:
         """Resolve the sampling section on the loader's labels and make the loader follow it."""
+        names, dataset = host.class_names(self.data["names"]), loader.dataset
+        self.statistics = ClassStatistics.of(host.labels(dataset), len(names))
+        self.balance = self.resolve(type(self).balance)
         host.check_names(self.balance, self.data["names"])
         if problems := host.selection_problems(self.balance.recall, vars(self.args)):
             raise ConfigError(problems)
-        options, names, dataset = self.balance.sampling, host.class_names(self.data["names"]), loader.dataset
-        self.statistics = ClassStatistics.of(host.labels(dataset), len(names))
+        options = self.balance.sampling
         self.exposure = Exposure(names, self.statistics)
         if options is None:
             balance_loader(loader, None, epoch=0)
@@ -135,6 +139,10 @@ class BalancedTrainerMixin:
             foreground=foreground if options.foreground_mosaic and foreground.any() else None,
             changing=self.sampling.changing,
         )
+
+    def resolve(self, balance: BalanceConfig) -> BalanceConfig:
+        """What `auto` stands for on the train split at hand."""
+        return recipe.resolve(balance, self.statistics)
 
     def balance_validator(self, validator: Any) -> Any:
         """Make the validator report recall."""
@@ -191,6 +199,8 @@ class BalancedTrainerMixin:
         for name in (*recall_files.FILES, *measured.FILES, records.PRIME_SAMPLES):
             (self.save_dir / name).unlink(missing_ok=True)
         files = host.image_files(self.train_loader.dataset)
+        if chosen := recipe.explained(type(self).balance, self.statistics):
+            LOGGER.info("\n".join(["balance: auto is here", *(f"  {line}" for line in chosen)]))
         schedule = None
         if self.sampling is not None:
             schedule = self.sampling.schedule
@@ -198,7 +208,7 @@ class BalancedTrainerMixin:
                 LOGGER.warning(line)
         factors = None if self.losses is None else self.losses.factors
         resolution = records.resolved(self.balance, self.statistics, self.exposure.names, schedule, factors)
-        records.write_balance(self.save_dir / records.BALANCE, self.balance, resolution)
+        records.write_balance(self.save_dir / records.BALANCE, type(self).balance, resolution)
         LOGGER.info(f"\n{records.plan_table(resolution)}\n{records.factors_table(resolution)}")
 
     # -----------------------------------------------------------------------------------------------------------------
