@@ -107,6 +107,7 @@ def test_all_problems_of_both_parts_are_reported_at_once(tiny_data, write, capsy
         ({"val": False, "balance": {"sampling": {"feedback": {}}}}, "balance.sampling.feedback: expected val: true, which it follows, got false"),
         ({"val": False, "balance": {"sampling": {"background": {"hard": True}}}}, "balance.sampling.background.hard: expected val: true"),
         ({"balance": {"sampling": {"open": 1, "close": 2}}}, "balance.sampling: open 1 and close 2 leave none of 1 epochs balanced"),
+        ({"balance": {"sampling": {"open": 0.6}}}, "balance.sampling: open 0.6 and close 0 leave none of 1 epochs balanced"),
         ({"balance": {"sampling": {"classes": {"dent": 2.0}}}}, "balance.sampling.classes.dent: the data has no class dent, its classes are scratch, pit, crack"),
         ({"device": "cuda:7"}, "device: cuda:7 cannot be used"),
         ({"device": 0}, "device: 0 cannot be used"),

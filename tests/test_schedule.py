@@ -107,6 +107,12 @@ def test_open_and_close_draw_naturally_at_the_same_length():
     np.testing.assert_array_equal(np.bincount(s.plan(0, 10).epoch(0), minlength=100), 2)
 
 
+@pytest.mark.parametrize(("epochs", "natural"), [(12, [0, 1, 2, 3, 11]), (30, [*range(10), 28, 29]), (3, [0])])
+def test_a_share_of_the_run_may_be_drawn_naturally(epochs, natural):
+    s = schedule(open=0.33, close=0.08)
+    assert [e for e in range(epochs) if s.natural(e, epochs)] == natural
+
+
 def test_the_plan_is_the_same_object_until_something_changes():
     s = schedule()
     before = s.balanced

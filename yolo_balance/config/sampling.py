@@ -31,6 +31,17 @@ def _background(value: Any) -> Any:
     raise ValueError("expected a share of defect-free images in [0, 1), or a section with share and hard")
 
 
+def _epochs(value: Any) -> Any:
+    if is_number(value) and (0 < value < 1 if isinstance(value, float) else value >= 0):
+        return value
+    raise ValueError("expected a number of epochs (10), or a share of the run's in (0, 1)")
+
+
+def epochs_of(part: int | float, epochs: int) -> int:
+    """Epochs that an option such as `open` stands for in a run of so many: a count as it is, a share rounded."""
+    return part if isinstance(part, int) else round(part * epochs)
+
+
 class BackgroundConfig(Section):
     """Defect-free images (`balance.sampling.background`); a bare number is their share.
 
@@ -82,8 +93,8 @@ class SamplingConfig(Section):
             replacement, as a weighted random sampler draws.
         partners: Whether Mosaic, MixUp, CutMix and CopyPaste draw their other images from the same plan.
         foreground_mosaic: Whether every Mosaic holds at least one image with an object.
-        open: First epochs drawn naturally.
-        close: Last epochs drawn naturally.
+        open: First epochs drawn naturally, a number of them or a decimal share of the run's.
+        close: Last epochs drawn naturally, likewise.
         feedback: Factors follow the recall that validations measure; null for fixed ones.
         max_image_share: Share of a class's boxes in an epoch above which one image's part is warned of.
     """
@@ -101,8 +112,8 @@ class SamplingConfig(Section):
     draw: Literal["systematic", "independent"] = "systematic"
     partners: bool = True
     foreground_mosaic: bool = False
-    open: Annotated[int, Field(ge=0)] = 0
-    close: Annotated[int, Field(ge=0)] = 0
+    open: Annotated[int | float, BeforeValidator(_epochs)] = 0
+    close: Annotated[int | float, BeforeValidator(_epochs)] = 0
     feedback: FeedbackConfig | None = None
     max_image_share: Annotated[float, Field(gt=0, le=1)] = 0.2
 

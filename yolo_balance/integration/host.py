@@ -37,6 +37,7 @@ from ultralytics.utils.torch_utils import select_device
 
 from yolo_balance import demo
 from yolo_balance.config import SECTION, BalanceConfig, LossesConfig, RecallConfig, SamplingConfig, unknown_key
+from yolo_balance.config.sampling import epochs_of
 from yolo_balance.errors import ConfigError, DataError, HostError
 
 BOX_TASKS = ("detect", "segment", "pose", "obb")
@@ -99,7 +100,8 @@ def sampling_problems(options: SamplingConfig | None, arguments: Mapping[str, An
     if given["rect"]:
         problems.append("rect: expected false with balance.sampling, got true; rectangular batches fix the image order")
     epochs = given["epochs"] or 100  # the host's reading of null
-    if isinstance(epochs, int) and not given["time"] and epochs <= options.open + options.close:
+    natural = isinstance(epochs, int) and epochs_of(options.open, epochs) + epochs_of(options.close, epochs)
+    if not given["time"] and natural and natural >= epochs:
         problems.append(
             f"balance.sampling: open {options.open} and close {options.close} leave none of {epochs} epochs balanced"
         )

@@ -139,7 +139,8 @@ def plan_table(resolution: Any) -> str:
         f"{resolution['images_per_epoch']} shown per epoch, {resolution['background_share']:.1%} of them background"
     )
     o = resolution["options"]["sampling"] or {}
-    if natural := [f"{end} {o[key]}" for key, end in (("open", "first"), ("close", "last")) if o.get(key)]:
+    ends = (("open", "first"), ("close", "last"))
+    if natural := [f"{end} {n if isinstance(n := o[key], int) else f'{n:.0%}'}" for key, end in ends if o.get(key)]:
         title += f"; epochs drawn as the data is: {', '.join(natural)}"
     rows = [
         (

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from yolo_balance.config import SamplingConfig
+from yolo_balance.config.sampling import epochs_of
 from yolo_balance.errors import ConfigError
 from yolo_balance.sampling.epoch import SamplingPlan, epoch_length
 from yolo_balance.sampling.factors import (
@@ -114,7 +115,8 @@ class SamplingSchedule:
 
     def natural(self, epoch: int, epochs: int) -> bool:
         """Whether an epoch is drawn as the data is: one of the first `open` or the last `close`."""
-        return epoch < self.options.open or epoch >= epochs - self.options.close
+        opening, closing = (epochs_of(part, epochs) for part in (self.options.open, self.options.close))
+        return epoch < opening or epoch >= epochs - closing
 
     def follow(self, multipliers: Floats, hard: Bools) -> None:
         """Take what feedback and the reading of clean images say; later plans follow it."""
