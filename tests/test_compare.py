@@ -258,6 +258,8 @@ def test_arms_of_one_name_are_refused(base, write, tmp_path, capsys):
         (["--seeds", "0"], "--seeds: expected different whole numbers from 0 on, got none"),
         (["--seeds", "1,1"], "--seeds: expected different whole numbers from 0 on, got 1, 1"),
         (["--jobs", "0"], "--jobs: expected at least 1, got 0"),
+        (["--cpus", "2"], "--cpus: expected none without --ray, got 2"),
+        (["--cpus", "0", "--ray"], "--cpus: expected at least 1, got 0"),
     ],
 )
 def test_a_mistake_in_the_matrix_is_one_line(base, tmp_path, capsys, words, line):

@@ -135,7 +135,7 @@ def test_an_interruption_ends_the_runs_and_what_they_started_and_keeps_what_is_f
 def test_progress_counts_and_estimates(tmp_path):
     said = []
     runs = scripts(tmp_path, *[""] * 4)
-    with MatrixProgress(6, 2, 2, said.append) as progress:
+    with MatrixProgress(6, 2, said.append) as progress:
         assert said == ["2 of 6 runs finished"]
         assert progress.left() is None
         for run in runs[:2]:
@@ -156,7 +156,7 @@ def test_a_terminal_gets_a_bar():
         "from yolo_balance.integration.matrix import Run\n"
         "from yolo_balance.integration.progress import MatrixProgress\n"
         "run = Run('arm', 0, Path('.'), '')\n"
-        "with MatrixProgress(3, 1, 1, print) as progress:\n"
+        "with MatrixProgress(3, 1, print) as progress:\n"
         "    progress.event('started', run, 0.0)\n"
         "    progress.event('finished', run, 5.0)\n"
     )

@@ -49,6 +49,9 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
+    if isinstance(arguments.ray, str) and "=" in arguments.ray:  # --ray epochs=3: no address, an override
+        arguments.overrides.append(arguments.ray)
+        arguments.ray = True
     overrides = [word for word in arguments.arms if "=" in word and not os.path.exists(word)]  # --arms a.yaml epochs=3
     arms = [word for word in arguments.arms if word not in overrides]
     seeds, given = parse_seeds(arguments.seeds), parse_overrides(arguments.overrides + overrides)
@@ -60,7 +63,15 @@ def _compare(arguments: argparse.Namespace) -> int:
         sys.stdout.flush()
 
     comparison, files = compare(
-        arguments.file, arms, seeds=seeds, jobs=arguments.jobs, out=arguments.out, say=say, **given
+        arguments.file,
+        arms,
+        seeds=seeds,
+        jobs=arguments.jobs,
+        ray=arguments.ray,
+        cpus=arguments.cpus,
+        out=arguments.out,
+        say=say,
+        **given,
     )
     _print(f"\n{render(comparison)}\n\nWritten: {', '.join(map(str, files))}")
     return USER_ERROR if comparison.failed else OK
@@ -211,6 +222,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--seeds", default="5", metavar="5", help="how many, from 0 on, or a list such as 0,3,7")
     compare.add_argument("--jobs", type=int, default=1, metavar="N", help="runs side by side on the device; 1")
+    compare.add_argument(
+        "--ray",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="ADDRESS",
+        help="run on a Ray cluster, --jobs runs on each GPU; that of RAY_ADDRESS, else this machine, without ADDRESS",
+    )
+    compare.add_argument("--cpus", type=int, metavar="N", help="CPUs that a run takes with --ray; 1")
     compare.add_argument("--out", metavar="FOLDER", help="folder of runs and results; <stem>_compare when left out")
     compare.set_defaults(verb=_compare)
     analyze = verbs.add_parser("analyze", help="say what imbalance costs before any training")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from yolo_balance.comparison import Comparison, RunFigures, html
 from yolo_balance.comparison.comparison import COLUMNS, STEP_TOLERANCE
+from yolo_balance.config.reading import shown
 from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.files import write_whole
 from yolo_balance.integration import arms as reading
-from yolo_balance.integration import host
+from yolo_balance.integration import cluster, host, matrix
 from yolo_balance.integration.arms import Arm
-from yolo_balance.integration.matrix import Run, execute
+from yolo_balance.integration.matrix import Run
 from yolo_balance.integration.progress import MatrixProgress
 from yolo_balance.words import counted, plain
 
@@ -28,6 +31,8 @@ def compare(
     *,
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     jobs: int = 1,
+    ray: bool | str = False,
+    cpus: int | None = None,
     out: str | Path | None = None,
     say: Callable[[str], None] = print,
     **overrides: Any,
@@ -42,7 +47,10 @@ def compare(
         config: YAML of a run.
         arms: YAML of what each arm changes (`arms`); without any the configuration is the only arm.
         seeds: Each arm is trained with each.
-        jobs: Runs side by side, on the device that the YAML names.
+        jobs: Runs side by side, on the device that the YAML names; with `ray`, on each GPU.
+        ray: Run on a Ray cluster: its address, or True for that of RAY_ADDRESS, else one of this machine. Every machine
+            has this package, and this folder, the data and `out` at the same paths.
+        cpus: CPUs that a run takes there, 1 when left out.
         out: Folder of the runs and the results; `<stem of config>_compare` when left out.
         say: Takes a line of what people read.
         **overrides: Keys that replace those of the configuration; dotted ones reach into sections.
@@ -62,18 +70,27 @@ def compare(
         )
     if jobs < 1:
         problems.append(f"--jobs: expected at least 1, got {jobs}")
+    if cpus is not None and (cpus < 1 or not ray):
+        problems.append(f"--cpus: expected {'at least 1' if ray else 'none without --ray'}, got {cpus}")
     if problems:
         raise ConfigError(problems)
+    if ray:
+        cluster.check_installed()
     with host.quiet():
         found = reading.read(config, arms, overrides)
+    if ray:
+        _check_devices(found, config)
     for line in planned(found):
         say(line)
     folder = Path(f"{Path(config).stem}_compare" if out is None else out)
     runs = [Run(arm.name, seed, folder / arm.name / f"seed{seed}", arm.text(seed)) for seed in seeds for arm in found]
     waiting = [run for run in runs if not run.finished]
     try:
-        with MatrixProgress(len(runs), len(runs) - len(waiting), jobs, say) as progress:
-            failed = execute(waiting, jobs, progress.event)
+        with (
+            _engine(found, jobs, ray if waiting else False, cpus or 1, say) as execute,
+            MatrixProgress(len(runs), len(runs) - len(waiting), say) as progress,
+        ):
+            failed = execute(waiting, event=progress.event)
     except KeyboardInterrupt:
         say(f"interrupted: {progress.done} of {len(runs)} runs finished are kept; the same command takes it up again")
         raise
@@ -97,6 +114,43 @@ def planned(arms: Sequence[Arm]) -> list[str]:
         f"warning: {plain(arm.name)} will make {arm.steps / first.steps - 1:+.1%} of {plain(first.name)}'s steps"
         for arm in off
     ]
+
+
+def _check_devices(arms: Sequence[Arm], config: str | Path) -> None:
+    """Raise for each that names a GPU.
+
+    A run sees only the GPU that Ray gave it, whatever its number; and Ultralytics may put the number that it is given
+    in place of what Ray says.
+    """
+    if all(arm.value("device") == "cpu" for arm in arms):
+        return
+    given = {
+        (arm.file if "device" in arm.said else config): arm.value("device")
+        for arm in arms
+        if arm.value("device") not in (None, "")
+    }
+    if given:
+        raise ConfigError(
+            [
+                f"{file}: device: expected none with --ray, which gives each run its GPU, or cpu in every arm, "
+                f"got {shown(device)}"
+                for file, device in given.items()
+            ]
+        )
+
+
+@contextmanager
+def _engine(
+    arms: Sequence[Arm], jobs: int, ray: bool | str, cpus: int, say: Callable[[str], None]
+) -> Iterator[Callable[..., list[Run]]]:
+    """What runs are executed by: this machine, or a cluster that stays connected as long."""
+    if not ray:
+        yield partial(matrix.execute, jobs=jobs)
+        return
+    with cluster.connected(None if ray is True else ray) as found:
+        share = found.share(jobs, cpus, gpu=any(arm.value("device") != "cpu" for arm in arms))
+        say(found.said(share))
+        yield partial(cluster.execute, share=share)
 
 
 def _results(

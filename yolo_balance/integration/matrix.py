@@ -65,12 +65,15 @@ class Run:
             return False
         return same and all((self.folder / name).is_file() for name in left.FILES)
 
-    def start(self) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-        """Start it anew: the child, in a process group of its own, and its log."""
+    def prepare(self) -> None:
+        """Make its folder ready to be run anew."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name in left.FILES:  # else a run that fails at once would look finished
+        for name in (*left.FILES, LOG):  # else a run that fails at once would look finished
             (self.folder / name).unlink(missing_ok=True)
         write_whole(self.folder / CONFIG, self.text)
+
+    def start(self) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+        """Start it in its folder: the child, in a process group of its own, and its log."""
         log = self.log.open("wb")
         try:
             group: dict[str, Any] = {"start_new_session": True} if os.name == "posix" else {}
@@ -80,6 +83,11 @@ class Run:
         except OSError:
             log.close()
             raise
+
+    def note(self, reason: str) -> None:
+        """Add to its log why it failed, where it could not say so itself."""
+        with self.log.open("a", encoding="utf-8", errors="backslashreplace") as log:
+            log.write(f"\nerror: {reason}\n")
 
     def failure(self) -> str:
         """What its log says last, in one line, and where the log is."""
@@ -110,11 +118,12 @@ def execute(runs: Sequence[Run], jobs: int, event: Event) -> list[Run]:
         KeyboardInterrupt: After the runs under way were ended.
     """
     waiting, running, failed = deque(runs), dict[Run, tuple[subprocess.Popen[bytes], IO[bytes], float]](), list[Run]()
-    with _interruptible():
+    with interruptible():
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
                     run = waiting.popleft()
+                    run.prepare()
                     running[run] = (*run.start(), time.monotonic())
                     event("started", run, 0.0)
                 for run, (child, log, since) in list(running.items()):
@@ -127,13 +136,13 @@ def execute(runs: Sequence[Run], jobs: int, event: Event) -> list[Run]:
                         event("finished" if done else "failed", run, time.monotonic() - since)
                 time.sleep(0.05)
         finally:
-            _end([child for child, _, _ in running.values()])
+            end([child for child, _, _ in running.values()])
             for _, log, _ in running.values():
                 log.close()
     return failed
 
 
-def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:
+def end(children: Sequence[subprocess.Popen[bytes]]) -> None:
     """Ask them and their own processes to end, and make them where they do not."""
     for child in children:
         _signal(child, signal.SIGTERM)
@@ -155,7 +164,7 @@ def _signal(child: subprocess.Popen[bytes], number: int) -> None:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Take a request to end for Ctrl-C: else runs would go on without anyone who waits for them."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -24,9 +24,10 @@ class MatrixProgress:
         failed: Failed.
     """
 
-    def __init__(self, total: int, done: int, jobs: int, say: Callable[[str], None]):
-        self.total, self.done, self.failed, self.jobs, self.say = total, done, 0, jobs, say
+    def __init__(self, total: int, done: int, say: Callable[[str], None]):
+        self.total, self.done, self.failed, self.say = total, done, 0, say
         self._running: dict[Run, float] = {}
+        self._most = 0  # that ran side by side
         self._seconds: list[float] = []
         self._bar: Progress | None = None
         if sys.stdout.isatty():
@@ -52,6 +53,7 @@ class MatrixProgress:
         """Take note of a run that started, finished or failed."""
         if what == "started":
             self._running[run] = time.monotonic()
+            self._most = max(self._most, len(self._running))
             line = f"{run.name}: started"
         else:
             del self._running[run]
@@ -83,7 +85,7 @@ class MatrixProgress:
             return None
         mean, now = sum(self._seconds) / len(self._seconds), time.monotonic()
         work = remaining * mean - sum(min(now - since, mean) for since in self._running.values())
-        return max(work, 0.0) / min(self.jobs, remaining)
+        return max(work, 0.0) / min(self._most, remaining)
 
 
 def duration(seconds: float) -> str:
