@@ -12,6 +12,7 @@ from ultralytics import YOLO
 from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_section, read_yaml
 from yolo_balance.errors import ConfigError, HostError
 from yolo_balance.integration import host, recall_files, records
+from yolo_balance.integration.calibration import class_layers
 from yolo_balance.integration.callbacks import attach
 from yolo_balance.integration.selection import rule_of
 from yolo_balance.recall.report import RecallReport
@@ -95,6 +96,8 @@ def look(balance: BalanceConfig, arguments: Mapping[str, Any]) -> tuple[YOLO, Fo
         images = SamplingSchedule(balance.sampling, train, names, seed=0).size
     if balance.recall.best != "fitness":
         rule_of(balance.recall, names, train, val)
+    if balance.recall.calibration is not None:
+        class_layers(model.model)
     return model, Found(path, names, train, val, host.image_files(splits[1]), images)
 
 
@@ -107,6 +110,7 @@ def check(content: Mapping[str, Any]) -> tuple[BalanceConfig, dict[str, Any]]:
         problems += host.sampling_problems(balance.sampling, arguments)
         problems += host.loss_problems(balance.losses, arguments)
         problems += host.selection_problems(balance.recall, arguments)
+        problems += host.calibration_problems(balance.recall, arguments)
     if not arguments.get("resume"):
         expected = {"model": "a checkpoint or architecture such as yolo26n.pt", "data": "a data YAML or demo"}
         problems += [f"{key}: missing, expected {what}" for key, what in expected.items() if not arguments.get(key)]
