@@ -42,10 +42,9 @@ def changed(o, boxes, seed=9):
 
 def terms(o, images=None):
     """Per box that is fitted, (logit, whether it is a hit, class), as the docstring says."""
-    rows = []
+    rows, clean = [], set(range(o.images)) - set(o.object_image.tolist())
     for i in range(len(o.confidence)):
         image, is_hit = o.image[i], o.found[i] >= 0
-        clean = [k for k in range(o.images) if k not in o.object_image]
         counts = image in clean if clean else True
         if o.confidence[i] < 0.01 or not (is_hit or counts) or (images is not None and not images[image]):
             continue
