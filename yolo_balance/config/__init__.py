@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from yolo_balance.config.losses import LossesConfig
 from yolo_balance.config.reading import apply_overrides, problem_lines, read_yaml, unknown_key
-from yolo_balance.config.recall import CostsConfig, RecallConfig
+from yolo_balance.config.recall import CalibrationConfig, CostsConfig, RecallConfig
 from yolo_balance.config.sampling import BackgroundConfig, FeedbackConfig, SamplingConfig
 from yolo_balance.config.section import Section
 from yolo_balance.errors import ConfigError
@@ -24,6 +24,7 @@ __all__ = [
     "SECTION",
     "BackgroundConfig",
     "BalanceConfig",
+    "CalibrationConfig",
     "CostsConfig",
     "FeedbackConfig",
     "LossesConfig",

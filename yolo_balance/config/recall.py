@@ -55,6 +55,26 @@ class FloorsConfig(Section):
     overkill: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
+class CalibrationConfig(Section):
+    """Class scores adjusted after training (`balance.recall.calibration`), so that one confidence treats classes alike.
+
+    Attributes:
+        rule: `fitted` shifts each class's logit so that equal confidences are hits equally often on the validation
+            images; `logit_adjustment` by its log frequency in train, Menon et al. (2021), the post-hoc form.
+        strength: `fitted`'s standard deviation of the classes' effects, in logits; towards 0 nothing is shifted.
+        tau: `logit_adjustment`'s multiple of a class's log frequency.
+    """
+
+    rule: Literal["fitted", "logit_adjustment"]
+    strength: Annotated[float, Field(gt=0)] = 1.0
+    tau: Annotated[float, Field(ge=0)] = 1.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> CalibrationConfig:
+        self.refuse({"fitted": "tau", "logit_adjustment": "strength"}[self.rule], f"rule {self.rule}")
+        return self
+
+
 class RecallConfig(Section):
     """What people read after every validation (`balance.recall`); reported with these defaults when left out.
 
@@ -69,6 +89,7 @@ class RecallConfig(Section):
             or the lower bound of recall at the first budget, of the worst class or on average over the rare ones,
             those with fewer boxes in train than the median class. The host's choice is then kept as best_fitness.pt.
         floors: What comes before that recall; with `worst_class_recall` and `rare_recall` only.
+        calibration: Shifts of the class scores that are folded into best.pt after training; null leaves it as trained.
     """
 
     iou: Annotated[float, AfterValidator(_iou)] = 0.5
@@ -79,6 +100,7 @@ class RecallConfig(Section):
     baseline: Annotated[str, Field(min_length=1)] | None = None
     best: Literal["fitness", "worst_class_recall", "rare_recall"] = "fitness"
     floors: FloorsConfig | None = None
+    calibration: CalibrationConfig | None = None
 
     @model_validator(mode="after")
     def _leaves_the_hosts_choice_alone(self) -> RecallConfig:

@@ -67,6 +67,7 @@ class BalancedClassificationMixin(BalancedTrainerMixin):
             "sampling.foreground_mosaic": s and s.foreground_mosaic,
             "sampling.feedback": s and s.feedback,
             "recall.best": self.balance.recall.best != "fitness",
+            "recall.calibration": self.balance.recall.calibration,
         }
         if problems := [f"balance.{key}: not for task classify" for key, value in asked.items() if value]:
             raise ConfigError(problems)

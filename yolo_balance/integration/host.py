@@ -134,6 +134,13 @@ def selection_problems(options: RecallConfig, arguments: Mapping[str, Any]) -> l
     ]
 
 
+def calibration_problems(options: RecallConfig, arguments: Mapping[str, Any]) -> list[str]:
+    """One line per train argument that does not go with `balance.recall.calibration`."""
+    if options.calibration is None or {**DEFAULT_CFG_DICT, **arguments}["save"]:
+        return []
+    return ["balance.recall.calibration: expected save: true, or there is no best.pt to calibrate, got false"]
+
+
 def resolve_data(data: Any, task: str) -> Any:
     """The data YAML's path: `demo` is drawn into the host's data-set folder on first use, the rest is left as it is."""
     if data != DEMO:

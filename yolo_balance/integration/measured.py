@@ -19,7 +19,7 @@ def write(trainer: Any, outcomes: Outcomes) -> None:
 
     Args:
         trainer: Whose validator has validated best.pt last.
-        outcomes: That validation's boxes and objects.
+        outcomes: The boxes and objects that recall is resampled from.
     """
     names, task = trainer.exposure.names, trainer.args.task
     host = trainer.validator.metrics

@@ -46,6 +46,7 @@ def write(
     imgsz: int | Sequence[int],
     baseline: RecallReport | None = None,
     title: str = "",
+    note: str = "",
 ) -> tuple[RecallReport, list[Path]]:
     """Write the files of a finished model's report, each whole or not at all.
 
@@ -59,6 +60,7 @@ def write(
         imgsz: Size in pixels that images were scaled to, as the host has it: the longer side or both.
         baseline: A report to compare with.
         title: What the page is of.
+        note: What a reader of the page has to know first.
 
     Returns:
         The report with its details, and the files.
@@ -80,6 +82,7 @@ def write(
         exposure=read_exposure(exposure) if exposure.exists() else None,
         weights=_weights(plan) if plan.exists() else None,
         title=title,
+        note=note,
     )
     write_whole(folder / PAGE, page)
     return full, [folder / name for name in FILES]

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from yolo_balance.config import BalanceConfig, SamplingConfig
-from yolo_balance.files import csv_text
+from yolo_balance.files import csv_text, write_whole
 from yolo_balance.losses import ClassFactors
 from yolo_balance.recall import RecallReport
 from yolo_balance.recall.table import plain_text
@@ -120,16 +120,23 @@ def remarks(schedule: SamplingSchedule, names: Sequence[str], files: Sequence[st
     return lines
 
 
-def some(items: Sequence[str]) -> str:
+def some(items: Sequence[str], most: int = MOST) -> str:
     """The first few items in words."""
-    more = len(items) - MOST
-    return ", ".join(items[:MOST]) + (f" and {more} more" if more > 0 else "")
+    more = len(items) - most
+    return ", ".join(items[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def write_balance(path: Path, config: BalanceConfig, resolution: Any) -> None:
     """Write `balance.yaml`: the configuration as asked, and as resolved on the data."""
     content = {"balance": config.model_dump(exclude_unset=True), "resolved": resolution}
     path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def add_resolved(path: Path, key: str, resolution: Any) -> None:
+    """Add to what `balance.yaml` says of the resolution, whole or not at all."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content["resolved"][key] = resolution
+    write_whole(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
 def plan_table(resolution: Any) -> str:

@@ -13,6 +13,7 @@ from yolo_balance import recipe
 from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_section, read_yaml
 from yolo_balance.errors import ConfigError, HostError
 from yolo_balance.integration import host, recall_files, records
+from yolo_balance.integration.calibration import class_layers
 from yolo_balance.integration.callbacks import attach
 from yolo_balance.integration.selection import rule_of
 from yolo_balance.recall.report import RecallReport
@@ -102,6 +103,8 @@ def look(balance: BalanceConfig, arguments: Mapping[str, Any]) -> tuple[YOLO, Fo
         images = SamplingSchedule(balance.sampling, train, names, seed=0).size
     if balance.recall.best != "fitness":
         rule_of(balance.recall, names, train, val)
+    if balance.recall.calibration is not None:
+        class_layers(model.model)
     return model, Found(path, names, train, val, host.image_files(splits[1]), images, balance)
 
 
@@ -127,6 +130,7 @@ def balance_problems(balance: BalanceConfig, arguments: Mapping[str, Any]) -> li
         *host.sampling_problems(balance.sampling, arguments),
         *host.loss_problems(balance.losses, arguments),
         *host.selection_problems(balance.recall, arguments),
+        *host.calibration_problems(balance.recall, arguments),
     ]
 
 

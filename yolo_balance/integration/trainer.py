@@ -17,6 +17,7 @@ from yolo_balance import recipe
 from yolo_balance.config import BalanceConfig, LossesConfig
 from yolo_balance.errors import ConfigError
 from yolo_balance.integration import host, measured, recall_files, records, state
+from yolo_balance.integration.calibration import UNCALIBRATED, Calibrated, calibrate, class_layers
 from yolo_balance.integration.criterion import balance_criterion, gain_ratio, heads, without_part
 from yolo_balance.integration.dataset import DRAWN
 from yolo_balance.integration.epochs import EPOCH_HOOKS
@@ -71,6 +72,7 @@ class BalancedTrainerMixin:
     ema: Any
     save_dir: Path
     wdir: Path
+    best: Path
     epochs: int
 
     @classmethod
@@ -116,7 +118,8 @@ class BalancedTrainerMixin:
         self.statistics = ClassStatistics.of(host.labels(dataset), len(names))
         self.balance = self.resolve(type(self).balance)
         host.check_names(self.balance, self.data["names"])
-        if problems := host.selection_problems(self.balance.recall, vars(self.args)):
+        recall, given = self.balance.recall, vars(self.args)
+        if problems := host.selection_problems(recall, given) + host.calibration_problems(recall, given):
             raise ConfigError(problems)
         options = self.balance.sampling
         self.exposure = Exposure(names, self.statistics)
@@ -150,6 +153,8 @@ class BalancedTrainerMixin:
 
     def start_balance(self) -> None:
         """What has to wait until the host has set everything up: criteria, records, the epochs' hooks."""
+        if self.balance.recall.calibration is not None:
+            class_layers(self.ema.ema)  # raises where there are none
         if self.balance.losses is not None:
             self.balance_losses(self.balance.losses.resolved())
         self.selection = RunSelection.of(self)
@@ -194,7 +199,7 @@ class BalancedTrainerMixin:
             else:
                 (self.save_dir / name).unlink(missing_ok=True)
         if not resumed_at:  # of a run before in the same folder
-            for name in (state.FILE, BEST_FITNESS):
+            for name in (state.FILE, BEST_FITNESS, UNCALIBRATED):
                 (self.wdir / name).unlink(missing_ok=True)
         for name in (*recall_files.FILES, *measured.FILES, records.PRIME_SAMPLES):
             (self.save_dir / name).unlink(missing_ok=True)
@@ -256,6 +261,9 @@ class BalancedTrainerMixin:
     def final_eval(self) -> None:
         """The host's validation of best.pt and the files of its recall, after what the run was shown.
 
+        A calibration comes between two such validations: the first is what it is worked out on, the second of the
+        calibrated best.pt. Every rank takes part in both, and in the second waits for the first rank as in the host.
+
         With `plots` this validation's prime samples are drawn too.
         """
         first = RANK in (-1, 0)
@@ -266,13 +274,20 @@ class BalancedTrainerMixin:
 
                 plots.feedback(self.save_dir / records.FEEDBACK)
         super().final_eval()  # type: ignore[misc]
+        calibrated = Calibrated()
+        if self.balance.recall.calibration is not None and self.best.exists():
+            if first:
+                calibrated = calibrate(self)
+            super().final_eval()  # type: ignore[misc]
         report, outcomes = (getattr(self.validator, name, None) for name in ("recall_report", "outcomes"))
         if report is not None and outcomes is not None and first:
             options, title = self.balance.recall, str(self.save_dir)
-            measured.write(self, outcomes)
-            given = {"imgsz": self.args.imgsz, "baseline": self.baseline, "title": title}
+            measured.write(self, calibrated.held_out or outcomes)
+            given = {"imgsz": self.args.imgsz, "baseline": self.baseline, "title": title, "note": calibrated.note}
             full, files = recall_files.write(self.save_dir, report, outcomes, options, **given)
             LOGGER.info(f"{recall_files.summary(full)}\n\nRecall per class saved to {', '.join(map(str, files))}")
+            if calibrated.note:
+                LOGGER.info(calibrated.note)
         if outcomes is not None and first and self.args.plots:
             panels = {f"best.pt on {self.args.split or 'val'}": PrimeSamples.of(outcomes)}
             draw_prime_samples(self.save_dir / records.PRIME_SAMPLES, panels, self.exposure.names)

@@ -45,6 +45,7 @@ def render(
     exposure: Mapping[str, ClassExposure] | None = None,
     weights: Mapping[str, Mapping[str, Any]] | None = None,
     title: str = "",
+    note: str = "",
 ) -> str:
     """The text of `recall.html`; names and paths are data and escaped.
 
@@ -57,6 +58,7 @@ def render(
         exposure: What a run was shown, by class name.
         weights: The classes of `balance.yaml`'s resolved section, by name.
         title: What was read, such as a run's folder or a model's file.
+        note: What a reader has to know first, in a sentence.
     """
     history, exposure, weights = history or (), exposure or {}, weights or {}
     first = report.budgets[0]
@@ -93,6 +95,7 @@ def render(
         .render(
             report=report,
             title=title,
+            note=note,
             per=per,
             tables=[(budget, rows(budget)) for budget in report.budgets],
             sharing=[sharing(budget, per) for budget in report.budgets],

@@ -1,0 +1,274 @@
+"""Calibration on the host: shifts folded into real heads, runs that end with a calibrated best.pt, what is refused."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from test_selection_runs import state_dict
+from test_trainer import arguments, run
+from ultralytics import YOLO
+from ultralytics.nn.modules.head import Classify, WorldDetect, YOLOEDetect
+from ultralytics.nn.tasks import (
+    DetectionModel,
+    OBBModel,
+    PoseModel,
+    RTDETRDetectionModel,
+    SegmentationModel,
+)
+from ultralytics.utils import LOGGER
+
+from yolo_balance import BalancedClassificationTrainer, BalancedDetectionTrainer, RecallReport, train
+from yolo_balance.comparison import Detections
+from yolo_balance.config import BalanceConfig, RecallConfig, read_yaml
+from yolo_balance.errors import ConfigError, HostError
+from yolo_balance.integration.arms import lay_over
+from yolo_balance.integration.calibration import UNCALIBRATED, class_layers, fold, shift_classes
+from yolo_balance.integration.validation import validated
+from yolo_balance.recall import Thresholds
+from yolo_balance.recall.decisions.calibration import fit, out_of_fold, prior_shifts, shifted
+
+ROOT = Path(__file__).parent.parent
+SHIFTS = np.array([-1.25, 0.0, 2.5])
+MODELS = {
+    "yolov5n.yaml": DetectionModel,
+    "yolov8n.yaml": DetectionModel,
+    "yolov10n.yaml": DetectionModel,
+    "yolo11n.yaml": DetectionModel,
+    "yolo26n.yaml": DetectionModel,
+    "yolo11n-seg.yaml": SegmentationModel,
+    "yolo26n-seg.yaml": SegmentationModel,
+    "yolo26n-pose.yaml": PoseModel,
+    "yolo26n-obb.yaml": OBBModel,
+}
+RULES = {"fitted": {"rule": "fitted", "strength": 50.0}, "logit_adjustment": {"rule": "logit_adjustment", "tau": 0.5}}
+WAYS = {"null": "class", "fitted": "attach"}
+LEARN = {
+    **{"imgsz": 64, "epochs": 1, "optimizer": "AdamW", "lr0": 1e-9, "mosaic": 0.0, "translate": 0.0, "scale": 0.0},
+    **{"fliplr": 0.0, "hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.0},
+}
+
+
+def flat(answer, name=""):
+    """Tensors of nested outputs by name."""
+    if isinstance(answer, dict):
+        return {k: t for key, part in answer.items() for k, t in flat(part, f"{name}/{key}").items()}
+    if isinstance(answer, (list, tuple)):
+        return {k: t for i, part in enumerate(answer) for k, t in flat(part, f"{name}/{i}").items()}
+    return {} if answer is None else {name: answer}
+
+
+@torch.no_grad()
+def raw(model, size):
+    """What the head computes before scores are squashed and boxes selected."""
+    model.eval()
+    model.model[-1].training = True
+    return flat(model(torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_class_s_logits_move_by_its_shift_and_nothing_else_moves(name):
+    torch.manual_seed(0)
+    model = MODELS[name](name, nc=3, verbose=False)
+    before = raw(model, 64)
+    shift_classes(model, SHIFTS)
+    after = raw(model, 64)
+    scores = [key for key in before if key.endswith("/scores")]
+    assert len(scores) == (2 if "26" in name or "v10" in name else 1)
+    for key, tensor in before.items():
+        expected = tensor + torch.as_tensor(SHIFTS).view(1, 3, 1) if key in scores else tensor
+        torch.testing.assert_close(after[key], expected.to(tensor.dtype), atol=1e-5, rtol=1e-5)
+
+
+def test_rtdetr_moves_likewise_and_selects_the_same_queries():
+    torch.manual_seed(0)
+    model = RTDETRDetectionModel("rtdetr-l.yaml", nc=3, verbose=False)
+    boxes, scores, *encoder = raw(model, 160).values()
+    shift_classes(model, SHIFTS)
+    boxes_after, scores_after, *encoder_after = raw(model, 160).values()
+    assert len(class_layers(model)) == 6
+    torch.testing.assert_close(scores_after, (scores + torch.as_tensor(SHIFTS)).float(), atol=1e-5, rtol=1e-5)
+    for one, other in zip([boxes, *encoder], [boxes_after, *encoder_after], strict=True):
+        assert torch.equal(one, other)
+
+
+def test_heads_without_class_layers_of_their_own_are_refused_in_one_line():
+    for head in (WorldDetect(3, ch=(16, 16, 16)), YOLOEDetect(3, with_bn=True, ch=(16, 16, 16)), Classify(16, 3)):
+        with pytest.raises(HostError, match=rf"^balance.recall.calibration: expected .* got {type(head).__name__}$"):
+            class_layers(SimpleNamespace(model=[head]))
+
+
+@pytest.fixture(scope="module")
+def found_data(make_data):
+    """Large boxes, which a few epochs learn; in val also on images that are called clean, most of them of `scratch`."""
+    false = [[0]] * 8 + [[1]] * 2 + [[2]]
+    file = make_data([[0]] * 16 + [[1]] * 10 + [[2]] * 6, false + [[0]] * 8 + [[1]] * 8 + [[2]] * 6 + [[]] * 4, box=0.6)
+    for i in range(len(false)):
+        (file.parent / "labels" / "val" / f"{i:05d}.txt").write_text("")
+    return file
+
+
+@pytest.fixture(scope="module")
+def trained(found_data, tmp_path_factory):
+    """A model that finds something, its scores raised to those of a longer training, unlike by class."""
+    folder = tmp_path_factory.mktemp("trained")
+    longer = {**LEARN, "epochs": 10, "lr0": 0.003, "batch": 4, "nbs": 4}
+    model = run(found_data, folder, "start", way="stock", model="yolov5n.yaml", val=False, **longer)
+    shift_classes(model.model, np.array([3.0, 5.0, 2.0]))
+    model.save(folder / "trained.pt")
+    return folder / "trained.pt"
+
+
+class Lines(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self):
+        super().__init__()
+        self.said = []
+
+    def emit(self, record):
+        self.said.append(record.getMessage())
+
+
+@pytest.fixture(scope="module")
+def runs(found_data, trained, tmp_path_factory):
+    """The same run without calibration and by either rule, through either way in; and what each said."""
+    folder, said = tmp_path_factory.mktemp("calibration"), {}
+    for name, options in {"null": None, **RULES}.items():
+        LOGGER.addHandler(lines := Lines())
+        balance = {"recall": {"calibration": options}}
+        given = {**LEARN, "verbose": True}
+        if name == "logit_adjustment":
+            content = {"model": str(trained), **arguments(found_data, folder, name, **given), "balance": balance}
+            assert train(content) == RecallReport.load(folder / name / "recall.json")
+        else:
+            run(found_data, folder, name, way=WAYS[name], balance=balance, model=str(trained), **given)
+        LOGGER.removeHandler(lines)
+        said[name] = lines.said
+    return folder, said
+
+
+def read(data, weights):
+    """The validation that a run ends with, once more."""
+    return validated(YOLO(weights), RecallConfig(), data=str(data), imgsz=64, batch=16, plots=False)
+
+
+def resolved(folder):
+    return yaml.safe_load((folder / "balance.yaml").read_text())["resolved"]["calibration"]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_training_is_what_it_is_without(runs, rule):
+    folder, _ = runs
+    for ours, stock in ((UNCALIBRATED, "best.pt"), ("last.pt", "last.pt")):
+        one, other = (state_dict(folder / name / "weights" / file) for name, file in ((rule, ours), ("null", stock)))
+        assert torch.equal(one, other)
+    assert not (folder / "null" / "weights" / UNCALIBRATED).exists()
+    assert "calibration" not in yaml.safe_load((folder / "null" / "balance.yaml").read_text())["resolved"]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_best_pt_holds_the_shifts_that_balance_yaml_says(runs, found_data, rule, tmp_path):
+    weights = runs[0] / rule / "weights"
+    said = resolved(runs[0] / rule)
+    assert (said["rule"], list(said["shifts"])) == (rule, ["scratch", "pit", "crack"])
+    shifts = np.array(list(said["shifts"].values()))
+    assert np.abs(shifts).max() > 0.3
+    if rule == "fitted":
+        assert said["from"] == "val"
+        expected = fit(read(found_data, weights / UNCALIBRATED).outcomes, strength=50.0).shifts
+    else:
+        assert said["from"] == "train"
+        expected = prior_shifts([16, 10, 6], tau=0.5)
+    np.testing.assert_allclose(shifts, expected, atol=1 / 256 + 1e-3)
+    assert (shifts * 128 % 1 == 0).all()
+    (again := tmp_path / "again.pt").write_bytes((weights / UNCALIBRATED).read_bytes())
+    fold(again, shifts, tmp_path / "kept.pt")
+    assert torch.equal(state_dict(again), state_dict(weights / "best.pt"))
+    assert (tmp_path / "kept.pt").read_bytes() == (weights / UNCALIBRATED).read_bytes()
+    assert b"yolo_balance.integration" not in (weights / "best.pt").read_bytes()
+    assert sorted(p.name for p in weights.iterdir()) == ["best.pt", UNCALIBRATED, "last.pt"]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_average_precision_of_a_class_stays_up_to_rounding(runs, found_data, rule):
+    weights = runs[0] / rule / "weights"
+    before, after = (read(found_data, weights / file).metrics.box for file in (UNCALIBRATED, "best.pt"))
+    assert before.ap50.max() > 0.1
+    assert before.ap_class_index.tolist() == after.ap_class_index.tolist()
+    np.testing.assert_allclose(after.all_ap, before.all_ap, atol=1e-3)  # boxes rise over the floor
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_what_a_run_reports_is_of_the_calibrated_model(runs, found_data, rule, tmp_path):
+    folder = runs[0] / rule
+    report, again = RecallReport.load(folder / "recall.json"), read(found_data, folder / "weights" / "best.pt")
+    other = read(found_data, folder / "weights" / UNCALIBRATED).recall_report
+    thresholds = [[budget.threshold for budget in r.budgets] for r in (report, again.recall_report, other)]
+    assert thresholds[0] == pytest.approx(thresholds[1], abs=1e-3)
+    assert thresholds[0] != pytest.approx(thresholds[2], abs=2e-3)
+    Thresholds.of(report, imgsz=64).save(tmp_path / "thresholds.yaml")
+    assert (folder / "thresholds.yaml").read_text() == (tmp_path / "thresholds.yaml").read_text()
+
+
+def test_what_compare_resamples_is_held_out_where_shifts_were_fitted(runs, found_data):
+    names, budgets = ["scratch", "pit", "crack"], [0.1, 1.0]
+    for rule in RULES:
+        weights = runs[0] / rule / "weights"
+        before, after = (read(found_data, weights / file).outcomes for file in (UNCALIBRATED, "best.pt"))
+        expected = out_of_fold(before, strength=50.0, seed=0) if rule == "fitted" else after
+        found, like = Detections.load(runs[0] / rule / "detections.npz"), Detections.of(expected, names, budgets)
+        np.testing.assert_allclose(found.object_confidence, like.object_confidence, atol=1e-3)
+        np.testing.assert_allclose(found.false_confidence[:50], like.false_confidence[:50], atol=1e-3)
+        if rule == "fitted":
+            in_sample = shifted(before.confidence, before.predicted, fit(before, strength=50.0).shifts)
+            assert np.abs(in_sample - expected.confidence).max() > 0.005
+
+
+def test_what_is_said_of_it(runs):
+    folder, said = runs
+    for rule in RULES:
+        lines = [line for line in said[rule] if "Calibration:" in line]
+        assert len(lines) == 1
+        for name, shift in resolved(folder / rule)["shifts"].items():
+            assert f"{name} {shift:+.2f}" in lines[0]
+        assert UNCALIBRATED in lines[0]
+        notes = sum("that recall is read on here" in line for line in said[rule])
+        page = (folder / rule / "recall.html").read_text().count("that recall is read on here")
+        assert notes == page == (rule == "fitted")
+    assert not any("Calibration" in line for line in said["null"])
+
+
+def test_what_cannot_be_calibrated_is_refused_before_training(found_data, tmp_path):
+    balance = {"recall": {"calibration": {"rule": "fitted"}}}
+    content = {"model": "yolo11n.yaml", **arguments(found_data, tmp_path, "x", save=False), "balance": balance}
+    line = "balance.recall.calibration: expected save: true, or there is no best.pt to calibrate, got false"
+    with pytest.raises(ConfigError) as e:
+        train(content)
+    assert str(e.value) == line
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ConfigError) as e:
+        BalancedDetectionTrainer.configured(balance)(
+            overrides={"model": "yolo11n.yaml", **arguments(found_data, tmp_path, "y", save=False)}
+        )._setup_train()
+    assert str(e.value) == line
+
+
+def test_image_classification_refuses_it(tmp_path):
+    trainer = BalancedClassificationTrainer.configured({"recall": {"calibration": {"rule": "fitted"}}})
+    with pytest.raises(ConfigError, match=r"^balance\.recall\.calibration: not for task classify$"):
+        trainer.balance_loader(trainer.__new__(trainer), None)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_arm_adds_it_to_the_reading_of_a_run_and_no_method(rule):
+    base = {"epochs": 3, "balance": {"sampling": {"power": 1.0}, "recall": {"false_alarms": [0.5]}}}
+    arm = BalanceConfig.load(lay_over(base, read_yaml(ROOT / "cfg" / "arms" / f"posthoc_{rule}.yaml")))
+    assert arm.off()
+    assert arm.recall.calibration is not None
+    assert (arm.recall.calibration.rule, arm.recall.false_alarms) == (rule, [0.5])
