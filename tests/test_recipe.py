@@ -47,7 +47,9 @@ def test_without_auto_nothing_is_filled_in():
 
 @pytest.mark.parametrize("images", [(9,), (5, 5), (0, 7), (4, 0, 4)], ids=str)
 def test_where_nothing_is_to_be_balanced_everything_is_off(images):
-    assert resolve(AUTO, statistics(*images)).off()
+    resolved = resolve(AUTO, statistics(*images))
+    assert resolved.off()
+    assert resolved.recall.calibration is None
     assert all("there is nothing to balance" in line for line in explained(AUTO, statistics(*images)))
 
 
@@ -59,14 +61,24 @@ def test_classes_come_equally_often():
 
 def test_what_is_stated_stays():
     counts = statistics(60, 30, 10)
-    config = BalanceConfig.load({"auto": True, "sampling": None, "losses": {"focal": {}}, "recall": {"iou": 0.75}})
+    recall = {"iou": 0.75, "calibration": None}
+    config = BalanceConfig.load({"auto": True, "sampling": None, "losses": {"focal": {}}, "recall": recall})
     resolved = resolve(config, counts)
-    assert (resolved.sampling, resolved.losses) == (None, config.losses)
-    assert resolved.recall.iou == 0.75
+    assert (resolved.sampling, resolved.losses, resolved.recall) == (None, config.losses, config.recall)
     assert explained(config, counts) == []
-    own = resolve(BalanceConfig.load({"auto": True, "losses": None}), counts)
-    assert own.losses is None
+    own = resolve(BalanceConfig.load({"auto": True, "recall": {"iou": 0.75}}), counts)
+    assert own.recall.iou == 0.75
+    assert own.recall.calibration == resolve(AUTO, counts).recall.calibration
     assert own.sampling == resolve(AUTO, counts).sampling
+
+
+def test_where_validations_tell_no_recall_nothing_follows_it():
+    resolved = resolve(AUTO, statistics(60, 30, 10), reads_recall=False)
+    assert resolved.sampling.feedback is None
+    assert resolved.recall.calibration is None
+    assert resolved.sampling.power == resolve(AUTO, statistics(60, 30, 10)).sampling.power
+    said = explained(AUTO, statistics(60, 30, 10), reads_recall=False)
+    assert not any("feedback" in line or "calibration" in line for line in said)
 
 
 def test_every_value_is_explained():

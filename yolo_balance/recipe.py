@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from yolo_balance.config import BalanceConfig
+from yolo_balance.config import BalanceConfig, CalibrationConfig, SamplingConfig
 from yolo_balance.config.reading import shown
 from yolo_balance.sampling import ClassStatistics, class_inverse_frequency, image_factors
 from yolo_balance.sampling.statistics import Floats
 from yolo_balance.words import counted, percent
 
-POWER = 1.0
+POWER, GAIN = 1.0, 1.0
 MOST_APPEARANCES = 10.0  # of an image in an epoch: as often as one was shown in what was measured
 EMPTY_MOSAICS = 0.25
 
@@ -37,32 +37,43 @@ class Choice:
     why: str
 
 
-def resolve(config: BalanceConfig, statistics: ClassStatistics) -> BalanceConfig:
+def resolve(config: BalanceConfig, statistics: ClassStatistics, *, reads_recall: bool = True) -> BalanceConfig:
     """The configuration with every section that `auto` was left to fill in; the same where nothing was.
 
     Args:
         config: What was asked; a section it states, null among them, stays.
         statistics: The train split's labels.
+        reads_recall: Whether validations tell recall, which parts of the recipe follow.
     """
     if not config.auto:
         return config
-    filled = {name: nested(choices) or None for name, choices in _left_out(config, statistics).items()}
-    sections = BalanceConfig.model_validate(filled)
-    return config.model_copy(update={**{name: getattr(sections, name) for name in filled}, "auto": False})
+    filled = _left_out(config, statistics, reads_recall)
+    update: dict[str, Any] = {"auto": False}
+    if "sampling" in filled:
+        update["sampling"] = SamplingConfig.model_validate(nested(filled["sampling"])) if filled["sampling"] else None
+    if filled.get("recall.calibration"):
+        chosen = CalibrationConfig.model_validate(nested(filled["recall.calibration"]))
+        update["recall"] = config.recall.model_copy(update={"calibration": chosen})
+    return config.model_copy(update=update)
 
 
-def explained(config: BalanceConfig, statistics: ClassStatistics) -> list[str]:
+def explained(config: BalanceConfig, statistics: ClassStatistics, *, reads_recall: bool = True) -> list[str]:
     """One line per value that `resolve` fills in: `balance.sampling.power: 1.0 (its rule)`."""
     return [
         f"balance.{name}{choice.key and f'.{choice.key}'}: {shown(choice.value)} ({choice.why})"
-        for name, choices in _left_out(config, statistics).items()
+        for name, choices in _left_out(config, statistics, reads_recall).items()
         for choice in choices or [Choice("", None, nothing(statistics))]
     ]
 
 
-def _left_out(config: BalanceConfig, statistics: ClassStatistics) -> dict[str, list[Choice]]:
-    sections = {"sampling": sampling(statistics), "losses": losses(statistics)} if config.auto else {}
-    return {name: choices for name, choices in sections.items() if name not in config.model_fields_set}
+def _left_out(config: BalanceConfig, statistics: ClassStatistics, reads_recall: bool) -> dict[str, list[Choice]]:
+    if not config.auto:
+        return {}
+    stated = config.model_fields_set | {f"recall.{key}" for key in config.recall.model_fields_set}
+    sections = {"sampling": sampling(statistics, reads_recall=reads_recall)}
+    if reads_recall:
+        sections["recall.calibration"] = calibration(statistics)
+    return {name: choices for name, choices in sections.items() if name not in stated}
 
 
 def nested(choices: Sequence[Choice]) -> dict[str, Any]:
@@ -82,7 +93,7 @@ def nested(choices: Sequence[Choice]) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def sampling(statistics: ClassStatistics) -> list[Choice]:
+def sampling(statistics: ClassStatistics, *, reads_recall: bool = True) -> list[Choice]:
     """`balance.sampling`; empty where there is nothing to balance."""
     images = statistics.images
     present = np.flatnonzero(images)
@@ -103,6 +114,9 @@ def sampling(statistics: ClassStatistics) -> list[Choice]:
     ]
     limit = f"an image appears {often:.2g} times in an epoch at most, the limit is {MOST_APPEARANCES:g}"
     choices.append(Choice("max_repeat", cap, f"no cap: {limit}" if cap is None else f"capped: {limit}"))
+    if reads_recall:
+        why = "factors grow as a class's recall in the validations so far lies below the best class's"
+        choices.append(Choice("feedback.gain", GAIN, why))
     background = float(statistics.background.mean())
     if background**4 > EMPTY_MOSAICS:
         why = (
@@ -113,18 +127,16 @@ def sampling(statistics: ClassStatistics) -> list[Choice]:
     return choices
 
 
-def losses(statistics: ClassStatistics) -> list[Choice]:
-    """`balance.losses`; empty where there is nothing to balance."""
+def calibration(statistics: ClassStatistics) -> list[Choice]:
+    """`balance.recall.calibration`; empty where there is nothing to balance."""
     if not sampling(statistics):
         return []
-    return [
-        Choice("isr.k", 0.0, "positives all alike: sampling has balanced them"),
-        Choice("isr.negatives.k", 0.5, "likely false alarms count more (ISR-N, Cao et al., 2019), as published"),
-    ]
+    why = "confidences of classes learnt from few images and from many are put on one scale, AP stays what it is"
+    return [Choice("rule", "fitted", why)]
 
 
 def nothing(statistics: ClassStatistics) -> str:
-    """Why `balance.sampling` is left off."""
+    """Why a section is left off."""
     images = statistics.images[statistics.images > 0]
     reason = "one class only" if len(images) == 1 else f"every class is in {counted(int(images.min()), 'image')}"
     return f"{reason}: there is nothing to balance"

@@ -10,7 +10,7 @@ from ultralytics.models.yolo.classify import ClassificationTrainer
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
-from yolo_balance.config import BalanceConfig, LossesConfig
+from yolo_balance.config import LossesConfig
 from yolo_balance.errors import ConfigError
 from yolo_balance.integration.losses import RunLosses
 from yolo_balance.integration.trainer import BalancedTrainerMixin
@@ -55,6 +55,8 @@ class BalancedCrossEntropy:
 class BalancedClassificationMixin(BalancedTrainerMixin):
     """Sampling and losses on image folders, where an image is its own one object: no partners, no boxes, no recall."""
 
+    reads_recall = False
+
     def balance_loader(self, loader: Any) -> None:
         """As for detection; sections and options that speak of boxes or of defect-free images are refused.
 
@@ -72,12 +74,6 @@ class BalancedClassificationMixin(BalancedTrainerMixin):
         if problems := [f"balance.{key}: not for task classify" for key, value in asked.items() if value]:
             raise ConfigError(problems)
         super().balance_loader(loader)
-
-    def resolve(self, balance: BalanceConfig) -> BalanceConfig:
-        """Without the recipe's losses, which speak of boxes."""
-        if balance.auto and "losses" not in balance.model_fields_set:
-            balance = balance.model_copy(update={"losses": None})
-        return super().resolve(balance)
 
     def balance_losses(self, options: LossesConfig) -> None:
         """Put class weights, focal factor and logit adjustment into the cross-entropy of both models."""

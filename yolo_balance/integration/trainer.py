@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
@@ -41,6 +41,7 @@ class BalancedTrainerMixin:
     Attributes:
         balance: The configuration, the class's as asked, an instance's with what `auto` stands for on its data; every
             term off unless `configured`.
+        reads_recall: Whether validations of its task tell recall.
         statistics: The train split's labels.
         sampling: What `balance.sampling` is while the run lasts, None without.
         losses: What `balance.losses` is while the run lasts, None without.
@@ -53,6 +54,7 @@ class BalancedTrainerMixin:
     """
 
     balance: BalanceConfig = BalanceConfig()
+    reads_recall: ClassVar[bool] = True
     exposure: Exposure
     statistics: ClassStatistics
     sampling: RunSampling | None = None
@@ -116,7 +118,7 @@ class BalancedTrainerMixin:
         """Resolve the sampling section on the loader's labels and make the loader follow it."""
         names, dataset = host.class_names(self.data["names"]), loader.dataset
         self.statistics = ClassStatistics.of(host.labels(dataset), len(names))
-        self.balance = self.resolve(type(self).balance)
+        self.balance = recipe.resolve(type(self).balance, self.statistics, reads_recall=self.reads_recall)
         host.check_names(self.balance, self.data["names"])
         recall, given = self.balance.recall, vars(self.args)
         if problems := host.selection_problems(recall, given) + host.calibration_problems(recall, given):
@@ -142,10 +144,6 @@ class BalancedTrainerMixin:
             foreground=foreground if options.foreground_mosaic and foreground.any() else None,
             changing=self.sampling.changing,
         )
-
-    def resolve(self, balance: BalanceConfig) -> BalanceConfig:
-        """What `auto` stands for on the train split at hand."""
-        return recipe.resolve(balance, self.statistics)
 
     def balance_validator(self, validator: Any) -> Any:
         """Make the validator report recall."""
@@ -204,7 +202,7 @@ class BalancedTrainerMixin:
         for name in (*recall_files.FILES, *measured.FILES, records.PRIME_SAMPLES):
             (self.save_dir / name).unlink(missing_ok=True)
         files = host.image_files(self.train_loader.dataset)
-        if chosen := recipe.explained(type(self).balance, self.statistics):
+        if chosen := recipe.explained(type(self).balance, self.statistics, reads_recall=self.reads_recall):
             LOGGER.info("\n".join(["balance: auto is here", *(f"  {line}" for line in chosen)]))
         schedule = None
         if self.sampling is not None:
