@@ -286,6 +286,23 @@ def test_thresholds_decide_and_a_conf_above_the_smallest_is_said_once(folder, tm
     assert said == ["conf: 0.9 is above the smallest threshold of thresholds.yaml, 0.2; thresholds decide"]
 
 
+def test_boxes_are_suppressed_as_they_were_when_thresholds_were_measured(folder, tmp_path, said):
+    thresholds = made([0.01] * 3, [0.9] * 3)
+    model = lively("yolo11n.yaml", tmp_path)
+    loose, tight = (
+        [boxes_of(r) for r in model(folder, **GIVEN, conf=0.0099, iou=iou, rect=False)] for iou in (0.9, 0.2)
+    )
+    assert sum(map(len, tight)) < sum(map(len, loose))
+    for iou in (0.9, 0.2):
+        model = attach_thresholds(lively("yolo11n.yaml", tmp_path), thresholds.model_copy(update={"nms_iou": iou}))
+        asked = [len(boxes_of(r)) for r in model(folder, **GIVEN, iou=iou)]
+        assert [len(boxes_of(r)) for r in model(folder, **GIVEN)] == asked
+        assert sum(asked) > 0
+    assert not said
+    model(folder, **{**GIVEN, "iou": 0.4})
+    assert said == ["iou: thresholds.yaml was measured at 0.2, not 0.4, where its thresholds may not hold"]
+
+
 def test_another_image_size_than_the_measured_one_is_told_of(folder, tmp_path, said):
     thresholds = made([0.5] * 3, [0.9] * 3).model_copy(update={"imgsz": 64})
     model = attach_thresholds(lively("yolo11n.yaml", tmp_path), thresholds)

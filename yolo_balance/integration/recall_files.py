@@ -44,6 +44,7 @@ def write(
     options: RecallConfig,
     *,
     imgsz: int | Sequence[int],
+    nms_iou: float,
     baseline: RecallReport | None = None,
     title: str = "",
     note: str = "",
@@ -58,6 +59,7 @@ def write(
         outcomes: What it was read from.
         options: `balance.recall`.
         imgsz: Size in pixels that images were scaled to, as the host has it: the longer side or both.
+        nms_iou: The host's `iou`, at which boxes were suppressed.
         baseline: A report to compare with.
         title: What the page is of.
         note: What a reader of the page has to know first.
@@ -71,7 +73,7 @@ def write(
     names = list(report.budgets[0].classes)
     full = report.with_details(outcomes, None if options.costs is None else options.costs.model_dump())
     full.save(folder / records.RECALL)
-    Thresholds.of(full, imgsz=int(np.max(imgsz))).save(folder / THRESHOLDS)
+    Thresholds.of(full, imgsz=int(np.max(imgsz)), nms_iou=nms_iou).save(folder / THRESHOLDS)
     history, exposure, plan = (folder / name for name in (records.RECALL_ROWS, records.EXPOSURE, records.BALANCE))
     page = render(
         full,

@@ -71,6 +71,7 @@ def report(
             validator.outcomes,
             options,
             imgsz=validator.args.imgsz,
+            nms_iou=validator.args.iou,
             baseline=baseline,
             title=str(weights),
         )

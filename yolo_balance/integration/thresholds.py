@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn.functional import pad
+from ultralytics.cfg import DEFAULT_CFG_DICT
 from ultralytics.engine.results import Results
 from ultralytics.models.yolo.detect import DetectionPredictor
 from ultralytics.utils import LOGGER
@@ -147,6 +148,13 @@ class _Keeper:
         size, measured = max(predictor.imgsz), self.thresholds.imgsz
         if measured is not None and size != measured:
             self._say(f"imgsz: {self.name} was measured at {measured}, not {size}, where its thresholds may not hold")
+        overlap, suppressed = predictor.args.iou, self.thresholds.nms_iou
+        if suppressed is not None and overlap != suppressed:
+            if overlap == DEFAULT_CFG_DICT["iou"]:
+                predictor.args.iou = suppressed  # nobody asked for another
+            else:
+                told = f"{self.name} was measured at {suppressed:g}, not {overlap:g}, where its thresholds may not hold"
+                self._say(f"iou: {told}")
         exported = (getattr(predictor.model, "metadata", None) or {}).get("args") or {}
         if exported.get("nms"):
             self._say(

@@ -281,7 +281,8 @@ class BalancedTrainerMixin:
         if report is not None and outcomes is not None and first:
             options, title = self.balance.recall, str(self.save_dir)
             measured.write(self, calibrated.held_out or outcomes)
-            given = {"imgsz": self.args.imgsz, "baseline": self.baseline, "title": title, "note": calibrated.note}
+            given: dict[str, Any] = {"baseline": self.baseline, "title": title, "note": calibrated.note}
+            given |= {"imgsz": self.args.imgsz, "nms_iou": self.args.iou}
             full, files = recall_files.write(self.save_dir, report, outcomes, options, **given)
             LOGGER.info(f"{recall_files.summary(full)}\n\nRecall per class saved to {', '.join(map(str, files))}")
             if calibrated.note:

@@ -76,6 +76,7 @@ class Thresholds(Section):
         images: Images of that split.
         clean_images: Those without objects; 0 means false boxes were counted per image instead.
         imgsz: Longer side in pixels that images were scaled to; None in a file that does not say.
+        nms_iou: Overlap from which on non-maximum suppression dropped the less confident box; None likewise.
         zones: Which budget makes which zone.
         budgets: One entry per budget.
     """
@@ -85,16 +86,18 @@ class Thresholds(Section):
     images: Annotated[int, Field(ge=0)]
     clean_images: Annotated[int, Field(ge=0)]
     imgsz: Annotated[int, Field(ge=1)] | None = None
+    nms_iou: Annotated[float, Field(ge=0, le=1)] | None = None
     zones: ZoneBudgets
     budgets: Annotated[list[BudgetThresholds], Field(min_length=1)]
 
     @classmethod
-    def of(cls, report: RecallReport, *, imgsz: int | None = None) -> Thresholds:
+    def of(cls, report: RecallReport, *, imgsz: int | None = None, nms_iou: float | None = None) -> Thresholds:
         """The thresholds of a report; its loosest budget makes the review zone, its strictest rejects.
 
         Args:
             report: What was read.
             imgsz: Longer side in pixels that images were scaled to.
+            nms_iou: Overlap from which on the less confident of two boxes was dropped.
         """
         budgets = {
             budget.false_alarms: BudgetThresholds(
@@ -108,6 +111,7 @@ class Thresholds(Section):
             images=report.images,
             clean_images=report.clean_images,
             imgsz=imgsz,
+            nms_iou=nms_iou,
             zones=ZoneBudgets(review=max(budgets), reject=min(budgets)),
             budgets=list(budgets.values()),
         )
