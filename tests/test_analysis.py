@@ -32,7 +32,8 @@ from yolo_balance.analysis.suggest import suggest
 from yolo_balance.analysis.table import render
 from yolo_balance.errors import DataError
 from yolo_balance.recall import interval
-from yolo_balance.sampling import ClassStatistics
+from yolo_balance.recipe import MOST_APPEARANCES, resolve
+from yolo_balance.sampling import ClassStatistics, SamplingSchedule
 from yolo_balance.words import counted, listed, percent, plain
 
 HOSTILE = (
@@ -339,20 +340,17 @@ def test_every_number_has_its_rule_beside_it():
             assert " # " in line, line
 
 
-@pytest.mark.parametrize(("rare", "power"), [(10, 1.0), (11, 0.5), (150, 0.5)])
-def test_power_follows_the_ratio_of_images(rare, power):
-    train = [[0]] * 200 + [[1]] * 180 + [[2]] * rare
-    _, config, _ = loaded(suggestion(analysis(train), train))
-    assert config.sampling.power == power
-    frequency = np.array([200, 180, rare]) / len(train)
-    wanted = (np.median(frequency) / frequency[2]) ** power
-    assert config.sampling.max_repeat == min(math.ceil(wanted * 2) / 2, 8)
-
-
-def test_a_median_that_repeats_nothing_is_replaced():
-    train = [[0]] * 90 + [[1]] * 10 + [[2]] * 10
-    _, config, _ = loaded(suggestion(analysis(train), train))
-    assert config.sampling.threshold == pytest.approx(math.sqrt(90 * 10) / 110, abs=1e-4)
+@pytest.mark.parametrize("background", [0, 900])
+def test_what_is_suggested_is_what_auto_stands_for(background):
+    train = [[0]] * 200 + [[1]] * 180 + [[2]] * 3 + [[]] * background
+    text = suggestion(analysis(train), train)
+    suggested = BalanceConfig.load(yaml.safe_load(text))
+    counts = ClassStatistics.of(train, 3)
+    auto = resolve(BalanceConfig.load("auto"), counts)
+    assert suggested.sampling == auto.sampling
+    assert suggested.losses == auto.losses
+    plan = SamplingSchedule(suggested.sampling, counts, ["a", "b", "c"], seed=0).balanced
+    assert plan.expectation.max() <= MOST_APPEARANCES
 
 
 @pytest.mark.parametrize("train", [[[0]] * 9, [[0], [1], [2]] * 3], ids=["one class", "equal classes"])

@@ -8,11 +8,11 @@ import yaml
 from ultralytics import YOLO
 
 from yolo_balance import attach
-from yolo_balance.config import BalanceConfig, apply_overrides
+from yolo_balance.config import BalanceConfig, SamplingConfig, apply_overrides
 from yolo_balance.integration.arms import lay_over
 from yolo_balance.integration.run import check
 from yolo_balance.recipe import MOST_APPEARANCES, explained, repeat_cap, resolve
-from yolo_balance.sampling import ClassStatistics, SamplingSchedule, class_inverse_frequency, image_factors
+from yolo_balance.sampling import ClassStatistics, SamplingSchedule, class_inverse_frequency
 
 AUTO = BalanceConfig.load("auto")
 
@@ -23,8 +23,8 @@ def statistics(*images, background=0):
 
 
 def appearances(counts, cap):
-    factors = image_factors(counts, class_inverse_frequency(counts, power=1.0), max_repeat=cap)
-    return factors / factors.sum() * counts.num_images
+    options = SamplingConfig(strategy="inverse_frequency", power=1.0, max_repeat=cap)
+    return SamplingSchedule(options, counts, [str(c) for c in range(counts.num_classes)], seed=0).balanced.expectation
 
 
 @pytest.mark.parametrize("section", ["auto", {"auto": True}])
@@ -47,9 +47,7 @@ def test_without_auto_nothing_is_filled_in():
 
 @pytest.mark.parametrize("images", [(9,), (5, 5), (0, 7), (4, 0, 4)], ids=str)
 def test_where_nothing_is_to_be_balanced_everything_is_off(images):
-    resolved = resolve(AUTO, statistics(*images))
-    assert resolved.off()
-    assert resolved.recall.calibration is None
+    assert resolve(AUTO, statistics(*images)).off()
     assert all("there is nothing to balance" in line for line in explained(AUTO, statistics(*images)))
 
 
@@ -61,24 +59,13 @@ def test_classes_come_equally_often():
 
 def test_what_is_stated_stays():
     counts = statistics(60, 30, 10)
-    recall = {"iou": 0.75, "calibration": None}
-    config = BalanceConfig.load({"auto": True, "sampling": None, "losses": {"focal": {}}, "recall": recall})
+    config = BalanceConfig.load({"auto": True, "sampling": None, "losses": {"focal": {}}, "recall": {"iou": 0.75}})
     resolved = resolve(config, counts)
     assert (resolved.sampling, resolved.losses, resolved.recall) == (None, config.losses, config.recall)
     assert explained(config, counts) == []
-    own = resolve(BalanceConfig.load({"auto": True, "recall": {"iou": 0.75}}), counts)
-    assert own.recall.iou == 0.75
-    assert own.recall.calibration == resolve(AUTO, counts).recall.calibration
-    assert own.sampling == resolve(AUTO, counts).sampling
-
-
-def test_where_validations_tell_no_recall_nothing_follows_it():
-    resolved = resolve(AUTO, statistics(60, 30, 10), reads_recall=False)
-    assert resolved.sampling.feedback is None
-    assert resolved.recall.calibration is None
-    assert resolved.sampling.power == resolve(AUTO, statistics(60, 30, 10)).sampling.power
-    said = explained(AUTO, statistics(60, 30, 10), reads_recall=False)
-    assert not any("feedback" in line or "calibration" in line for line in said)
+    beside = resolve(BalanceConfig.load({"auto": True, "losses": {"focal": {}}}), counts)
+    assert beside.losses == config.losses
+    assert beside.sampling == resolve(AUTO, counts).sampling
 
 
 def test_every_value_is_explained():
@@ -94,9 +81,10 @@ def test_every_value_is_explained():
     assert any("foreground_mosaic: true" in line for line in lines)
 
 
+@pytest.mark.parametrize("background", [0, 2000])
 @pytest.mark.parametrize("images", [(170, 6), (1000, 87, 1), (500, 3, 3), (10_000, 1), (30, 20, 10)], ids=str)
-def test_no_image_comes_more_often_than_was_measured(images):
-    counts = statistics(*images)
+def test_no_image_comes_more_often_than_was_measured(images, background):
+    counts = statistics(*images, background=background)
     cap = repeat_cap(counts, class_inverse_frequency(counts, power=1.0))
     assert appearances(counts, cap).max() <= MOST_APPEARANCES
     if cap is not None:

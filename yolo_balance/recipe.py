@@ -1,23 +1,22 @@
-"""The recipe of `balance: auto`: the sections worked out from the train split's counts, every value with its rule.
+"""The recipe of `balance: auto`: sampling worked out from the train split's counts, every value with its rule.
 
-What stands behind the choice of rules is measured, arm by arm, in examples/benchmarks/RESULTS.md.
+What stands behind the rules is measured, arm by arm, in examples/benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from yolo_balance.config import BalanceConfig, CalibrationConfig, SamplingConfig
+from yolo_balance.config import BalanceConfig, SamplingConfig
 from yolo_balance.config.reading import shown
-from yolo_balance.sampling import ClassStatistics, class_inverse_frequency, image_factors
+from yolo_balance.sampling import ClassStatistics, background_share, class_inverse_frequency, image_factors
 from yolo_balance.sampling.statistics import Floats
 from yolo_balance.words import counted, percent
 
-POWER, GAIN = 1.0, 1.0
+POWER = 1.0
 MOST_APPEARANCES = 10.0  # of an image in an epoch: as often as one was shown in what was measured
 EMPTY_MOSAICS = 0.25
 
@@ -27,7 +26,7 @@ class Choice:
     """One value of the recipe.
 
     Attributes:
-        key: Within its section, dotted: `isr.negatives.k`.
+        key: Within `balance.sampling`.
         value: As in YAML.
         why: The rule, and the counts it was given.
     """
@@ -37,55 +36,30 @@ class Choice:
     why: str
 
 
-def resolve(config: BalanceConfig, statistics: ClassStatistics, *, reads_recall: bool = True) -> BalanceConfig:
-    """The configuration with every section that `auto` was left to fill in; the same where nothing was.
+def resolve(config: BalanceConfig, statistics: ClassStatistics) -> BalanceConfig:
+    """The configuration with the sampling that `auto` stands for; the same without `auto`.
 
     Args:
-        config: What was asked; a section it states, null among them, stays.
+        config: What was asked; a `sampling` that it states, null too, stays.
         statistics: The train split's labels.
-        reads_recall: Whether validations tell recall, which parts of the recipe follow.
     """
     if not config.auto:
         return config
-    filled = _left_out(config, statistics, reads_recall)
     update: dict[str, Any] = {"auto": False}
-    if "sampling" in filled:
-        update["sampling"] = SamplingConfig.model_validate(nested(filled["sampling"])) if filled["sampling"] else None
-    if filled.get("recall.calibration"):
-        chosen = CalibrationConfig.model_validate(nested(filled["recall.calibration"]))
-        update["recall"] = config.recall.model_copy(update={"calibration": chosen})
+    if "sampling" not in config.model_fields_set:
+        choices = sampling(statistics)
+        update["sampling"] = SamplingConfig(**{choice.key: choice.value for choice in choices}) if choices else None
     return config.model_copy(update=update)
 
 
-def explained(config: BalanceConfig, statistics: ClassStatistics, *, reads_recall: bool = True) -> list[str]:
+def explained(config: BalanceConfig, statistics: ClassStatistics) -> list[str]:
     """One line per value that `resolve` fills in: `balance.sampling.power: 1.0 (its rule)`."""
-    return [
-        f"balance.{name}{choice.key and f'.{choice.key}'}: {shown(choice.value)} ({choice.why})"
-        for name, choices in _left_out(config, statistics, reads_recall).items()
-        for choice in choices or [Choice("", None, nothing(statistics))]
-    ]
-
-
-def _left_out(config: BalanceConfig, statistics: ClassStatistics, reads_recall: bool) -> dict[str, list[Choice]]:
-    if not config.auto:
-        return {}
-    stated = config.model_fields_set | {f"recall.{key}" for key in config.recall.model_fields_set}
-    sections = {"sampling": sampling(statistics, reads_recall=reads_recall)}
-    if reads_recall:
-        sections["recall.calibration"] = calibration(statistics)
-    return {name: choices for name, choices in sections.items() if name not in stated}
-
-
-def nested(choices: Sequence[Choice]) -> dict[str, Any]:
-    """The section's mapping."""
-    section: dict[str, Any] = {}
-    for choice in choices:
-        node = section
-        *parents, last = choice.key.split(".")
-        for key in parents:
-            node = node.setdefault(key, {})
-        node[last] = choice.value
-    return section
+    if not config.auto or "sampling" in config.model_fields_set:
+        return []
+    choices = sampling(statistics)
+    if not choices:
+        return [f"balance.sampling: null ({nothing(statistics)})"]
+    return [f"balance.sampling.{choice.key}: {shown(choice.value)} ({choice.why})" for choice in choices]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -93,50 +67,39 @@ def nested(choices: Sequence[Choice]) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def sampling(statistics: ClassStatistics, *, reads_recall: bool = True) -> list[Choice]:
+def sampling(statistics: ClassStatistics) -> list[Choice]:
     """`balance.sampling`; empty where there is nothing to balance."""
     images = statistics.images
     present = np.flatnonzero(images)
     if not len(present) or (ratio := images.max() / images[present].min()) == 1:
         return []
-    rarest = present[np.argmin(images[present])]
     r = class_inverse_frequency(statistics, power=POWER)
     cap = repeat_cap(statistics, r)
-    often = _appearances(statistics, r, cap).max()
+    often = f"an image then comes {_appearances(statistics, r, cap).max():.2g} times in an epoch at most"
+    limit = f"more than {MOST_APPEARANCES:g} was not measured"
     choices = [
-        Choice("strategy", "inverse_frequency", "every image is wanted as often as its rarest class is rare"),
+        Choice("strategy", "inverse_frequency", "an image is wanted as often as its rarest class is rare"),
         Choice(
             "power",
             POWER,
-            f"the largest class is in {ratio:.3g} times the images of the smallest ({images.max()} and "
-            f"{images[rarest]}); smaller powers found fewer of the rare classes",
+            f"classes come equally often, the largest being in {ratio:.3g} times the images of the smallest "
+            f"({images.max()} and {images[present].min()})",
         ),
+        Choice("max_repeat", cap, f"{often}; {limit}"),
+        Choice("partners", True, "else Mosaic and MixUp take their other images as if nothing were balanced"),
     ]
-    limit = f"an image appears {often:.2g} times in an epoch at most, the limit is {MOST_APPEARANCES:g}"
-    choices.append(Choice("max_repeat", cap, f"no cap: {limit}" if cap is None else f"capped: {limit}"))
-    if reads_recall:
-        why = "factors grow as a class's recall in the validations so far lies below the best class's"
-        choices.append(Choice("feedback.gain", GAIN, why))
     background = float(statistics.background.mean())
     if background**4 > EMPTY_MOSAICS:
         why = (
-            f"{percent(background)} background: by chance {percent(background**4)} of the mosaics, more than "
-            f"{EMPTY_MOSAICS:.0%}, would have four empty tiles"
+            f"{percent(background)} background: by chance {percent(background)}^4 = {percent(background**4)} of the "
+            "mosaics, more than a quarter, would have four empty tiles"
         )
         choices.append(Choice("foreground_mosaic", True, why))
     return choices
 
 
-def calibration(statistics: ClassStatistics) -> list[Choice]:
-    """`balance.recall.calibration`; empty where there is nothing to balance."""
-    if not sampling(statistics):
-        return []
-    why = "confidences of classes learnt from few images and from many are put on one scale, AP stays what it is"
-    return [Choice("rule", "fitted", why)]
-
-
 def nothing(statistics: ClassStatistics) -> str:
-    """Why a section is left off."""
+    """Why sampling is left off."""
     images = statistics.images[statistics.images > 0]
     reason = "one class only" if len(images) == 1 else f"every class is in {counted(int(images.min()), 'image')}"
     return f"{reason}: there is nothing to balance"
@@ -164,6 +127,6 @@ def repeat_cap(statistics: ClassStatistics, r: Floats) -> float | None:
 
 
 def _appearances(statistics: ClassStatistics, r: Floats, cap: float | None) -> Floats:
-    factors = image_factors(statistics, r, max_repeat=cap)
+    factors = background_share(image_factors(statistics, r, max_repeat=cap), statistics.background)
     appearances: Floats = factors * (statistics.num_images / factors.sum())
     return appearances

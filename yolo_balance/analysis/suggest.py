@@ -5,23 +5,21 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import yaml
 
+from yolo_balance import recipe
 from yolo_balance.analysis.analysis import DataAnalysis
 from yolo_balance.analysis.needs import RECALL, boxes_for_verdict
 from yolo_balance.analysis.sizes import TINY
 from yolo_balance.analysis.split import Labels
-from yolo_balance.config import SamplingConfig
 from yolo_balance.errors import DataError
-from yolo_balance.sampling import ClassStatistics, SamplingSchedule
+from yolo_balance.sampling import ClassStatistics
 from yolo_balance.words import counted, listed, percent, plain
 
 HEADER = "# Suggested by yolo_balance analyze"
-STEEP = 20  # images of the largest class per image of the smallest from which the inverse frequency is suggested
-MOST_REPEATS = 8.0
 IMAGE_SIZES = (320, 640, 960, 1280)
 SUFFIXES = {"detect": "", "segment": "-seg", "pose": "-pose", "obb": "-obb"}
 WIDTH, COLUMN = 118, 30
@@ -54,9 +52,7 @@ def suggest(
         *_top(analysis, train, data, run, origins, epochs),
         "",
         "balance:",
-        *_sampling(analysis, train.statistics),
-        "  losses:",
-        *_line(4, "focal", {"beta": 1.0}, "as in cfg/defects.yaml, where it was measured; the sum of the loss is kept"),
+        *_sampling(train.statistics),
         *_recall(analysis),
     ]
     return "\n".join(lines) + "\n"
@@ -107,67 +103,17 @@ def image_size(train: Labels) -> tuple[int, str]:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _sampling(analysis: DataAnalysis, statistics: ClassStatistics) -> list[str]:
-    images, total = statistics.images, statistics.num_images
-    present = np.flatnonzero(images)
-    smallest, largest = int(images[present].min()), int(images.max())
-    ratio = largest / smallest
-    if ratio == 1:
-        reason = "one class only" if len(present) == 1 else f"every class is in {counted(smallest, 'image')}"
-        return _line(2, "sampling", None, f"{reason}: there is nothing to balance")
-
-    middle = float(np.median(images[present])) / total
-    threshold: float | Literal["median"] = "median"
-    t = middle
-    why_threshold = (
-        f"classes in fewer than {percent(middle)} of the images, as many as the median class's, are repeated"
-    )
-    if middle <= smallest / total:
-        t = threshold = math.ceil(1e4 * math.sqrt(smallest * largest) / total) / 1e4
-        why_threshold = (
-            f"sqrt(smallest {percent(smallest / total)} x largest {percent(largest / total)}) of the images: "
-            "the median class is as rare as the rarest, so that it would repeat nothing"
-        )
-    power = 1.0 if ratio >= STEEP else 0.5
-    why_power = (
-        f"the largest class is in {ratio:.3g} times the images of the smallest ({largest} and {smallest}): from "
-        f"{STEEP} on the inverse frequency (1.0), below it the published square root (0.5)"
-    )
-    wanted = (t * total / smallest) ** power
-    cap = min(max(math.ceil(2 * wanted) / 2, 1.0), MOST_REPEATS)
-    names = list(analysis.splits["train"].classes)
-    rarest = int(present[np.argmin(images[present])])
-    options = SamplingConfig(threshold=threshold, power=power, max_repeat=cap)
-    plan = SamplingSchedule(options, statistics, names, seed=0).balanced
-    one_image = statistics.largest_image_shares(plan.expectation)[0][rarest]
-    why_cap = (
-        f"({percent(t)} / {percent(smallest / total)})^{power:g} = {wanted:.3g} for {plain(names[rarest])}, rounded up "
-        f"to a half, at most {MOST_REPEATS:g}; one image then supplies {one_image:.0%} of its "
-        "boxes in an epoch"
-    )
+def _sampling(statistics: ClassStatistics) -> list[str]:
+    choices = recipe.sampling(statistics)
+    if not choices:
+        return _line(2, "sampling", None, recipe.nothing(statistics))
+    lines = ["  sampling:"]
+    for choice in choices:
+        lines += _line(4, choice.key, choice.value, choice.why)
     background = float(statistics.background.mean())
-    lines = [
-        "  sampling:",
-        *_line(4, "strategy", "repeat_factor", "images are repeated by their rarest class (LVIS, 2019)"),
-        *_line(4, "threshold", threshold, why_threshold),
-        *_line(4, "power", power, why_power),
-        *_line(4, "max_repeat", cap, why_cap),
-        *_line(
-            4,
-            "epoch_size",
-            1.0,
-            f"as long as without balancing, {counted(total, 'image')}"
-            + (f"; background stays {percent(background)}" if background else ""),
-        ),
-        *_line(4, "partners", True, "else Mosaic and MixUp take their other images as if nothing were balanced"),
-    ]
-    if background**4 > 0.25:
-        why = (
-            f"{percent(background)} background: by chance {percent(background)}^4 = {percent(background**4)} of the "
-            "mosaics, more than a quarter, would have four empty tiles"
-        )
-        lines += _line(4, "foreground_mosaic", True, why)
-    return lines
+    length = f"as long as without balancing, {counted(statistics.num_images, 'image')}"
+    length += f"; background stays {percent(background)}" if background else ""
+    return lines + _line(4, "epoch_size", 1.0, length)
 
 
 def _recall(analysis: DataAnalysis) -> list[str]:

@@ -44,7 +44,7 @@ class BalanceConfig(Section):
     """The `balance:` section: what was asked, checked. A section that is None is off.
 
     Attributes:
-        auto: Whether `sampling` and `losses`, where they are not given, are worked out from the train split's counts
+        auto: Whether `sampling`, where it is not given, is worked out from the train split's counts
             (`yolo_balance.recipe`). `balance: auto` is short for this alone.
 
     Example:

@@ -55,8 +55,6 @@ class BalancedCrossEntropy:
 class BalancedClassificationMixin(BalancedTrainerMixin):
     """Sampling and losses on image folders, where an image is its own one object: no partners, no boxes, no recall."""
 
-    reads_recall = False
-
     def balance_loader(self, loader: Any) -> None:
         """As for detection; sections and options that speak of boxes or of defect-free images are refused.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
@@ -41,7 +41,6 @@ class BalancedTrainerMixin:
     Attributes:
         balance: The configuration, the class's as asked, an instance's with what `auto` stands for on its data; every
             term off unless `configured`.
-        reads_recall: Whether validations of its task tell recall.
         statistics: The train split's labels.
         sampling: What `balance.sampling` is while the run lasts, None without.
         losses: What `balance.losses` is while the run lasts, None without.
@@ -54,7 +53,6 @@ class BalancedTrainerMixin:
     """
 
     balance: BalanceConfig = BalanceConfig()
-    reads_recall: ClassVar[bool] = True
     exposure: Exposure
     statistics: ClassStatistics
     sampling: RunSampling | None = None
@@ -118,7 +116,7 @@ class BalancedTrainerMixin:
         """Resolve the sampling section on the loader's labels and make the loader follow it."""
         names, dataset = host.class_names(self.data["names"]), loader.dataset
         self.statistics = ClassStatistics.of(host.labels(dataset), len(names))
-        self.balance = recipe.resolve(type(self).balance, self.statistics, reads_recall=self.reads_recall)
+        self.balance = recipe.resolve(type(self).balance, self.statistics)
         host.check_names(self.balance, self.data["names"])
         recall, given = self.balance.recall, vars(self.args)
         if problems := host.selection_problems(recall, given) + host.calibration_problems(recall, given):
@@ -202,7 +200,7 @@ class BalancedTrainerMixin:
         for name in (*recall_files.FILES, *measured.FILES, records.PRIME_SAMPLES):
             (self.save_dir / name).unlink(missing_ok=True)
         files = host.image_files(self.train_loader.dataset)
-        if chosen := recipe.explained(type(self).balance, self.statistics, reads_recall=self.reads_recall):
+        if chosen := recipe.explained(type(self).balance, self.statistics):
             LOGGER.info("\n".join(["balance: auto is here", *(f"  {line}" for line in chosen)]))
         schedule = None
         if self.sampling is not None:
