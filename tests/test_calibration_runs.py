@@ -212,7 +212,7 @@ def test_what_a_run_reports_is_of_the_calibrated_model(runs, found_data, rule, t
     thresholds = [[budget.threshold for budget in r.budgets] for r in (report, again.recall_report, other)]
     assert thresholds[0] == pytest.approx(thresholds[1], abs=1e-3)
     assert thresholds[0] != pytest.approx(thresholds[2], abs=2e-3)
-    Thresholds.of(report, imgsz=64).save(tmp_path / "thresholds.yaml")
+    Thresholds.of(report, imgsz=64, nms_iou=0.7).save(tmp_path / "thresholds.yaml")
     assert (folder / "thresholds.yaml").read_text() == (tmp_path / "thresholds.yaml").read_text()
 
 
