@@ -2,8 +2,8 @@
 
 They go into the biases of the last class layers, so that exports, `predict` and `report` carry them with nothing of
 ours installed. Where the host keeps the best boxes of all classes together (its 300 per image, the queries of RT-DETR,
-and before 8.4.190 its one class per query), a shift may change which those are, and what lies about its confidence
-floor of 0.001; else average precision per class stays.
+of which 8.4.0 keeps one class each), a shift may change which those are, and what lies about its confidence floor of
+0.001; else average precision per class stays.
 """
 
 from __future__ import annotations

@@ -201,7 +201,7 @@ class BalancedTrainerMixin:
             (self.save_dir / name).unlink(missing_ok=True)
         files = host.image_files(self.train_loader.dataset)
         if chosen := recipe.explained(type(self).balance, self.statistics):
-            LOGGER.info("\n".join(["balance: auto is here", *(f"  {line}" for line in chosen)]))
+            LOGGER.info("\n".join(["balance: auto, on this data:", *(f"  {line}" for line in chosen)]))
         schedule = None
         if self.sampling is not None:
             schedule = self.sampling.schedule
