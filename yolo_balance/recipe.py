@@ -82,7 +82,7 @@ def sampling(statistics: ClassStatistics) -> list[Choice]:
         Choice(
             "power",
             POWER,
-            f"classes come equally often, the largest being in {ratio:.3g} times the images of the smallest "
+            f"classes are wanted equally often, the largest being in {ratio:.3g} times the images of the smallest "
             f"({images.max()} and {images[present].min()})",
         ),
         Choice("max_repeat", cap, f"{often}; {limit}"),
