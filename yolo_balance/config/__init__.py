@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError, model_validator
 
 from yolo_balance.config.losses import LossesConfig
-from yolo_balance.config.reading import apply_overrides, problem_lines, read_yaml, unknown_key
+from yolo_balance.config.reading import AUTO, SECTION, apply_overrides, opened, problem_lines, read_yaml, unknown_key
 from yolo_balance.config.recall import CalibrationConfig, CostsConfig, RecallConfig
 from yolo_balance.config.sampling import BackgroundConfig, FeedbackConfig, SamplingConfig
 from yolo_balance.config.section import Section
@@ -32,12 +32,11 @@ __all__ = [
     "SamplingConfig",
     "apply_overrides",
     "dotted_keys",
+    "opened",
     "parse_section",
     "read_yaml",
     "unknown_key",
 ]
-
-SECTION, AUTO = "balance", "auto"
 
 
 class BalanceConfig(Section):
@@ -102,11 +101,6 @@ def parse_section(section: Any) -> tuple[BalanceConfig | None, list[str]]:
         return BalanceConfig.model_validate({} if section is None else section), []
     except ValidationError as e:
         return None, problem_lines(e, dotted_keys(), SECTION)
-
-
-def opened(section: Any) -> Any:
-    """`auto` as the section that it is short for; anything else as it is."""
-    return {AUTO: True} if isinstance(section, str) and section == AUTO else section
 
 
 def dotted_keys(model: type[BaseModel] = BalanceConfig, prefix: str = SECTION) -> list[str]:

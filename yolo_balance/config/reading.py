@@ -13,6 +13,13 @@ from pydantic import ValidationError
 
 from yolo_balance.errors import ConfigError
 
+SECTION, AUTO = "balance", "auto"
+
+
+def opened(section: Any) -> Any:
+    """`auto` as the section that it is short for; anything else as it is."""
+    return {AUTO: True} if isinstance(section, str) and section == AUTO else section
+
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML mapping with the safe loader; raises ConfigError naming the file."""
@@ -42,8 +49,8 @@ def apply_overrides(content: Mapping[str, Any], overrides: Mapping[str, Any]) ->
         for i, key in enumerate(parents):
             if node.get(key) is None:  # a section left out or switched off is opened by naming a key in it
                 node[key] = {}
-            elif node[key] == "auto":  # and so is what `balance: auto` is short for
-                node[key] = {"auto": True}
+            elif node is result and key == SECTION:
+                node[key] = opened(node[key])
             if not isinstance(node[key], dict):
                 path = ".".join(parents[: i + 1])
                 raise ConfigError(f"{dotted}: {path} is {shown(node[key])}, not a section with keys")
