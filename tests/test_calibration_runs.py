@@ -1,10 +1,11 @@
-"""Calibration on the host: shifts folded into real heads, runs that end with a calibrated best.pt, what is refused."""
+"""Runs that end with a calibrated best.pt, finished ones that are calibrated after, and what is refused."""
 
 from __future__ import annotations
 
 import logging
+import shutil
+from dataclasses import astuple, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,94 +14,26 @@ import yaml
 from test_selection_runs import state_dict
 from test_trainer import arguments, run
 from ultralytics import YOLO
-from ultralytics.nn.modules.head import Classify, WorldDetect, YOLOEDetect
-from ultralytics.nn.tasks import (
-    DetectionModel,
-    OBBModel,
-    PoseModel,
-    RTDETRDetectionModel,
-    SegmentationModel,
-)
 from ultralytics.utils import LOGGER
 
 from yolo_balance import BalancedClassificationTrainer, BalancedDetectionTrainer, RecallReport, train
-from yolo_balance.comparison import Detections
+from yolo_balance.cli import main
+from yolo_balance.comparison import Detections, Measured
 from yolo_balance.config import BalanceConfig, RecallConfig, read_yaml
-from yolo_balance.errors import ConfigError, HostError
+from yolo_balance.errors import ConfigError
 from yolo_balance.integration.arms import lay_over
-from yolo_balance.integration.calibration import UNCALIBRATED, class_layers, fold, shift_classes
+from yolo_balance.integration.calibration import UNCALIBRATED, fold, shift_classes
 from yolo_balance.integration.validation import validated
 from yolo_balance.recall import Thresholds
 from yolo_balance.recall.decisions.calibration import fit, out_of_fold, prior_shifts, shifted
 
 ROOT = Path(__file__).parent.parent
-SHIFTS = np.array([-1.25, 0.0, 2.5])
-MODELS = {
-    "yolov5n.yaml": DetectionModel,
-    "yolov8n.yaml": DetectionModel,
-    "yolov10n.yaml": DetectionModel,
-    "yolo11n.yaml": DetectionModel,
-    "yolo26n.yaml": DetectionModel,
-    "yolo11n-seg.yaml": SegmentationModel,
-    "yolo26n-seg.yaml": SegmentationModel,
-    "yolo26n-pose.yaml": PoseModel,
-    "yolo26n-obb.yaml": OBBModel,
-}
 RULES = {"fitted": {"rule": "fitted", "strength": 50.0}, "logit_adjustment": {"rule": "logit_adjustment", "tau": 0.5}}
 WAYS = {"null": "class", "fitted": "attach"}
 LEARN = {
     **{"imgsz": 64, "epochs": 1, "optimizer": "AdamW", "lr0": 1e-9, "mosaic": 0.0, "translate": 0.0, "scale": 0.0},
     **{"fliplr": 0.0, "hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.0},
 }
-
-
-def flat(answer, name=""):
-    """Tensors of nested outputs by name."""
-    if isinstance(answer, dict):
-        return {k: t for key, part in answer.items() for k, t in flat(part, f"{name}/{key}").items()}
-    if isinstance(answer, (list, tuple)):
-        return {k: t for i, part in enumerate(answer) for k, t in flat(part, f"{name}/{i}").items()}
-    return {} if answer is None else {name: answer}
-
-
-@torch.no_grad()
-def raw(model, size):
-    """What the head computes before scores are squashed and boxes selected."""
-    model.eval()
-    model.model[-1].training = True
-    return flat(model(torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))))
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_every_class_s_logits_move_by_its_shift_and_nothing_else_moves(name):
-    torch.manual_seed(0)
-    model = MODELS[name](name, nc=3, verbose=False)
-    before = raw(model, 64)
-    shift_classes(model, SHIFTS)
-    after = raw(model, 64)
-    scores = [key for key in before if key.endswith("/scores")]
-    assert len(scores) == (2 if "26" in name or "v10" in name else 1)
-    for key, tensor in before.items():
-        expected = tensor + torch.as_tensor(SHIFTS).view(1, 3, 1) if key in scores else tensor
-        torch.testing.assert_close(after[key], expected.to(tensor.dtype), atol=1e-5, rtol=1e-5)
-
-
-def test_rtdetr_moves_likewise_and_selects_the_same_queries():
-    torch.manual_seed(0)
-    model = RTDETRDetectionModel("rtdetr-l.yaml", nc=3, verbose=False)
-    boxes, scores, *encoder = raw(model, 160).values()
-    shift_classes(model, SHIFTS)
-    boxes_after, scores_after, *encoder_after = raw(model, 160).values()
-    assert len(class_layers(model)) == 6
-    torch.testing.assert_close(scores_after, (scores + torch.as_tensor(SHIFTS)).float(), atol=1e-5, rtol=1e-5)
-    for one, other in zip([boxes, *encoder], [boxes_after, *encoder_after], strict=True):
-        assert torch.equal(one, other)
-
-
-def test_heads_without_class_layers_of_their_own_are_refused_in_one_line():
-    for head in (WorldDetect(3, ch=(16, 16, 16)), YOLOEDetect(3, with_bn=True, ch=(16, 16, 16)), Classify(16, 3)):
-        with pytest.raises(HostError, match=rf"^balance.recall.calibration: expected .* got {type(head).__name__}$"):
-            class_layers(SimpleNamespace(model=[head]))
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +175,62 @@ def test_what_is_said_of_it(runs):
         page = (folder / rule / "recall.html").read_text().count("that recall is read on here")
         assert notes == page == (rule == "fitted")
     assert not any("Calibration" in line for line in said["null"])
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("source", ["null", "fitted"])
+def test_a_finished_run_calibrated_after_is_the_run_that_was_trained_so(runs, tmp_path, rule, source):
+    trained, expected, out = runs[0] / source, runs[0] / rule, tmp_path / "out"
+    before = contents(trained)
+    words = [f"balance.recall.calibration={yaml.safe_dump(RULES[rule], default_flow_style=True)}"]
+    assert main(["calibrate", str(trained), "--out", str(out), *words]) == 0
+    assert contents(trained) == before
+    for name in ("best.pt", UNCALIBRATED):
+        assert torch.equal(state_dict(out / "weights" / name), state_dict(expected / "weights" / name))
+    assert sorted(path.name for path in (out / "weights").iterdir()) == ["best.pt", UNCALIBRATED]
+    assert RecallReport.load(out / "recall.json") == RecallReport.load(expected / "recall.json")
+    assert (out / "thresholds.yaml").read_text() == (expected / "thresholds.yaml").read_text()
+    ours, theirs = (Detections.load(folder / "detections.npz") for folder in (out, expected))
+    for one, other in zip(astuple(ours), astuple(theirs), strict=True):
+        np.testing.assert_array_equal(one, other)
+    ours, theirs = (Measured.load(folder / "run.json") for folder in (out, expected))
+    assert replace(ours, train_seconds=theirs.train_seconds) == theirs
+    assert ours.train_seconds == Measured.load(trained / "run.json").train_seconds
+    plans = [yaml.safe_load((folder / "balance.yaml").read_text()) for folder in (out, expected)]
+    assert plans[0] == plans[1]
+    assert (out / "exposure.csv").read_text() == (trained / "exposure.csv").read_text()
+
+
+def test_without_a_word_it_is_fitted_and_lies_beside_the_run(runs, tmp_path):
+    shutil.copytree(runs[0] / "null", tmp_path / "run")
+    assert main(["calibrate", str(tmp_path / "run")]) == 0
+    assert resolved(tmp_path / "run_calibrated")["rule"] == "fitted"
+
+
+def test_what_cannot_be_calibrated_after_is_one_line(runs, tmp_path, capsys):
+    def said(*words):
+        assert main([*map(str, words)]) == 1
+        return capsys.readouterr().err.strip()
+
+    run, missing = runs[0] / "null", tmp_path / "none"
+    line = f"error: {missing}: expected the folder of a finished run, but there is no {missing / 'weights' / 'best.pt'}"
+    assert said("calibrate", missing) == line
+    line = f"error: --out: expected another folder than the run's, which stays as it is, got {run}"
+    assert said("calibrate", run, "--out", run) == line
+    assert "balance.recall.calibration.rule: expected 'fitted'" in said(
+        "calibrate", run, "--out", missing, "balance.recall.calibration.rule=platt"
+    )
+    shutil.copytree(run, tmp_path / "broken")
+    (tmp_path / "broken" / "balance.yaml").write_text("balance: {}\nresolved: {classes: {pit: {}}}\n")
+    line = f"error: {tmp_path / 'broken' / 'balance.yaml'}: expected resolved.classes with the boxes of each class"
+    assert said("calibrate", tmp_path / "broken") == line
+    line = "error: balance.recall.calibration: expected none in report, which changes no model; calibrate does"
+    assert said("report", run / "weights" / "best.pt", "balance.recall.calibration.rule=fitted") == line
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken"]
 
 
 def test_what_cannot_be_calibrated_is_refused_before_training(found_data, tmp_path):

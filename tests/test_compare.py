@@ -170,6 +170,44 @@ def test_a_schedule_that_an_arm_states_stays(base, write):
     assert [other.value(key) for key in ("epochs", "close_mosaic", "warmup_epochs")] == [6, 3, 0]
 
 
+def calibrated(rule, **given):
+    return {**given, "balance": {"recall": {"calibration": {"rule": rule}}}}
+
+
+def test_arms_that_differ_in_calibration_are_trained_once(base, write):
+    files = write(
+        fitted=calibrated("fitted"),
+        stock={"balance": None, "mosaic": 1.0},
+        prior=calibrated("logit_adjustment"),
+        again={"balance": {}},
+        flipped=calibrated("fitted", flipud=0.5),
+        flipped_prior=calibrated("logit_adjustment", flipud=0.5),
+    )
+    arms = planned(base, files)
+    shared = {arm.name: trained.name for arm in arms if (trained := arm.trained_as(arms))}
+    assert shared == {"fitted": "stock", "prior": "stock", "flipped_prior": "flipped"}
+
+
+def test_an_arm_calibrated_after_has_what_the_other_learnt(base, write, tmp_path, capsys):
+    out, files = tmp_path / "out", write(prior=calibrated("logit_adjustment"), stock={"balance": None})
+    assert main(["compare", base, "--arms", *files, "epochs=1", "--seeds", "1", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "prior: trained as stock is, calibrated after" in said
+    assert said.index("stock, seed 0: finished") < said.index("prior, seed 0: started")
+    assert "2 of 2 runs finished" in said
+    log = (out / "prior" / "seed0" / "log.txt").read_text()
+    assert "Calibration: logit_adjustment" in log
+    assert "epochs completed" not in log
+    first, other = json.loads((out / "compare.json").read_text())["arms"]
+    assert [arm["name"] for arm in (first, other)] == ["prior", "stock"]
+    runs = [{f["measure"]: f["runs"] for f in arm["figures"]} for arm in (first, other)]
+    assert runs[0]["steps"] == runs[1]["steps"]
+    weights = [out / arm / "seed0" / "weights" for arm in ("prior", "stock")]
+    assert (weights[0] / "best_uncalibrated.pt").read_bytes() == (weights[1] / "best.pt").read_bytes()
+    assert main(["compare", base, "--arms", *files, "epochs=1", "--seeds", "1", "--out", str(out)]) == 0
+    assert "started" not in capsys.readouterr().out
+
+
 def test_what_an_arm_trains_otherwise_is_said(base, write):
     first, other = planned(base, write(stock={"balance": {}}, other={"imgsz": 64, "balance": {"losses": {}}}))
     assert other.changes(first) == ("imgsz 64 instead of 32",)

@@ -99,6 +99,14 @@ def _report(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _calibrate(arguments: argparse.Namespace) -> int:
+    overrides = parse_overrides(arguments.overrides)
+    from yolo_balance.integration.calibrate import calibrate
+
+    calibrate(arguments.run, recall=arguments.config, out=arguments.out, **overrides)
+    return OK
+
+
 def _gate(arguments: argparse.Namespace) -> int:
     from yolo_balance.config.targets import read_targets
     from yolo_balance.recall.decisions.gate import Gate
@@ -257,6 +265,13 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--out", metavar="FOLDER", help="folder of the files; Ultralytics' own when left out")
     report.add_argument("--config", metavar="CFG", help="a run's YAML whose balance.recall section is used")
     report.set_defaults(verb=_report)
+    calibrate = verbs.add_parser("calibrate", help="adjust class scores of a finished run without training it again")
+    calibrate.add_argument("run", metavar="RUN", help="folder of the run, which stays as it is")
+    keys = "balance.recall.calibration.* and other balance.recall keys, and what Ultralytics' val accepts"
+    calibrate.add_argument("overrides", nargs="*", metavar="key=value", help=keys)
+    calibrate.add_argument("--out", metavar="FOLDER", help="folder of the calibrated run; RUN_calibrated when left out")
+    calibrate.add_argument("--config", metavar="CFG", help="a run's YAML whose balance.recall is used; RUN's otherwise")
+    calibrate.set_defaults(verb=_calibrate)
     gate = verbs.add_parser(
         "gate",
         help="check promised recall against a recall.json",

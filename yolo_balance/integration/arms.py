@@ -73,6 +73,25 @@ class Arm:
             content[SECTION] = self.content[SECTION]
         return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
+    @property
+    def training(self) -> dict[str, Any]:
+        """What it trains by, however it is written: defaults left out, and calibration, which comes after."""
+        balance = self.found.balance
+        recall = balance.recall.model_copy(update={"calibration": None})
+        given = {key: value for key, value in self.content.items() if value != DEFAULT_CFG_DICT.get(key)}
+        return {**given, SECTION: balance.model_copy(update={"recall": recall}).model_dump(exclude={"auto"})}
+
+    def trained_as(self, arms: Sequence[Arm]) -> Arm | None:
+        """The arm whose training is this one's too, up to calibration, so that it takes none of its own; else None.
+
+        That is the first such one without a calibration, or where all have one the first of them, which is trained.
+        """
+        if self.balance.recall.calibration is None:
+            return None
+        alike = [arm for arm in arms if arm.training == self.training]
+        first = min(alike, key=lambda arm: arm.balance.recall.calibration is not None)
+        return None if first is self else first
+
     def changes(self, first: Arm) -> tuple[str, ...]:
         """What it trains otherwise than the first arm, besides `balance`: `imgsz 64 instead of 32`."""
         keys = [key for key in {**first.content, **self.content} if key != SECTION]

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 from ultralytics.nn.modules.head import Detect, RTDETRDecoder, WorldDetect, YOLOEDetect
 from ultralytics.utils import LOGGER
 from ultralytics.utils.patches import torch_load
 
+from yolo_balance.config.recall import CalibrationConfig
 from yolo_balance.errors import HostError
 from yolo_balance.files import copy_whole, write_bytes_whole
 from yolo_balance.integration import records
@@ -104,12 +106,31 @@ def fold(weights: Path, shifts: Floats, kept: Path) -> None:
     write_bytes_whole(weights, content.getvalue())
 
 
-def calibrate(trainer: Any) -> Calibrated:
-    """Calibrate best.pt, which the trainer's validator has just validated, and record the shifts in balance.yaml."""
-    options, names = trainer.balance.recall.calibration, trainer.exposure.names
-    outcomes, split = trainer.validator.outcomes, trainer.args.split or "val"
+def calibrate(
+    best: Path,
+    outcomes: Outcomes,
+    options: CalibrationConfig,
+    *,
+    names: Sequence[str],
+    counts: npt.ArrayLike,
+    split: str,
+    seed: int,
+    plan: Path,
+) -> Calibrated:
+    """Fold a calibration into a run's best.pt, keep what that was beside it and record the shifts.
+
+    Args:
+        best: The weights.
+        outcomes: Their boxes on a split.
+        options: `balance.recall.calibration`.
+        names: C class names by class id.
+        counts: (C,) boxes of each class in train.
+        split: Name of the split.
+        seed: Of the halves that are held out.
+        plan: The run's balance.yaml.
+    """
     if options.rule == "logit_adjustment":
-        shifts, source, calibrated = prior_shifts(trainer.statistics.boxes, tau=options.tau), "train", Calibrated()
+        shifts, source, calibrated = prior_shifts(counts, tau=options.tau), "train", Calibrated()
     else:
         fitted = fit(outcomes, strength=options.strength)
         if not fitted.usable:
@@ -118,12 +139,11 @@ def calibrate(trainer: Any) -> Calibrated:
                 f"(slope {fitted.a:.3g}), so classes cannot be compared and nothing is shifted"
             )
         shifts, source = fitted.shifts, split
-        held_out = out_of_fold(outcomes, strength=options.strength, seed=trainer.args.seed)
-        calibrated = Calibrated(held_out, _note(split))
+        calibrated = Calibrated(out_of_fold(outcomes, strength=options.strength, seed=seed), _note(split))
     shifts = np.round(shifts / STEP) * STEP
-    fold(trainer.best, shifts, trainer.wdir / UNCALIBRATED)
+    fold(best, shifts, best.with_name(UNCALIBRATED))
     resolution = {"rule": options.rule, "from": source, "shifts": dict(zip(names, shifts.tolist(), strict=True))}
-    records.add_resolved(trainer.save_dir / records.BALANCE, "calibration", resolution)
+    records.add_resolved(plan, "calibration", resolution)
     LOGGER.info(f"\n{_line(options.rule, source, names, shifts)}")
     return calibrated
 

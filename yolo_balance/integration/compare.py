@@ -41,7 +41,8 @@ def compare(
 
     Each run is a process of its own and has the folder `<out>/<arm>/seed<seed>`, its YAML in `run.yaml` and what it
     prints in `log.txt`. A run that is finished there, of the same YAML, is not run again; one that was interrupted is
-    run anew. All arms are checked before the first run.
+    run anew. Of arms that differ in their calibration only one is trained, the others calibrate its runs. All arms are
+    checked before the first run.
 
     Args:
         config: YAML of a run.
@@ -83,14 +84,15 @@ def compare(
     for line in planned(found):
         say(line)
     folder = Path(f"{Path(config).stem}_compare" if out is None else out)
-    runs = [Run(arm.name, seed, folder / arm.name / f"seed{seed}", arm.text(seed)) for seed in seeds for arm in found]
+    runs = _runs(found, seeds, folder)
     waiting = [run for run in runs if not run.finished]
     try:
         with (
             _engine(found, jobs, ray if waiting else False, cpus or 1, say) as execute,
             MatrixProgress(len(runs), len(runs) - len(waiting), say) as progress,
         ):
-            failed = execute(waiting, event=progress.event)
+            failed = execute([run for run in waiting if run.trained is None], event=progress.event)
+            failed += execute([run for run in waiting if run.trained is not None], event=progress.event)
     except KeyboardInterrupt:
         say(f"interrupted: {progress.done} of {len(runs)} runs finished are kept; the same command takes it up again")
         raise
@@ -100,12 +102,25 @@ def compare(
     return comparison, files
 
 
+def _runs(arms: Sequence[Arm], seeds: Sequence[int], folder: Path) -> list[Run]:
+    def place(arm: Arm, seed: int) -> Path:
+        return folder / arm.name / f"seed{seed}"
+
+    return [
+        Run(arm.name, seed, place(arm, seed), arm.text(seed), None if trained is None else place(trained, seed))
+        for seed in seeds
+        for arm, trained in zip(arms, [arm.trained_as(arms) for arm in arms], strict=True)
+    ]
+
+
 def planned(arms: Sequence[Arm]) -> list[str]:
     """One line per arm: its epochs, their length and the optimiser steps, and what it trains otherwise."""
     first, lines = arms[0], []
     for arm in arms:
         epochs, images = counted(arm.value("epochs"), "epoch"), counted(arm.found.images_per_epoch, "image")
         line = f"{plain(arm.name)}: {epochs} of {images}, about {arm.steps:.0f} optimiser steps"
+        if trained := arm.trained_as(arms):
+            line = f"{plain(arm.name)}: trained as {plain(trained.name)} is, calibrated after"
         if arm is not first and (changes := arm.changes(first)):
             line += f"; {'; '.join(map(plain, changes))}"
         lines.append(line)

@@ -32,12 +32,15 @@ class Run:
         seed: Its seed.
         folder: Where it goes.
         text: Its YAML.
+        trained: Folder of the run whose training is its own too, so that only its class scores are calibrated anew;
+            None where it has to be trained.
     """
 
     arm: str
     seed: int
     folder: Path
     text: str
+    trained: Path | None = None
 
     @property
     def name(self) -> str:
@@ -51,10 +54,13 @@ class Run:
 
     @property
     def command(self) -> list[str]:
-        """What trains it."""
+        """What trains it, or calibrates what is trained."""
+        program, config = [sys.executable, "-m", "yolo_balance"], str(self.folder / CONFIG)
+        if self.trained is not None:
+            return [*program, "calibrate", str(self.trained), "--config", config, "--out", str(self.folder)]
         place = {"project": str(self.folder.parent.resolve()), "name": self.folder.name, "exist_ok": True}
         words = [f"{key}={json.dumps(value)}" for key, value in place.items()]  # JSON is YAML, whatever a path holds
-        return [sys.executable, "-m", "yolo_balance", "train", str(self.folder / CONFIG), *words]
+        return [*program, "train", config, *words]
 
     @property
     def finished(self) -> bool:

@@ -53,13 +53,15 @@ def report(
     Example:
         report("best.pt", data="defects.yaml", split="test", recall={"targets": {"crack": 0.9}})
     """
-    options = _check(recall, arguments)
+    if any(key.startswith(f"{OURS}.calibration") for key in arguments):
+        raise ConfigError(f"{OURS}.calibration: expected none in report, which changes no model; calibrate does")
+    options = check_arguments(recall, arguments)
     baseline = recall_files.read_baseline(options)
     if out is not None:
-        _check_folder(Path(out))
-    model = _model(weights, arguments.get("task"))
+        check_folder(Path(out))
+    model = finished_model(weights, arguments.get("task"))
     arguments["data"] = host.resolve_data(arguments["data"], model.task)
-    _check_data(model, options, {**model.overrides, **arguments})
+    check_data(model, options, {**model.overrides, **arguments})
     if out is not None:  # not save_dir, which 8.4.0 drops
         folder = Path(out).resolve()
         arguments |= {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
@@ -81,7 +83,9 @@ def report(
     return found
 
 
-def _check(recall: RecallConfig | Mapping[str, Any] | str | Path | None, arguments: dict[str, Any]) -> RecallConfig:
+def check_arguments(
+    recall: RecallConfig | Mapping[str, Any] | str | Path | None, arguments: dict[str, Any]
+) -> RecallConfig:
     """Take our keys out of the arguments and check both parts; raises with all problems of both."""
     ours = {key: arguments.pop(key) for key in list(arguments) if key.partition(".")[0] == SECTION}
     problems = [
@@ -116,14 +120,15 @@ def _section(recall: RecallConfig | Mapping[str, Any] | str | Path | None) -> di
     return dict(recall or {})
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
     """Raise ConfigError where a folder could not be made or written to; a validation is too long to find out after."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise ConfigError(f"--out: {folder} cannot be written ({there} is no folder that can be written to)")
 
 
-def _model(weights: str | Path, task: str | None) -> Any:
+def finished_model(weights: str | Path, task: str | None) -> Any:
+    """The host's model in a file; raises HostError where there is none, or none of the task or of any box task."""
     path = Path(weights)
     if not path.exists() or path.suffix in (".yaml", ".yml"):
         raise HostError(f"weights: expected a file with a trained model, got {weights}")
@@ -139,7 +144,7 @@ def _model(weights: str | Path, task: str | None) -> Any:
     return model
 
 
-def _check_data(model: Any, options: RecallConfig, arguments: dict[str, Any]) -> None:
+def check_data(model: Any, options: RecallConfig, arguments: dict[str, Any]) -> None:
     """Find what is wrong with the split before anything is written: its files, labels, classes."""
     path, split = arguments["data"], arguments["split"]
     data = host.read_data(path, download=False)

@@ -16,7 +16,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 from yolo_balance import recipe
 from yolo_balance.config import BalanceConfig, LossesConfig
 from yolo_balance.errors import ConfigError
-from yolo_balance.integration import host, measured, recall_files, records, state
+from yolo_balance.integration import final, host, recall_files, records, state
 from yolo_balance.integration.calibration import UNCALIBRATED, Calibrated, calibrate, class_layers
 from yolo_balance.integration.criterion import balance_criterion, gain_ratio, heads, without_part
 from yolo_balance.integration.dataset import DRAWN
@@ -26,8 +26,7 @@ from yolo_balance.integration.losses import RunLosses
 from yolo_balance.integration.sampling import RunSampling
 from yolo_balance.integration.selection import BEST_FITNESS, RunSelection
 from yolo_balance.integration.validator import balance_validator
-from yolo_balance.recall import PrimeSamples, RecallReport
-from yolo_balance.recall.plots import prime_samples as draw_prime_samples
+from yolo_balance.recall import RecallReport
 from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
 from yolo_balance.sampling import ClassStatistics, Exposure
 from yolo_balance.sampling.statistics import Floats
@@ -197,7 +196,7 @@ class BalancedTrainerMixin:
         if not resumed_at:  # of a run before in the same folder
             for name in (state.FILE, BEST_FITNESS, UNCALIBRATED):
                 (self.wdir / name).unlink(missing_ok=True)
-        for name in (*recall_files.FILES, *measured.FILES, records.PRIME_SAMPLES):
+        for name in final.FILES:
             (self.save_dir / name).unlink(missing_ok=True)
         files = host.image_files(self.train_loader.dataset)
         if chosen := recipe.explained(type(self).balance, self.statistics):
@@ -273,20 +272,28 @@ class BalancedTrainerMixin:
         calibrated = Calibrated()
         if self.balance.recall.calibration is not None and self.best.exists():
             if first:
-                calibrated = calibrate(self)
+                calibrated = calibrate(
+                    self.best,
+                    self.validator.outcomes,
+                    self.balance.recall.calibration,
+                    names=self.exposure.names,
+                    counts=self.statistics.boxes,
+                    split=self.args.split or "val",
+                    seed=self.args.seed,
+                    plan=self.save_dir / records.BALANCE,
+                )
             super().final_eval()  # type: ignore[misc]
-        report, outcomes = (getattr(self.validator, name, None) for name in ("recall_report", "outcomes"))
-        if report is not None and outcomes is not None and first:
-            options, title = self.balance.recall, str(self.save_dir)
-            measured.write(self, calibrated.held_out or outcomes)
-            given: dict[str, Any] = {"baseline": self.baseline, "title": title, "note": calibrated.note}
-            given |= {"imgsz": self.args.imgsz, "nms_iou": self.args.iou}
-            full, files = recall_files.write(self.save_dir, report, outcomes, options, **given)
-            LOGGER.info(f"{recall_files.summary(full)}\n\nRecall per class saved to {', '.join(map(str, files))}")
-            if calibrated.note:
-                LOGGER.info(calibrated.note)
-        if outcomes is not None and first and self.args.plots:
-            panels = {f"best.pt on {self.args.split or 'val'}": PrimeSamples.of(outcomes)}
-            draw_prime_samples(self.save_dir / records.PRIME_SAMPLES, panels, self.exposure.names)
+        if first and getattr(self.validator, "outcomes", None) is not None:
+            final.write(
+                self.save_dir,
+                self.validator,
+                self.balance.recall,
+                task=self.args.task,
+                names=self.exposure.names,
+                steps=int(self.ema.updates),  # one per optimiser step, kept in checkpoints
+                train_seconds=self.train_seconds,
+                calibrated=calibrated,
+                baseline=self.baseline,
+            )
         if self.selection is not None and first:
             self.selection.finish(self)
