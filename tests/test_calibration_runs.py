@@ -205,8 +205,10 @@ def test_a_finished_run_calibrated_after_is_the_run_that_was_trained_so(runs, tm
     assert (out / "exposure.csv").read_text() == (trained / "exposure.csv").read_text()
 
 
-def test_without_a_word_it_is_fitted_and_lies_beside_the_run(runs, tmp_path):
+def test_without_a_word_it_is_fitted_and_lies_beside_a_run_of_another_machine(runs, tmp_path):
     shutil.copytree(runs[0] / "null", tmp_path / "run")
+    given = yaml.safe_load((tmp_path / "run" / "args.yaml").read_text())
+    (tmp_path / "run" / "args.yaml").write_text(yaml.safe_dump({**given, "device": "0"}))
     assert main(["calibrate", str(tmp_path / "run")]) == 0
     assert resolved(tmp_path / "run_calibrated")["rule"] == "fitted"
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from ultralytics import YOLO
 from ultralytics.cfg import DEFAULT_CFG_DICT
@@ -138,6 +139,8 @@ class Trained:
                 raise DataError(f"{folder}: expected the folder of a finished run, but there is no {path}")
         arguments, plan = (_mapping(folder / name) for name in (ARGUMENTS, records.BALANCE))
         given = {key: arguments[key] for key in READ_BY if key in DEFAULT_CFG_DICT and arguments.get(key) is not None}
+        if not torch.cuda.is_available():  # trained on another machine, maybe
+            given.pop("device", None)
         batch = arguments.get("batch")
         if isinstance(batch, int) and batch > 0:
             given["batch"] = batch if arguments.get("task") == "obb" else 2 * batch  # as the host in training
