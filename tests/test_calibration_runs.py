@@ -227,9 +227,10 @@ def test_what_cannot_be_calibrated_after_is_one_line(runs, tmp_path, capsys):
         "calibrate", run, "--out", missing, "balance.recall.calibration.rule=platt"
     )
     shutil.copytree(run, tmp_path / "broken")
-    (tmp_path / "broken" / "balance.yaml").write_text("balance: {}\nresolved: {classes: {pit: {}}}\n")
     line = f"error: {tmp_path / 'broken' / 'balance.yaml'}: expected resolved.classes with the boxes of each class"
-    assert said("calibrate", tmp_path / "broken") == line
+    for resolution in ("{classes: {pit: {}}}", "{classes: [pit]}", "null"):
+        (tmp_path / "broken" / "balance.yaml").write_text(f"balance: {{}}\nresolved: {resolution}\n")
+        assert said("calibrate", tmp_path / "broken") == line
     line = "error: balance.recall.calibration: expected none in report, which changes no model; calibrate does"
     assert said("report", run / "weights" / "best.pt", "balance.recall.calibration.rule=fitted") == line
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken"]

@@ -144,8 +144,11 @@ class Trained:
         batch = arguments.get("batch")
         if isinstance(batch, int) and batch > 0:
             given["batch"] = batch if arguments.get("task") == "obb" else 2 * batch  # as the host in training
-        classes = plan.get("resolved", {}).get("classes")
-        if not isinstance(classes, dict) or not all("boxes" in row for row in classes.values()):
+        try:
+            counted = all(isinstance(row["boxes"], int) for row in plan["resolved"]["classes"].values())
+        except (TypeError, KeyError, AttributeError):
+            counted = False
+        if not counted:
             raise DataError(f"{folder / records.BALANCE}: expected resolved.classes with the boxes of each class")
         balance = BalanceConfig.load({SECTION: plan.get(SECTION)})
         return cls(folder, weights, given, arguments.get("seed") or 0, balance, plan, Measured.load(folder / left.FILE))
@@ -169,7 +172,7 @@ class Trained:
             if (self.folder / name).exists():
                 copy_whole(self.folder / name, folder / name)
         resolved = {key: value for key, value in self.plan["resolved"].items() if key != "calibration"}
-        resolved["options"] = {**resolved["options"], "recall": options.model_dump()}
+        resolved["options"] = {**resolved.get("options", {}), "recall": options.model_dump()}
         asked = {**(self.plan[SECTION] or {}), "recall": options.model_dump(exclude_unset=True)}
         content = {SECTION: asked, "resolved": resolved}
         write_whole(folder / records.BALANCE, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
