@@ -22,9 +22,10 @@ from pathlib import Path
 from ultralytics import YOLO
 
 from yolo_balance import train
-from yolo_balance.integration.host import class_names
-from yolo_balance.integration.prime_samples import prime_samples
-from yolo_balance.recall import PrimeSamples, interval, plots
+from yolo_balance.integration.data import class_names
+from yolo_balance.integration.finished.model_prime_samples import prime_samples
+from yolo_balance.recall import PrimeSamples, interval
+from yolo_balance.views.recall import prime_sample_plots
 
 FOLDER = Path("runs/prime_samples").resolve()
 PICTURE = Path("prime_samples.png")
@@ -66,7 +67,7 @@ def main() -> None:
     for name, weights in zip(("stock", Path(options.config).stem), options.weights or trained(options), strict=True):
         model = YOLO(weights)
         panels[name] = prime_samples(model, data=options.data, imgsz=options.imgsz, plots=False, verbose=False)
-    plots.prime_samples(PICTURE, panels, class_names(model.names))
+    prime_sample_plots.prime_samples(PICTURE, panels, class_names(model.names))
     for name, samples in panels.items():
         print(f"{name:8} {line(samples)}")
     print(f"Drawn to {PICTURE}")

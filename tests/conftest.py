@@ -10,10 +10,9 @@ from pathlib import Path
 os.environ["YOLO_CONFIG_DIR"] = tempfile.mkdtemp(prefix="yolo_balance_tests_")  # before ultralytics is imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny tensors: threads would only wait for each other
 
-import cv2
-import numpy as np
 import pytest
 import yaml
+from helpers.generated_images import write_split
 
 NAMES = ("scratch", "pit", "crack")
 Builder = Callable[..., Path]
@@ -26,23 +25,6 @@ def _ultralytics_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
 
     root = tmp_path_factory.mktemp("ultralytics")
     SETTINGS.update({"datasets_dir": str(root / "datasets"), "runs_dir": str(root / "runs"), "sync": False})
-
-
-def write_split(root: Path, split: str, images: Sequence[Sequence[int]], *, size: int = 64, box: float = 0.3) -> None:
-    """One image per entry, holding one square box per class listed; bright squares whose shade tells the class."""
-    rng = np.random.default_rng(len(images))
-    for kind in ("images", "labels"):
-        (root / kind / split).mkdir(parents=True, exist_ok=True)
-    for i, classes in enumerate(images):
-        pixels = rng.integers(90, 110, (size, size, 3), dtype=np.uint8)
-        lines = []
-        for c in classes:
-            x, y = rng.uniform(box / 2, 1 - box / 2, 2)
-            corner, side = (int((x - box / 2) * size), int((y - box / 2) * size)), int(box * size)
-            cv2.rectangle(pixels, corner, (corner[0] + side, corner[1] + side), (c * 60, 255 - c * 60, 200), -1)
-            lines.append(f"{c} {x:.5f} {y:.5f} {box} {box}")
-        cv2.imwrite(str(root / "images" / split / f"{i:05d}.png"), pixels)
-        (root / "labels" / split / f"{i:05d}.txt").write_text("\n".join(lines))
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,12 @@ import csv
 
 import numpy as np
 import pytest
-from outcomes import pooled
+from helpers.outcomes import pooled
 
 from yolo_balance import RecallReport
 from yolo_balance.files import csv_name, csv_text, write_whole
-from yolo_balance.integration.records import append_csv, feedback_rows
 from yolo_balance.recall.report import COLUMNS
+from yolo_balance.run_folder.records import append_csv, feedback_rows
 from yolo_balance.sampling import ClassStatistics, Exposure
 
 FORMULAS = ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "'=1", "''=1"]

@@ -10,7 +10,7 @@ from ultralytics import YOLO
 from yolo_balance import attach
 from yolo_balance.config import BalanceConfig, SamplingConfig, apply_overrides
 from yolo_balance.integration.arms import lay_over
-from yolo_balance.integration.run import check
+from yolo_balance.integration.training.train import check
 from yolo_balance.recipe import MOST_APPEARANCES, explained, repeat_cap, resolve
 from yolo_balance.sampling import ClassStatistics, SamplingSchedule, class_inverse_frequency
 

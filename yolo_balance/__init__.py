@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from yolo_balance.config import BalanceConfig
-    from yolo_balance.integration.callbacks import attach
-    from yolo_balance.integration.classification import BalancedClassificationTrainer
-    from yolo_balance.integration.run import train
-    from yolo_balance.integration.tasks import (
+    from yolo_balance.integration.prediction.attach_thresholds import attach_thresholds
+    from yolo_balance.integration.training.attach import attach
+    from yolo_balance.integration.training.classification import BalancedClassificationTrainer
+    from yolo_balance.integration.training.train import train
+    from yolo_balance.integration.training.trainers import (
         BalancedDetectionTrainer,
         BalancedOBBTrainer,
         BalancedPoseTrainer,
         BalancedSegmentationTrainer,
     )
-    from yolo_balance.integration.thresholds import attach_thresholds
     from yolo_balance.recall.report import RecallReport
 
 __version__ = "0.1.0"
@@ -39,15 +39,15 @@ __all__ = [
 
 _HOMES = {
     "BalanceConfig": "yolo_balance.config",
-    "BalancedClassificationTrainer": "yolo_balance.integration.classification",
-    "BalancedDetectionTrainer": "yolo_balance.integration.tasks",
-    "BalancedOBBTrainer": "yolo_balance.integration.tasks",
-    "BalancedPoseTrainer": "yolo_balance.integration.tasks",
-    "BalancedSegmentationTrainer": "yolo_balance.integration.tasks",
+    "BalancedClassificationTrainer": "yolo_balance.integration.training.classification",
+    "BalancedDetectionTrainer": "yolo_balance.integration.training.trainers",
+    "BalancedOBBTrainer": "yolo_balance.integration.training.trainers",
+    "BalancedPoseTrainer": "yolo_balance.integration.training.trainers",
+    "BalancedSegmentationTrainer": "yolo_balance.integration.training.trainers",
     "RecallReport": "yolo_balance.recall.report",
-    "attach": "yolo_balance.integration.callbacks",
-    "attach_thresholds": "yolo_balance.integration.thresholds",
-    "train": "yolo_balance.integration.run",
+    "attach": "yolo_balance.integration.training.attach",
+    "attach_thresholds": "yolo_balance.integration.prediction.attach_thresholds",
+    "train": "yolo_balance.integration.training.train",
 }
 _ROOMS = {"analysis", "comparison", "integration", "losses", "recall", "sampling"}
 

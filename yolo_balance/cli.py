@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     overrides = parse_overrides(arguments.overrides)
-    from yolo_balance.integration.run import train  # torch and ultralytics are needed from here on
+    from yolo_balance.integration.training.train import train  # torch and ultralytics are needed from here on
 
     train(arguments.file, **overrides)
     return OK
@@ -55,8 +55,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     overrides = [word for word in arguments.arms if "=" in word and not os.path.exists(word)]  # --arms a.yaml epochs=3
     arms = [word for word in arguments.arms if word not in overrides]
     seeds, given = parse_seeds(arguments.seeds), parse_overrides(arguments.overrides + overrides)
-    from yolo_balance.comparison.table import render
     from yolo_balance.integration.compare import compare
+    from yolo_balance.views.comparison.comparison_console import render
 
     def say(line: str) -> None:
         _print(line)
@@ -82,8 +82,8 @@ def _analyze(arguments: argparse.Namespace) -> int:
         arguments.overrides.append(arguments.suggest)
         arguments.suggest = True
     overrides = parse_overrides(arguments.overrides)
-    from yolo_balance.analysis.table import render
     from yolo_balance.integration.analyze import analyze
+    from yolo_balance.views.analysis.analysis_console import render
 
     analysis, files = analyze(arguments.file, out=arguments.out, suggestion=arguments.suggest, overrides=overrides)
     width = min(max(shutil.get_terminal_size().columns, 60), 120)
@@ -93,7 +93,7 @@ def _analyze(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     overrides = parse_overrides(arguments.overrides)
-    from yolo_balance.integration.report import report  # torch and ultralytics are needed from here on
+    from yolo_balance.integration.finished.report_model import report  # torch and ultralytics are needed from here on
 
     report(arguments.weights, recall=arguments.config, out=arguments.out, **overrides)
     return OK
@@ -101,7 +101,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 def _calibrate(arguments: argparse.Namespace) -> int:
     overrides = parse_overrides(arguments.overrides)
-    from yolo_balance.integration.calibrate import calibrate
+    from yolo_balance.integration.finished.calibrate_run import calibrate
 
     calibrate(arguments.run, recall=arguments.config, out=arguments.out, **overrides)
     return OK
@@ -121,7 +121,7 @@ def _gate(arguments: argparse.Namespace) -> int:
 def _predict(arguments: argparse.Namespace) -> int:
     overrides = parse_overrides(arguments.overrides)
     os.environ.setdefault("YOLO_OFFLINE", "true")  # read when the host is imported: it then fetches no package
-    from yolo_balance.integration.predict import predict
+    from yolo_balance.integration.prediction.predict import predict
 
     verdicts, file = predict(
         arguments.weights,

@@ -14,7 +14,7 @@ from yolo_balance.config import BalanceConfig, SamplingConfig
 from yolo_balance.config.reading import shown
 from yolo_balance.sampling import ClassStatistics, background_share, class_inverse_frequency, image_factors
 from yolo_balance.sampling.statistics import Floats
-from yolo_balance.words import counted, percent
+from yolo_balance.text import counted, percent
 
 POWER = 1.0
 MOST_APPEARANCES = 10.0  # of an image in an epoch: as often as one was shown in what was measured

@@ -29,8 +29,9 @@ from ultralytics import YOLO
 from ultralytics.utils import LOGGER
 
 from yolo_balance.config import RecallConfig
-from yolo_balance.integration.host import mix_in, resolve_data
-from yolo_balance.integration.validator import balance_validator
+from yolo_balance.integration.compat import mix_in
+from yolo_balance.integration.data import resolve_data
+from yolo_balance.integration.hooks.validator import balance_validator
 
 Array = npt.NDArray[Any]
 KINDS = {"detect": "bbox", "segment": "segm", "pose": "keypoints"}

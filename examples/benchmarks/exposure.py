@@ -24,8 +24,8 @@ from generated import build, write_data
 from ultralytics.utils import LOGGER
 
 from yolo_balance import BalancedDetectionTrainer
-from yolo_balance.integration.dataset import DRAWN
-from yolo_balance.integration.loader import start_epoch
+from yolo_balance.integration.hooks.dataset import DRAWN
+from yolo_balance.integration.hooks.loader import start_epoch
 
 SIZE, EPOCHS = 32, 10
 STRATEGIES: dict[str, dict[str, Any]] = {

@@ -17,8 +17,8 @@ from rich.table import Table
 from ultralytics import YOLO
 
 from yolo_balance.config import RecallConfig
-from yolo_balance.integration import host
-from yolo_balance.integration.validation import validated
+from yolo_balance.integration.data import resolve_data
+from yolo_balance.integration.finished.validate_once import validated
 from yolo_balance.recall import Outcomes, share_budget, threshold_at
 
 
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--halves", type=int, default=200)
     options = parser.parse_args()
     model, recall = YOLO(options.weights), RecallConfig()
-    data = host.resolve_data(options.data, model.task)
+    data = resolve_data(options.data, model.task)
     validator = validated(model, recall, data=data, imgsz=options.imgsz, split=options.split, plots=False)
     outcomes, floor = validator.outcomes, validator.args.conf
 

@@ -23,7 +23,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import LOGGER
 
 from yolo_balance import BalancedDetectionTrainer
-from yolo_balance.integration.loader import start_epoch
+from yolo_balance.integration.hooks.loader import start_epoch
 
 MIXES: dict[str, dict[str, Any]] = {
     "mosaic of 4": {},

@@ -28,7 +28,7 @@ from ultralytics import YOLO
 from ultralytics.utils import LOGGER
 
 from yolo_balance import attach
-from yolo_balance.integration.criterion import heads
+from yolo_balance.integration.hooks.criterion import heads
 from yolo_balance.losses import Assignment, Term
 
 PUBLISHED = {"published": True, "gradient": 1.0}

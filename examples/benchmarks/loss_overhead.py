@@ -30,8 +30,8 @@ from ultralytics.nn.tasks import DetectionModel
 from ultralytics.utils import LOGGER
 
 from yolo_balance.config import LossesConfig
-from yolo_balance.integration.criterion import balance_criterion
-from yolo_balance.integration.losses import RunLosses
+from yolo_balance.integration.hooks.criterion import balance_criterion
+from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.sampling import ClassStatistics
 
 THREE: dict[str, Any] = {"focal": {}, "isr": {}, "carl": {}}

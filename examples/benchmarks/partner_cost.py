@@ -27,8 +27,8 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import LOGGER
 
 from yolo_balance import BalancedDetectionTrainer
-from yolo_balance.integration.dataset import DRAWN, CountingMixin, PartnerIndexes
-from yolo_balance.integration.loader import EpochSampler, start_epoch
+from yolo_balance.integration.hooks.dataset import DRAWN, CountingMixin, PartnerIndexes
+from yolo_balance.integration.hooks.loader import EpochSampler, start_epoch
 from yolo_balance.sampling import ClassStatistics
 
 SAMPLING = {"power": 1.0, "threshold": 0.3}

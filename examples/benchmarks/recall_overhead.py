@@ -32,7 +32,7 @@ from ultralytics.nn.tasks import yaml_model_load
 from ultralytics.utils import LOGGER
 
 from yolo_balance.config import RecallConfig
-from yolo_balance.integration.validator import RecallValidatorMixin, balance_validator
+from yolo_balance.integration.hooks.validator import RecallValidatorMixin, balance_validator
 from yolo_balance.recall import Outcomes
 
 PICTURES, SIZE, OBJECTS, CLEAN = 32, (640, 480), 7, 1 / 3

@@ -21,8 +21,8 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import LOGGER
 
 from yolo_balance import BalancedDetectionTrainer
-from yolo_balance.integration.criterion import balance_criterion
-from yolo_balance.integration.host import resolve_data
+from yolo_balance.integration.data import resolve_data
+from yolo_balance.integration.hooks.criterion import balance_criterion
 
 BALANCE = {
     "sampling": {"power": 1.0, "max_repeat": 8.0},

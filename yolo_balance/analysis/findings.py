@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from yolo_balance.analysis.box_sizes import TINY
 from yolo_balance.analysis.duplicates import Duplicates
-from yolo_balance.analysis.needs import HALF_WIDTH, RECALL, Need, boxes_for_half_width, boxes_to_show
-from yolo_balance.analysis.sizes import TINY
 from yolo_balance.analysis.split import SplitFigures
-from yolo_balance.words import counted, listed, percent, plain
+from yolo_balance.analysis.val_needs import HALF_WIDTH, RECALL, Need, boxes_for_half_width, boxes_to_show
+from yolo_balance.text import counted, listed, percent, plain
 
 FEW_TRAIN = 10  # boxes below which a class is nearly empty
 ONE_IMAGE = 0.2  # share of a class's boxes that should not come from a single image

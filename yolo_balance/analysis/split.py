@@ -7,14 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yolo_balance.analysis.imbalance import (
-    co_occurrence,
-    effective_classes,
-    gini,
-    imbalance_ratio,
-    most_in_one_image,
-)
-from yolo_balance.analysis.sizes import BoxSizes
+from yolo_balance.analysis.box_sizes import BoxSizes
+from yolo_balance.analysis.imbalance import co_occurrence, effective_classes, gini, imbalance_ratio, most_in_one_image
 from yolo_balance.sampling.statistics import ClassStatistics, Floats
 
 

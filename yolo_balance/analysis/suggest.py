@@ -12,12 +12,12 @@ import yaml
 
 from yolo_balance import recipe
 from yolo_balance.analysis.analysis import DataAnalysis
-from yolo_balance.analysis.needs import RECALL, boxes_for_verdict
-from yolo_balance.analysis.sizes import TINY
+from yolo_balance.analysis.box_sizes import TINY
 from yolo_balance.analysis.split import Labels
+from yolo_balance.analysis.val_needs import RECALL, boxes_for_verdict
 from yolo_balance.errors import DataError
 from yolo_balance.sampling import ClassStatistics
-from yolo_balance.words import counted, listed, percent, plain
+from yolo_balance.text import counted, listed, percent, plain
 
 HEADER = "# Suggested by yolo_balance analyze"
 IMAGE_SIZES = (320, 640, 960, 1280)

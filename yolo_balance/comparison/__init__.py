@@ -6,8 +6,8 @@ Pure: runs come in as the files they left, whoever ran them.
 from yolo_balance.comparison.comparison import Arm, ClassCounts, Comparison
 from yolo_balance.comparison.detections import Detections
 from yolo_balance.comparison.figures import Difference, Figure, Key
-from yolo_balance.comparison.run import Measured, RunFigures
-from yolo_balance.comparison.statistics import bootstrap_interval, image_weights, seed_weights, student_interval
+from yolo_balance.comparison.paired_statistics import bootstrap_interval, image_weights, seed_weights, student_interval
+from yolo_balance.comparison.run_figures import Measured, RunFigures
 
 __all__ = [
     "Arm",

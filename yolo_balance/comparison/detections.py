@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from yolo_balance.errors import DataError
 from yolo_balance.files import write_bytes_whole
-from yolo_balance.recall.counts import Outcomes
 from yolo_balance.recall.matching import Bools, Floats, Floats32, Ints
+from yolo_balance.recall.outcomes import Outcomes
 
 FILE = "detections.npz"
 NOT_FOUND = np.float32(-1)

@@ -9,14 +9,14 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from yolo_balance.comparison.run import RunFigures
-from yolo_balance.comparison.statistics import (
+from yolo_balance.comparison.paired_statistics import (
     bootstrap_interval,
     image_weights,
     images_can_tell,
     seed_weights,
     student_interval,
 )
+from yolo_balance.comparison.run_figures import RunFigures
 from yolo_balance.recall.matching import Floats, Ints
 
 RARE, COMMON = GROUPS = ("rare", "common")

@@ -15,14 +15,17 @@ from ultralytics.data.dataset import ClassificationDataset
 from ultralytics.data.utils import check_cls_dataset
 from ultralytics.utils import DATASETS_DIR
 
-from yolo_balance.analysis import DataAnalysis, Labels, html
+from yolo_balance.analysis import DataAnalysis, Labels
 from yolo_balance.analysis.suggest import HEADER, suggest
 from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_section, read_yaml
 from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.files import write_whole
-from yolo_balance.integration import host
+from yolo_balance.integration.arguments import argument_problems
+from yolo_balance.integration.compat import one_line
+from yolo_balance.integration.data import check_names, class_names, read_data, resolve_data
 from yolo_balance.recipe import resolve
 from yolo_balance.sampling import ClassStatistics
+from yolo_balance.views.analysis import analysis_page
 
 SPLITS = ("train", "val", "test")
 TASKS = ("detect", "segment", "pose", "obb", "classify")
@@ -87,7 +90,7 @@ def analyze(
         sampling=resolve(reading.balance, reading.labels[0].statistics).sampling,
     )
     folder = Path(f"{Path(source).resolve().stem}_analysis" if out is None else out)
-    files = [(folder / PAGE, "--out", html.render(analysis)), (folder / FIGURES, "--out", analysis.to_json())]
+    files = [(folder / PAGE, "--out", analysis_page.render(analysis)), (folder / FIGURES, "--out", analysis.to_json())]
     if suggestion:
         target = folder / SUGGESTION if suggestion is True else Path(suggestion)
         found = Path(reading.data)
@@ -104,7 +107,7 @@ def analyze(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        raise ConfigError(f"--out: {folder} cannot be written ({host.one_line(e)})") from e
+        raise ConfigError(f"--out: {folder} cannot be written ({one_line(e)})") from e
     for path, option, text in files:
         _write(path, option, text)
     return analysis, [path for path, _, _ in files]
@@ -116,15 +119,15 @@ def read(source: str | Path, overrides: Mapping[str, Any]) -> Reading:
     name = str(arguments.pop("data"))
     task = _named_task(arguments)
     imgsz = _image_size(arguments)
-    data = host.resolve_data(name, "detect")
+    data = resolve_data(name, "detect")
     if task == "classify" or (task is None and _is_image_folder(Path(data))):
         names, labels = _classified(name, arguments)
-        host.check_names(balance, dict(enumerate(names)))
+        check_names(balance, dict(enumerate(names)))
         return Reading(name, "classify", imgsz, names, labels, arguments, balance)
-    content = host.read_data(data)
+    content = read_data(data)
     task = task or ("pose" if content.get("kpt_shape") else "detect")
     names, labels = _labelled(name, content, task, arguments)
-    host.check_names(balance, dict(enumerate(names)))
+    check_names(balance, dict(enumerate(names)))
     return Reading(name, task, imgsz, names, labels, arguments, balance)
 
 
@@ -144,7 +147,7 @@ def _arguments(source: str | Path, overrides: Mapping[str, Any]) -> tuple[dict[s
     arguments = apply_overrides(content, overrides)
     balance, problems = parse_section(arguments.pop(SECTION, None))
     elsewhere = ("task", "device")  # the task is ours to check, and a device is not used
-    problems += host.argument_problems({k: v for k, v in arguments.items() if k not in elsewhere})
+    problems += argument_problems({k: v for k, v in arguments.items() if k not in elsewhere})
     if not arguments.get("data"):
         problems.append("data: missing, expected a data YAML or demo")
     if arguments.get("task") not in (None, *TASKS):
@@ -191,7 +194,7 @@ def _labelled(
     name: str, data: dict[str, Any], task: str, arguments: Mapping[str, Any]
 ) -> tuple[list[str], list[Labels]]:
     """Names and splits of a data set with label files, through the host's scanner and its cache."""
-    names = host.class_names(data["names"])
+    names = class_names(data["names"])
     kept = _chosen(arguments, len(names))
     if arguments.get("single_cls"):
         names, new_id = ["item"], np.zeros(len(names), np.int64)
@@ -209,7 +212,7 @@ def _labelled(
         try:
             dataset = build_yolo_dataset(cfg, data[split], batch=1, data=data, mode=split)
         except Exception as e:  # whatever a user's files provoke
-            raise DataError(f"data: the {split} split {data[split]} cannot be used ({host.one_line(e)})") from e
+            raise DataError(f"data: the {split} split {data[split]} cannot be used ({one_line(e)})") from e
         rows = [len(label["cls"]) for label in dataset.labels]
         classes = np.concatenate([label["cls"] for label in dataset.labels]).ravel().astype(np.int64)
         table = (new_id[classes], np.repeat(np.arange(len(rows)), rows), len(rows))
@@ -241,7 +244,7 @@ def _classified(data: str, arguments: Mapping[str, Any]) -> tuple[list[str], lis
         args = get_cfg(overrides={"fraction": arguments.get("fraction") or 1.0, "cache": False})
         read = {s: ClassificationDataset(found[s], args, augment=s == "train", prefix=s) for s in SPLITS if found[s]}
     except Exception as e:
-        raise DataError(f"data: {data} cannot be used ({host.one_line(e)})") from e
+        raise DataError(f"data: {data} cannot be used ({one_line(e)})") from e
     folders = sorted({name for dataset in read.values() for name in dataset.base.classes})
     index = {name: 0 if arguments.get("single_cls") else i for i, name in enumerate(folders)}
     names = ["item"] if arguments.get("single_cls") else folders
@@ -274,4 +277,4 @@ def _write(path: Path, option: str, text: str) -> None:
     try:
         write_whole(path, text)
     except OSError as e:
-        raise ConfigError(f"{option}: {path} cannot be written ({host.one_line(e)})") from e
+        raise ConfigError(f"{option}: {path} cannot be written ({one_line(e)})") from e

@@ -20,8 +20,8 @@ from ultralytics.cfg import DEFAULT_CFG_DICT
 from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, opened, read_yaml
 from yolo_balance.config.reading import shown
 from yolo_balance.errors import BalanceError, ConfigError
-from yolo_balance.integration import host
-from yolo_balance.integration.run import Found, check, look
+from yolo_balance.integration.arguments import sampling_problems
+from yolo_balance.integration.training.train import Found, check, look
 
 PLACED = ("seed", "project", "name", "exist_ok", "save_dir")
 """What the comparison itself sets, for each run."""
@@ -160,7 +160,7 @@ def read(config: str | Path, files: Sequence[str | Path], overrides: Mapping[str
     again = [
         f"{arm.file}: {line}"
         for arm in arms
-        for line in host.sampling_problems(arm.found.balance.sampling, arm.content)  # its epochs may be others now
+        for line in sampling_problems(arm.found.balance.sampling, arm.content)  # its epochs may be others now
     ]
     if again:
         raise ConfigError(again)

@@ -10,17 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from yolo_balance.comparison import Comparison, RunFigures, html
+from yolo_balance.comparison import Comparison, RunFigures
 from yolo_balance.comparison.comparison import COLUMNS, STEP_TOLERANCE
+from yolo_balance.comparison.execution import ray_cluster, runs
+from yolo_balance.comparison.execution.progress import MatrixProgress
+from yolo_balance.comparison.execution.runs import Run
 from yolo_balance.config.reading import shown
 from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.files import write_whole
 from yolo_balance.integration import arms as reading
-from yolo_balance.integration import cluster, host, matrix
 from yolo_balance.integration.arms import Arm
-from yolo_balance.integration.matrix import Run
-from yolo_balance.integration.progress import MatrixProgress
-from yolo_balance.words import counted, plain
+from yolo_balance.integration.compat import one_line, quiet
+from yolo_balance.text import counted, plain
+from yolo_balance.views.comparison import comparison_page
 
 FIGURES, ROWS, PAGE = "compare.json", "compare.csv", "compare.html"
 
@@ -76,8 +78,8 @@ def compare(
     if problems:
         raise ConfigError(problems)
     if ray:
-        cluster.check_installed()
-    with host.quiet():
+        ray_cluster.check_installed()
+    with quiet():
         found = reading.read(config, arms, overrides)
     if ray:
         _check_devices(found, config)
@@ -97,7 +99,7 @@ def compare(
         say(f"interrupted: {progress.done} of {len(runs)} runs finished are kept; the same command takes it up again")
         raise
     except OSError as e:
-        raise ConfigError(f"--out: {folder} cannot be written ({host.one_line(e)})") from e
+        raise ConfigError(f"--out: {folder} cannot be written ({one_line(e)})") from e
     comparison, files = _results(found, runs, failed, seeds, folder)
     return comparison, files
 
@@ -160,12 +162,12 @@ def _engine(
 ) -> Iterator[Callable[..., list[Run]]]:
     """What runs are executed by: this machine, or a cluster that stays connected as long."""
     if not ray:
-        yield partial(matrix.execute, jobs=jobs)
+        yield partial(runs.execute, jobs=jobs)
         return
-    with cluster.connected(None if ray is True else ray) as found:
+    with ray_cluster.connected(None if ray is True else ray) as found:
         share = found.share(jobs, cpus, gpu=any(arm.value("device") != "cpu" for arm in arms))
         say(found.said(share))
-        yield partial(cluster.execute, share=share)
+        yield partial(ray_cluster.execute, share=share)
 
 
 def _results(
@@ -193,10 +195,10 @@ def _results(
     )
     table = io.StringIO()
     csv.writer(table).writerows([COLUMNS, *comparison.rows()])
-    texts = {FIGURES: comparison.to_json(), ROWS: table.getvalue(), PAGE: html.render(comparison)}
+    texts = {FIGURES: comparison.to_json(), ROWS: table.getvalue(), PAGE: comparison_page.render(comparison)}
     try:
         for name, text in texts.items():
             write_whole(folder / name, text)
     except OSError as e:
-        raise ConfigError(f"--out: {folder} cannot be written ({host.one_line(e)})") from e
+        raise ConfigError(f"--out: {folder} cannot be written ({one_line(e)})") from e
     return comparison, [folder / name for name in texts]

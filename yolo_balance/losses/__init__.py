@@ -21,7 +21,6 @@ from yolo_balance.losses.class_weights import (
     inverse_frequency_weights,
     normalised,
 )
-from yolo_balance.losses.clusters import suppression_clusters
 from yolo_balance.losses.composition import ClassFactors, isr_class_factors
 from yolo_balance.losses.cross_entropy import balanced_cross_entropy
 from yolo_balance.losses.efl import EqualizedFocal, equalized_focal, equalized_focal_gradient, focusing_factors
@@ -37,6 +36,7 @@ from yolo_balance.losses.iou_balance import IoUBalancedNegatives, iou_balanced_n
 from yolo_balance.losses.isr import ISRPositive, isr_positive_weights
 from yolo_balance.losses.isr_negative import ISRNegative, isr_negative_weights
 from yolo_balance.losses.logit_adjustment import LogitAdjustment, logit_offsets
+from yolo_balance.losses.nms_clusters import suppression_clusters
 from yolo_balance.losses.ohem import HardNegatives, ohem
 from yolo_balance.losses.per_class import PerClass
 from yolo_balance.losses.ranking import iou_hlr, rank_within, score_hlr

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from yolo_balance.losses.assignment import Assignment, Term, full_precision, preserving
-from yolo_balance.losses.clusters import suppression_clusters
+from yolo_balance.losses.nms_clusters import suppression_clusters
 from yolo_balance.losses.ranking import score_hlr
 
 

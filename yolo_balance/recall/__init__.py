@@ -1,10 +1,24 @@
 """What the inspector reads: recall per class at a false-alarm budget, with intervals. Pure numpy and scipy."""
 
 from yolo_balance.recall.class_recall import ClassRecall
-from yolo_balance.recall.clustering import effective_sizes
-from yolo_balance.recall.counts import Outcomes
-from yolo_balance.recall.decisions.costs import CheapestThreshold, cheapest_threshold
-from yolo_balance.recall.decisions.images import (
+from yolo_balance.recall.class_thresholds import share_budget
+from yolo_balance.recall.costs import CheapestThreshold, cheapest_threshold
+from yolo_balance.recall.decisions.thresholds import Thresholds
+from yolo_balance.recall.details import Details
+from yolo_balance.recall.diagnosis.detection_probability import DetectionProbability, pod_by_class
+from yolo_balance.recall.diagnosis.error_types import (
+    ClassErrors,
+    ErrorTypes,
+    FalseBoxes,
+    MissedObjects,
+    false_box_types,
+    miss_causes,
+)
+from yolo_balance.recall.diagnosis.prime_samples import PrimeSamples
+from yolo_balance.recall.diagnosis.recall_by_size import RecallBySize, SizeBin, object_sizes
+from yolo_balance.recall.evidence.effective_size import effective_sizes
+from yolo_balance.recall.evidence.intervals import effective_interval, interval
+from yolo_balance.recall.images import (
     ClassImages,
     Escape,
     ImageRates,
@@ -15,29 +29,12 @@ from yolo_balance.recall.decisions.images import (
     images_needed,
     zones,
 )
-from yolo_balance.recall.decisions.images_table import render_rates, render_zones
-from yolo_balance.recall.decisions.thresholds import Thresholds
-from yolo_balance.recall.details import Details
-from yolo_balance.recall.diagnosis.detection_probability import DetectionProbability, pod_by_class
-from yolo_balance.recall.diagnosis.errors import (
-    ClassErrors,
-    ErrorTypes,
-    FalseBoxes,
-    MissedObjects,
-    false_box_types,
-    miss_causes,
-)
-from yolo_balance.recall.diagnosis.errors_table import KNOBS
-from yolo_balance.recall.diagnosis.sizes import RecallBySize, SizeBin, object_sizes
-from yolo_balance.recall.intervals import effective_interval, interval
 from yolo_balance.recall.matching import ImageOutcome, match
 from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
-from yolo_balance.recall.prime_samples import PrimeSamples
+from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.recall.report import BudgetRecall, PerClassRecall, RecallReport
-from yolo_balance.recall.sharing import share_budget
 
 __all__ = [
-    "KNOBS",
     "BudgetRecall",
     "CheapestThreshold",
     "ClassErrors",
@@ -73,8 +70,6 @@ __all__ = [
     "miss_causes",
     "object_sizes",
     "pod_by_class",
-    "render_rates",
-    "render_zones",
     "share_budget",
     "threshold_at",
     "zones",

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.recall.counts import Outcomes
-from yolo_balance.recall.decisions.costs import CheapestThreshold, cheapest_threshold
-from yolo_balance.recall.decisions.images import Zones, zones
+from yolo_balance.recall.costs import CheapestThreshold, cheapest_threshold
 from yolo_balance.recall.diagnosis.detection_probability import DetectionProbability, pod_by_class
-from yolo_balance.recall.diagnosis.errors import ErrorTypes
-from yolo_balance.recall.diagnosis.sizes import RecallBySize
+from yolo_balance.recall.diagnosis.error_types import ErrorTypes
+from yolo_balance.recall.diagnosis.recall_by_size import RecallBySize
+from yolo_balance.recall.images import Zones, zones
+from yolo_balance.recall.outcomes import Outcomes
 
 
 @dataclass(frozen=True)

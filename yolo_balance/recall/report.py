@@ -14,12 +14,12 @@ import numpy as np
 from yolo_balance.errors import DataError
 from yolo_balance.files import csv_text, write_whole
 from yolo_balance.recall.class_recall import ClassRecall, read_classes
-from yolo_balance.recall.clustering import effective_sizes
-from yolo_balance.recall.counts import Outcomes
-from yolo_balance.recall.decisions.images import ImageRates
+from yolo_balance.recall.class_thresholds import share_budget
 from yolo_balance.recall.details import Details
+from yolo_balance.recall.evidence.effective_size import effective_sizes
+from yolo_balance.recall.images import ImageRates
 from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
-from yolo_balance.recall.sharing import share_budget
+from yolo_balance.recall.outcomes import Outcomes
 
 SCHEMA = 1
 COLUMNS = (
@@ -186,7 +186,7 @@ class RecallReport:
         Raises:
             DataError: One line that names the key: missing, of another type, out of range, or another schema version.
         """
-        from yolo_balance.recall.reading import read
+        from yolo_balance.recall.report_json import read
 
         return read(content, source)
 
@@ -206,7 +206,7 @@ class RecallReport:
 
     def __str__(self) -> str:
         """The table people read."""
-        from yolo_balance.recall.table import render
+        from yolo_balance.views.recall.report_console import render
 
         return render(self)
 

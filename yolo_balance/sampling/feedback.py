@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from yolo_balance.recall.intervals import interval
+from yolo_balance.recall.evidence.intervals import interval
 from yolo_balance.recall.report import RecallReport
 from yolo_balance.sampling.statistics import Bools, Floats, Ints
 

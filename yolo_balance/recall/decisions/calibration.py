@@ -14,8 +14,8 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from yolo_balance.recall.counts import Outcomes
 from yolo_balance.recall.matching import Bools, Floats, Ints
+from yolo_balance.recall.outcomes import Outcomes
 
 FLOOR = 0.01
 """Boxes are fitted from this confidence on: those below are many and decide nothing."""

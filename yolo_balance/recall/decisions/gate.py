@@ -11,10 +11,10 @@ from rich.text import Text
 
 from yolo_balance.errors import ConfigError
 from yolo_balance.recall.class_recall import ClassRecall
-from yolo_balance.recall.decisions.verdicts import Verdict, needed, verdict
+from yolo_balance.recall.evidence.verdicts import Verdict, needed, verdict
 from yolo_balance.recall.report import BudgetRecall, RecallReport
-from yolo_balance.recall.table import plain_text
-from yolo_balance.words import plain
+from yolo_balance.text import plain
+from yolo_balance.views.tables import plain_text
 
 MET, MISSED, CANNOT_CONCLUDE = 0, 1, 2
 

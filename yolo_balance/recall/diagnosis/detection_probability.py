@@ -18,10 +18,10 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from yolo_balance.recall.counts import Outcomes
-from yolo_balance.recall.diagnosis.sizes import object_sizes
+from yolo_balance.recall.diagnosis.recall_by_size import object_sizes
 from yolo_balance.recall.matching import Bools, Floats
-from yolo_balance.words import counted
+from yolo_balance.recall.outcomes import Outcomes
+from yolo_balance.text import counted
 
 POD, CONFIDENCE = 0.9, 0.95
 FEWEST = 60

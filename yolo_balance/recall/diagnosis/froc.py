@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.recall.counts import Outcomes
-from yolo_balance.recall.intervals import interval
+from yolo_balance.recall.evidence.intervals import interval
+from yolo_balance.recall.outcomes import Outcomes
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -1,0 +1,287 @@
+"""`compare` as a user runs it: one experiment on tiny data, taken up again, and every mistake before the first run."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from helpers.experiments import RUN, fails, stamps
+
+from yolo_balance.cli import main, parse_seeds
+from yolo_balance.comparison import Detections
+from yolo_balance.errors import ConfigError
+from yolo_balance.integration import arms as reading
+from yolo_balance.integration.arms import lay_over
+from yolo_balance.recall import RecallReport
+
+RUN |= {"workers": 0, "warmup_epochs": 1.0}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# One experiment
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_an_experiment_is_run_reported_and_taken_up_again(base, write, tmp_path, capsys):
+    arms = write(
+        stock={"balance": None}, drawn={"balance": {"sampling": {"strategy": "class_uniform", "epoch_size": 16}}}
+    )
+    out = tmp_path / "out"
+    words = ["compare", base, "--arms", *arms, "epochs=1", "--seeds", "2", "--jobs", "2", "--out", str(out)]
+
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "stock: 1 epoch of 24 images, about 3 optimiser steps" in said
+    assert "drawn: 2 epochs of 16 images, about 4 optimiser steps; epochs 2 instead of 1" in said
+    assert "4 of 4 runs finished" in said
+    assert "drawn against stock" in said
+    assert {p.name for p in out.iterdir()} == {"stock", "drawn", "compare.json", "compare.csv", "compare.html"}
+    content = json.loads((out / "compare.json").read_text())
+    assert [arm["name"] for arm in content["arms"]] == ["stock", "drawn"]
+    assert content["budgets"] == [0.5, 1.0]
+    steps = next(figure for figure in content["arms"][1]["figures"] if figure["measure"] == "steps")
+    assert steps["runs"] == {"0": 4, "1": 4}
+    with (out / "compare.csv").open(newline="") as f:
+        rows = list(csv.DictReader(f))
+    assert {row["verdict"] for row in rows if row["arm"] == "drawn"} <= {"", "gain", "loss", "null", "too few images"}
+    for folder in out.glob("*/*"):
+        report, detections = (
+            RecallReport.load(folder / "recall.json"),
+            Detections.load(folder / "detections.npz"),
+        )
+        read = detections.recall(np.ones((1, report.images), np.int64))[0]
+        told = [[c.recall for c in budget.classes.values()] for budget in report.budgets]
+        np.testing.assert_array_equal(read, np.array(told, float))
+    assert yaml.safe_load((out / "drawn" / "seed1" / "run.yaml").read_text()) == {
+        **RUN,
+        "data": yaml.safe_load(Path(base).read_text())["data"],
+        "epochs": 2,
+        "warmup_epochs": 2.0,
+        "close_mosaic": 20,
+        "seed": 1,
+        "balance": {
+            "sampling": {"strategy": "class_uniform", "epoch_size": 16},
+            "recall": {"false_alarms": [0.5, 1.0]},
+        },
+    }
+
+    before, page = stamps(out), (out / "compare.html").read_text()
+    assert main(words) == 0
+    assert "started" not in capsys.readouterr().out
+    assert stamps(out) == before
+    first, again = (content["arms"], json.loads((out / "compare.json").read_text())["arms"])
+    assert first == again
+    assert (out / "compare.html").read_text() == page
+
+    (out / "stock" / "seed1" / "recall.json").unlink()
+    (broken,) = write(broken={"optimizer": "Nonsense", "balance": {}})  # the host finds out when it builds it
+    words[words.index("--seeds") + 1] = "1,"
+    words[words.index(arms[1]) : words.index(arms[1]) + 1] = [arms[1], broken]
+    assert main(words) == 1
+    said = capsys.readouterr().out
+    assert "broken, seed 1: started" in said
+    assert "stock, seed 1: finished" in said
+    assert "drawn, seed 1" not in said
+    assert said.count("failed: broken, seed 1: ") == 2  # as it happens, and below the table
+    assert str(out / "broken" / "seed1" / "log.txt") in said
+    after = stamps(out)
+    assert [path for path in before if after[path] != before[path]] == [out / "stock" / "seed1" / "recall.json"]
+    assert [arm["name"] for arm in json.loads((out / "compare.json").read_text())["arms"]] == ["stock", "drawn"]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Arms
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_an_arm_s_balance_is_its_method_in_full_and_what_is_read_stays():
+    base = {"epochs": 5, "balance": {"sampling": {"power": 1.0}, "recall": {"iou": 0.6, "false_alarms": [1.0]}}}
+    assert lay_over(base, {"imgsz": 64}) == {**base, "imgsz": 64}
+    assert lay_over(base, {"balance": None})["balance"] == {"recall": {"iou": 0.6, "false_alarms": [1.0]}}
+    arm = {"balance": {"losses": {"isr": {}}, "recall": {"best": "rare_recall"}}}
+    assert lay_over(base, arm)["balance"] == {
+        "losses": {"isr": {}},
+        "recall": {"iou": 0.6, "false_alarms": [1.0], "best": "rare_recall"},
+    }
+    assert lay_over({"epochs": 5}, arm) == {"epochs": 5, **arm}
+    assert base["balance"]["recall"] == {"iou": 0.6, "false_alarms": [1.0]}
+
+
+def planned(base, files, **overrides):
+    return reading.read(base, files, overrides)
+
+
+def test_without_arms_the_configuration_is_the_only_one(base):
+    (arm,) = planned(base, [], epochs=3, seed=7, name="elsewhere")
+    assert (arm.name, arm.value("epochs"), arm.steps) == ("base", 3, 9.0)
+    assert "name" not in arm.content
+
+
+@pytest.mark.parametrize(
+    ("arm", "epochs", "steps"),
+    [
+        ({"balance": {"sampling": {"epoch_size": 0.5}}}, 20, 40),  # 2 batches of 8 for 12 images
+        ({"balance": {"sampling": {"epoch_size": 2.0}}}, 6, 36),
+        ({"balance": {"sampling": {"epoch_size": 2.0}}, "epochs": 10}, 10, 60),
+        ({"batch": 4, "nbs": 4}, 6, 36),
+        ({"nbs": 16}, 26, 39),
+        ({"imgsz": 64}, 13, 39),
+    ],
+)
+def test_epochs_follow_the_first_arm_s_steps(base, write, arm, epochs, steps):
+    first, other = planned(base, write(stock={"balance": {}}, other=arm), epochs=13)
+    assert (first.value("epochs"), first.steps) == (13, 39)
+    assert (other.value("epochs"), other.steps) == (epochs, steps)
+    if "epochs" not in arm:
+        assert other.value("warmup_epochs") == pytest.approx(epochs / 13, abs=1e-3)
+        assert other.value("close_mosaic") == round(10 * epochs / 13)
+    else:
+        assert (other.value("warmup_epochs"), other.value("close_mosaic")) == (1.0, 10)
+
+
+def test_a_schedule_that_an_arm_states_stays(base, write):
+    arm = {"balance": {"sampling": {"epoch_size": 2.0}}, "close_mosaic": 3, "warmup_epochs": 0}
+    _, other = planned(base, write(stock={"balance": {}}, other=arm), epochs=12)
+    assert [other.value(key) for key in ("epochs", "close_mosaic", "warmup_epochs")] == [6, 3, 0]
+
+
+def calibrated(rule, **given):
+    return {**given, "balance": {"recall": {"calibration": {"rule": rule}}}}
+
+
+def test_arms_that_differ_in_calibration_are_trained_once(base, write):
+    files = write(
+        fitted=calibrated("fitted"),
+        stock={"balance": None, "mosaic": 1.0},
+        prior=calibrated("logit_adjustment"),
+        again={"balance": {}},
+        flipped=calibrated("fitted", flipud=0.5),
+        flipped_prior=calibrated("logit_adjustment", flipud=0.5),
+    )
+    arms = planned(base, files)
+    shared = {arm.name: trained.name for arm in arms if (trained := arm.trained_as(arms))}
+    assert shared == {"fitted": "stock", "prior": "stock", "flipped_prior": "flipped"}
+
+
+def test_an_arm_calibrated_after_has_what_the_other_learnt(base, write, tmp_path, capsys):
+    out, files = tmp_path / "out", write(prior=calibrated("logit_adjustment"), stock={"balance": None})
+    assert main(["compare", base, "--arms", *files, "epochs=1", "--seeds", "1", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "prior: trained as stock is, calibrated after" in said
+    assert said.index("stock, seed 0: finished") < said.index("prior, seed 0: started")
+    assert "2 of 2 runs finished" in said
+    log = (out / "prior" / "seed0" / "log.txt").read_text()
+    assert "Calibration: logit_adjustment" in log
+    assert "epochs completed" not in log
+    first, other = json.loads((out / "compare.json").read_text())["arms"]
+    assert [arm["name"] for arm in (first, other)] == ["prior", "stock"]
+    runs = [{f["measure"]: f["runs"] for f in arm["figures"]} for arm in (first, other)]
+    assert runs[0]["steps"] == runs[1]["steps"]
+    weights = [out / arm / "seed0" / "weights" for arm in ("prior", "stock")]
+    assert (weights[0] / "best_uncalibrated.pt").read_bytes() == (weights[1] / "best.pt").read_bytes()
+    assert main(["compare", base, "--arms", *files, "epochs=1", "--seeds", "1", "--out", str(out)]) == 0
+    assert "started" not in capsys.readouterr().out
+
+
+def test_what_an_arm_trains_otherwise_is_said(base, write):
+    first, other = planned(base, write(stock={"balance": {}}, other={"imgsz": 64, "balance": {"losses": {}}}))
+    assert other.changes(first) == ("imgsz 64 instead of 32",)
+    assert first.changes(first) == ()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Mistakes
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_every_problem_of_every_arm_is_said_at_once(base, write, tmp_path, capsys):
+    good, a, b = write(
+        good={"balance": {}},
+        a={"epoch": 5, "seed": 1, "balance": {"losses": {"isrr": {}}}},
+        b={"balance": {"sampling": {"classes": {"dent": 2.0}}}},
+    )
+    lines = fails(capsys, tmp_path, base, "--arms", good, a, b, str(tmp_path / "none.yaml"), "imgsz=64")
+    assert lines == [
+        f"{a}: seed: expected none in an arm, the comparison sets it for each run",
+        f"{a}: balance.losses.isrr: unknown key, the nearest valid one is balance.losses.isr",
+        f"{a}: epoch: unknown key, the nearest valid one is epochs",
+        f"{b}: balance.sampling.classes.dent: the data has no class dent, its classes are scratch, pit, crack",
+        f"{tmp_path / 'none.yaml'}: no such file",
+    ]
+
+
+def test_a_problem_of_the_configuration_is_said_once(base, write, tmp_path, capsys):
+    arms = write(a={"balance": {}}, b={"balance": {}})
+    assert fails(capsys, tmp_path, base, "epoch=5", "--arms", *arms) == [
+        f"{base}: epoch: unknown key, the nearest valid one is epochs"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arm", "line"),
+    [
+        ({"batch": -1}, "batch: expected a whole number above 0 in a comparison, got -1"),
+        ({"time": 1.0}, "time: expected none in a comparison, which pairs whole runs by their steps"),
+        ({"resume": True}, "resume: expected none in a comparison, which pairs whole runs by their steps"),
+        ({"save": False}, "save: expected true in a comparison, which reads best.pt, got false"),
+        ({"project": "here"}, "project: expected none in an arm, the comparison sets it for each run"),
+        ({"balance": {"recall": {"iou": 0.7}}}, "balance.recall.iou: expected 0.5 as in stock, got 0.7"),
+        ({"balance": {"recall": {"false_alarms": [2.0]}}}, "balance.recall.false_alarms: expected [0.5, 1.0] as in stock"),
+        ({"split": "train"}, "expected to be validated on the images of stock, which arms are paired by; got 24 images, of 12"),
+        ({"single_cls": True}, "expected the classes of stock, got item"),
+        ({"balance": {"sampling": {"epoch_size": 2.0, "open": 2}}}, "balance.sampling: open 2 and close 0 leave none of 2 epochs balanced"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_an_arm_is_one_line(base, write, tmp_path, capsys, arm, line):
+    arms = write(stock={"balance": {}}, other=arm)
+    lines = fails(capsys, tmp_path, base, "--arms", *arms)
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{arms[1]}: {line}")
+
+
+def test_epochs_that_steps_shorten_are_checked_again(base, write, tmp_path, capsys):
+    arms = write(stock={"balance": {}}, other={"balance": {"sampling": {"epoch_size": 2.0, "open": 3}}})
+    assert fails(capsys, tmp_path, base, "epochs=6", "--arms", *arms) == [
+        f"{arms[1]}: balance.sampling: open 3 and close 0 leave none of 3 epochs balanced"
+    ]
+
+
+def test_arms_of_one_name_are_refused(base, write, tmp_path, capsys):
+    (one,) = write(arm={"balance": {}})
+    (tmp_path / "more").mkdir()
+    other = tmp_path / "more" / "Arm.yaml"
+    other.write_text("imgsz: 64\n")
+    assert fails(capsys, tmp_path, base, "--arms", one, str(other)) == [
+        f"{other}: expected arms of different names, Arm is already that of {one}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--seeds", "five"], "--seeds: expected a number of seeds or a list such as 0,3,7, got five"),
+        (["--seeds", "0"], "--seeds: expected different whole numbers from 0 on, got none"),
+        (["--seeds", "1,1"], "--seeds: expected different whole numbers from 0 on, got 1, 1"),
+        (["--jobs", "0"], "--jobs: expected at least 1, got 0"),
+        (["--cpus", "2"], "--cpus: expected none without --ray, got 2"),
+        (["--cpus", "0", "--ray"], "--cpus: expected at least 1, got 0"),
+    ],
+)
+def test_a_mistake_in_the_matrix_is_one_line(base, tmp_path, capsys, words, line):
+    assert fails(capsys, tmp_path, base, *words) == [line]
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(base, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["compare", base, "--out", str(tmp_path / "file")]) == 1
+    assert capsys.readouterr().err.startswith(f"error: --out: {tmp_path / 'file'} cannot be written")
+
+
+def test_seeds_are_a_number_or_a_list():
+    assert [parse_seeds(text) for text in ("3", "0,3,7", "7,")] == [[0, 1, 2], [0, 3, 7], [7]]
+    with pytest.raises(ConfigError):
+        parse_seeds("1,x")

@@ -1,0 +1,43 @@
+"""What the objects of a split can show of a class, before any training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import floor
+
+from yolo_balance.recall.evidence.intervals import interval
+from yolo_balance.recall.evidence.needs import (
+    CONFIDENCE,
+    HALF_WIDTH,
+    RECALL,
+    boxes_for_half_width,
+    boxes_for_verdict,
+    boxes_to_show,
+)
+
+__all__ = ["HALF_WIDTH", "RECALL", "Need", "boxes_for_half_width", "boxes_for_verdict", "boxes_to_show"]
+
+
+@dataclass(frozen=True)
+class Need:
+    """What the objects of one class in a split can show.
+
+    Attributes:
+        n: Objects of the class.
+        low: Lower end of the 95 % Wilson interval if a recall of .9 were read (hits rounded down); 0 without objects.
+        high: Its upper end; 1 without objects.
+        more_for_interval: Further objects until that interval is within +-0.1.
+        more_to_show: Further objects until a recall of .9 can be shown at all, every one being found.
+    """
+
+    n: int
+    low: float
+    high: float
+    more_for_interval: int
+    more_to_show: int
+
+    @classmethod
+    def of(cls, n: int) -> Need:
+        """What n objects can show."""
+        low, high = interval(floor(RECALL * n + 1e-9), n, confidence=CONFIDENCE)
+        return cls(n, round(low, 4), round(high, 4), max(boxes_for_half_width() - n, 0), max(boxes_to_show() - n, 0))

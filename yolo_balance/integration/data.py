@@ -1,0 +1,120 @@
+"""Data sets as Ultralytics reads them: the YAML, its splits, labels and class names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ultralytics.cfg import get_cfg
+from ultralytics.data.build import build_yolo_dataset
+from ultralytics.data.utils import check_det_dataset
+from ultralytics.utils import SETTINGS
+
+from yolo_balance import demo
+from yolo_balance.config import SECTION, BalanceConfig
+from yolo_balance.errors import ConfigError, DataError
+from yolo_balance.integration.compat import one_line
+
+BOX_TASKS = ("detect", "segment", "pose", "obb")
+"""Tasks whose labels are boxes, with something more in some."""
+
+DEMO = "demo"
+
+
+def resolve_data(data: Any, task: str) -> Any:
+    """The data YAML's path: `demo` is drawn into the host's data-set folder on first use, the rest is left as it is."""
+    if data != DEMO:
+        return data
+    if task == "classify":
+        raise DataError("data: demo holds boxes; expected a folder of class folders for task classify")
+    if task == "pose":
+        raise DataError("data: demo holds no keypoints; expected a data YAML with kpt_shape for task pose")
+    try:
+        return str(demo.generate(Path(SETTINGS["datasets_dir"]) / "yolo_balance_demo"))
+    except OSError as e:  # a folder of the user's by that name, no space, no permission
+        raise DataError(f"data: demo cannot be written ({one_line(e)})") from e
+
+
+def read_data(data: str | Path, *, download: bool = True) -> dict[str, Any]:
+    """The host's reading of a data YAML; raises DataError in one line.
+
+    Args:
+        data: Path of the YAML.
+        download: Whether the host may fetch a data set that is not there.
+    """
+    try:
+        found: dict[str, Any] = check_det_dataset(str(data), autodownload=download)
+    except Exception as e:  # FileNotFoundError, SyntaxError, TypeError, YAML errors: whatever a user's file provokes
+        raise DataError(f"data: {data} cannot be used ({one_line(e)})") from e
+    if sorted(found["names"]) != list(range(len(found["names"]))):  # the host looks at the largest id only
+        raise DataError(f"data: {data} names classes {sorted(found['names'])}; expected ids from 0 on without a gap")
+    return found
+
+
+def check_labels(arguments: Mapping[str, Any], data: dict[str, Any], task: str) -> tuple[Any, Any]:
+    """Scan both splits with the host's scanner, which keeps what it reads for the run's own loaders.
+
+    Returns:
+        The host's data sets of train and val.
+
+    Raises:
+        DataError: A split has no readable image, or the train split no object.
+    """
+    cfg = get_cfg(overrides={**arguments, "cache": False, "task": task})
+    train = scan(cfg, data, "train", "train")
+    if not any(map(len, box_classes(train))):
+        raise DataError(
+            f"data: the train split {data['train']} has {len(train)} images and no object, all are background; "
+            "expected at least one labelled box"
+        )
+    return train, scan(cfg, data, cfg.split or "val", "val")
+
+
+def scan(cfg: Any, data: dict[str, Any], split: str, mode: str) -> Any:
+    """The host's data set of a split, its labels scanned and cached; raises DataError in one line."""
+    try:
+        return build_yolo_dataset(cfg, data[split], batch=1, data=data, mode=mode)
+    except Exception as e:  # whatever a user's files provoke
+        raise DataError(f"data: the {split} split {data[split]} cannot be used ({one_line(e)})") from e
+
+
+def class_names(names: Mapping[int, str]) -> list[str]:
+    """Names by class id; a name two classes share is told apart by its id."""
+    ordered = [str(names[i]) for i in range(len(names))]
+    return [name if ordered.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(ordered)]
+
+
+def check_names(config: BalanceConfig, names: Mapping[int, str]) -> None:
+    """Raise ConfigError for every class the configuration names and the data does not have."""
+    known = class_names(names)
+    weights = None if config.losses is None else config.losses.class_weights
+    costs = config.recall.costs
+    asked = {
+        "recall.targets": config.recall.targets,
+        "recall.costs.escape": costs.escape if costs is not None and isinstance(costs.escape, dict) else None,
+        "sampling.classes": None if config.sampling is None else config.sampling.classes,
+        "losses.class_weights": weights and weights.values,
+    }
+    problems = [
+        f"{SECTION}.{section}.{name}: the data has no class {name}, its classes are {', '.join(known)}"
+        for section, classes in asked.items()
+        for name in classes or {}
+        if name not in known
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def box_classes(dataset: Any) -> list[npt.NDArray[Any]]:
+    """Per image the classes of its boxes; of an image folder, the one class each."""
+    if hasattr(dataset, "samples"):
+        return [np.array([sample[1]]) for sample in dataset.samples]
+    return [label["cls"].ravel() for label in dataset.labels]
+
+
+def image_files(dataset: Any) -> list[str]:
+    """Image files by index."""
+    return [sample[0] for sample in dataset.samples] if hasattr(dataset, "samples") else list(dataset.im_files)

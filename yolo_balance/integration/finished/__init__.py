@@ -1,0 +1,1 @@
+"""Finished runs and models: reports, calibration and the files they leave."""

@@ -1,0 +1,173 @@
+"""`report`: the recall per class of a finished model on a split, whoever trained it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ultralytics import YOLO
+from ultralytics.cfg import get_cfg
+from ultralytics.utils import LOGGER
+from ultralytics.utils.checks import check_imgsz
+
+from yolo_balance.config import SECTION, BalanceConfig, RecallConfig, apply_overrides, parse_section
+from yolo_balance.errors import ConfigError, DataError, HostError
+from yolo_balance.integration.arguments import argument_problems
+from yolo_balance.integration.compat import one_line
+from yolo_balance.integration.data import BOX_TASKS, check_names, class_names, read_data, resolve_data, scan
+from yolo_balance.integration.finished import recall_files
+from yolo_balance.integration.finished.validate_once import validated
+from yolo_balance.recall import RecallReport
+
+SPLITS = ("val", "test", "train")
+OURS = f"{SECTION}.recall"
+
+
+def report(
+    weights: str | Path,
+    *,
+    recall: RecallConfig | Mapping[str, Any] | str | Path | None = None,
+    out: str | Path | None = None,
+    **arguments: Any,
+) -> RecallReport:
+    """Validate a finished model once, print its recall per class and write recall.json, recall.html, thresholds.yaml.
+
+    Nothing is downloaded: the model and the data have to be there.
+
+    Args:
+        weights: A model of a box task that Ultralytics validates: a .pt, trained with this package or not, or an
+            export of it such as an .onnx.
+        recall: What to report: `balance.recall` itself, or the YAML of a run it is taken from; None for its defaults.
+        out: Folder of our files and of the host's; the host's own, `runs/detect/val`, when left out.
+        **arguments: What the host's `val` accepts, `data` among them (`demo` is the demo set) and `split` (val, test or
+            train; val when left out); and dotted `balance.recall` keys, which replace those of `recall`.
+
+    Returns:
+        The report, as in `recall.json`.
+
+    Raises:
+        ConfigError: With every problem of the arguments, or for a folder that cannot be written.
+        DataError: The data set is missing or unreadable, or has no such split.
+        HostError: The model cannot be loaded, knows no boxes, or other classes than the data.
+
+    Example:
+        report("best.pt", data="defects.yaml", split="test", recall={"targets": {"crack": 0.9}})
+    """
+    if any(key.startswith(f"{OURS}.calibration") for key in arguments):
+        raise ConfigError(f"{OURS}.calibration: expected none in report, which changes no model; calibrate does")
+    options = check_arguments(recall, arguments)
+    baseline = recall_files.read_baseline(options)
+    if out is not None:
+        check_folder(Path(out))
+    model = finished_model(weights, arguments.get("task"))
+    arguments["data"] = resolve_data(arguments["data"], model.task)
+    check_data(model, options, {**model.overrides, **arguments})
+    if out is not None:  # not save_dir, which 8.4.0 drops
+        folder = Path(out).resolve()
+        arguments |= {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
+    try:
+        validator = validated(model, options, **arguments)
+        found, files = recall_files.write(
+            Path(validator.save_dir),
+            validator.recall_report,
+            validator.outcomes,
+            options,
+            imgsz=validator.args.imgsz,
+            nms_iou=validator.args.iou,
+            baseline=baseline,
+            title=str(weights),
+        )
+    except OSError as e:  # a full disk, a working directory without permission
+        raise HostError(f"report: the validation stopped ({one_line(e)})") from e
+    LOGGER.info(f"{recall_files.summary(found)}\n\nRecall per class saved to {', '.join(map(str, files))}")
+    return found
+
+
+def check_arguments(
+    recall: RecallConfig | Mapping[str, Any] | str | Path | None, arguments: dict[str, Any]
+) -> RecallConfig:
+    """Take our keys out of the arguments and check both parts; raises with all problems of both."""
+    ours = {key: arguments.pop(key) for key in list(arguments) if key.partition(".")[0] == SECTION}
+    problems = [
+        f"{key}: expected a key of {OURS}; the model is finished, the other sections have no part here"
+        for key in ours
+        if key != OURS and not key.startswith(f"{OURS}.")
+    ]
+    asked = {key: value for key, value in ours.items() if key.startswith(OURS)}
+    section = apply_overrides({SECTION: {"recall": _section(recall)}}, asked)[SECTION]
+    balance, found = parse_section(section)
+    problems += found + argument_problems(arguments)
+    try:
+        check_imgsz(arguments.get("imgsz", 32), max_dim=1)
+    except (TypeError, ValueError) as e:
+        problems.append(f"imgsz: {one_line(e)}")
+    if not arguments.get("data"):
+        problems.append("data: missing, expected the data YAML to read the model on, or demo")
+    elif "://" in str(arguments["data"]):
+        problems.append(f"data: expected a file, got {arguments['data']}; nothing is downloaded")
+    if arguments.setdefault("split", "val") not in SPLITS:
+        problems.append(f"split: expected one of {', '.join(SPLITS)}, got {arguments['split']}")
+    if problems or balance is None:
+        raise ConfigError(problems)
+    return balance.recall
+
+
+def _section(recall: RecallConfig | Mapping[str, Any] | str | Path | None) -> dict[str, Any]:
+    if isinstance(recall, (str, Path)):
+        recall = BalanceConfig.load(recall).recall
+    if isinstance(recall, RecallConfig):
+        return recall.model_dump(exclude_unset=True)
+    return dict(recall or {})
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ConfigError where a folder could not be made or written to; a validation is too long to find out after."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise ConfigError(f"--out: {folder} cannot be written ({there} is no folder that can be written to)")
+
+
+def finished_model(weights: str | Path, task: str | None) -> Any:
+    """The host's model in a file; raises HostError where there is none, or none of the task or of any box task."""
+    path = Path(weights)
+    if not path.exists() or path.suffix in (".yaml", ".yml"):
+        raise HostError(f"weights: expected a file with a trained model, got {weights}")
+    if path.suffix == ".onnx" and not all(map(importlib.util.find_spec, ("onnx", "onnxruntime"))):
+        raise HostError(f"weights: {weights} needs the packages onnx and onnxruntime, which are not installed")
+    try:
+        model = YOLO(path, task=task)
+    except Exception as e:  # whatever a file that is no model provokes
+        raise HostError(f"weights: {weights} cannot be loaded ({one_line(e)})") from e
+    if model.task not in BOX_TASKS or model.task != (task or model.task):
+        expected = f"task {task}" if task else f"a task among {', '.join(BOX_TASKS)}"
+        raise HostError(f"weights: expected a model of {expected}, got {weights} of task {model.task}")
+    return model
+
+
+def check_data(model: Any, options: RecallConfig, arguments: dict[str, Any]) -> None:
+    """Find what is wrong with the split before anything is written: its files, labels, classes."""
+    path, split = arguments["data"], arguments["split"]
+    data = read_data(path, download=False)
+    if not data.get(split):
+        there = ", ".join(name for name in SPLITS if data.get(name))
+        raise DataError(f"split: {path} has no split {split}, it has {there}")
+    try:
+        known = class_names(model.names)
+    except Exception as e:  # an export is loaded here only
+        raise HostError(f"weights: {arguments['model']} cannot be loaded ({one_line(e)})") from e
+    single = bool(arguments.get("single_cls"))  # all objects are one class, whatever a model of one calls it
+    named = ["item"] if single else class_names(data["names"])
+    if known != named and not (single and len(known) == 1):
+        raise HostError(
+            f"weights: {arguments['model']} knows the classes {_listed(known)}; expected those of {path}"
+            f"{' with single_cls' if single else ''} in their order, {_listed(named)}"
+        )
+    check_names(BalanceConfig(recall=options), model.names)
+    scan(get_cfg(overrides={**arguments, "cache": False, "task": model.task}), data, split, "val")
+
+
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:6])}, ... ({len(names)})" if len(names) > 6 else ", ".join(names)

@@ -1,0 +1,1 @@
+"""One hook for each Ultralytics object: criterion, DETR loss, dataset, loader, validator."""

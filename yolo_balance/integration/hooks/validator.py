@@ -1,0 +1,152 @@
+"""The host's validator, which also reads recall per class at each false-alarm budget."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.distributed as dist
+from ultralytics.utils import LOGGER
+
+from yolo_balance.config import RecallConfig
+from yolo_balance.errors import HostError
+from yolo_balance.integration.compat import mix_in, ranks
+from yolo_balance.integration.data import class_names
+from yolo_balance.recall import ImageOutcome, Outcomes, RecallReport
+
+
+class RecallValidatorMixin:
+    """Adds a recall report to every validation; what the host computes stays as it is.
+
+    Overlap is what the task itself matches by: IoU of boxes or of masks, similarity of key points (OKS), ProbIoU of
+    oriented boxes. The host works it out once and we read it there.
+
+    Attributes:
+        recall: What to report.
+        outcomes: The last validation's boxes and objects; None before the first, and on ranks that gather nothing.
+        recall_report: What was read from them; likewise.
+    """
+
+    recall: RecallConfig
+    outcomes: Outcomes | None = None
+    recall_report: RecallReport | None = None
+    args: Any
+    names: dict[int, str]
+    _images: list[ImageOutcome]
+    _overlap: torch.Tensor | None = None
+
+    def init_metrics(self, model: Any) -> None:
+        """The host's preparation of a validation; ours starts empty."""
+        super().init_metrics(model)  # type: ignore[misc]
+        self._images = []
+        self.outcomes = self.recall_report = None
+
+    def match_predictions(self, pred_classes: Any, true_classes: Any, iou: Any, *args: Any, **kwargs: Any) -> Any:
+        """The host's matching; the overlap it is given is noted, masks' and key points' after that of boxes."""
+        self._overlap = iou
+        return super().match_predictions(pred_classes, true_classes, iou, *args, **kwargs)  # type: ignore[misc]
+
+    def _process_batch(self, preds: dict[str, Any], batch: dict[str, Any]) -> Any:
+        self._overlap = None
+        answer = super()._process_batch(preds, batch)  # type: ignore[misc]
+        self._images.append(self._outcome(preds, batch))
+        return answer
+
+    def _outcome(self, preds: dict[str, Any], batch: dict[str, Any]) -> ImageOutcome:
+        objects, boxes = len(batch["cls"]), len(preds["cls"])
+        if self._overlap is None and objects and boxes:
+            raise HostError(
+                f"validator: expected {type(self).__name__} to match boxes by match_predictions, as Ultralytics' do"
+            )
+        ratio, pad = batch["ratio_pad"]
+        if not isinstance(ratio, (tuple, list)):  # an image that was stretched, as for RT-DETR on early releases
+            ratio, pad = (ratio, pad), (0, 0)
+        height, width = batch["ori_shape"][:2]
+
+        together = torch.cat((batch["bboxes"], preds["bboxes"])).float().cpu().numpy()
+        scaled = (_corners(together) - np.array([*pad, *pad])) / np.array([ratio[1], ratio[0]] * 2)
+        in_file = np.clip(scaled, 0, np.array([width, height] * 2), dtype=np.float32)
+        return ImageOutcome.of(
+            np.zeros((objects, boxes)) if self._overlap is None else self._overlap.cpu().numpy(),
+            batch["cls"].cpu().numpy(),
+            preds["cls"].cpu().numpy(),
+            preds["conf"].cpu().numpy(),
+            threshold=self.recall.iou,
+            object_box=in_file[:objects],
+            box=in_file[objects:],
+            file=str(batch["im_file"]),
+        )
+
+    def gather_stats(self) -> None:
+        """The host's gathering of what all ranks saw, and ours."""
+        super().gather_stats()  # type: ignore[misc]
+        rank, world_size = ranks()
+        parts: list[Any] = [self._images]
+        if world_size > 1:
+            parts = [None] * world_size
+            dist.gather_object(self._images, parts if rank == 0 else None, dst=0)
+        if rank == 0:
+            self.outcomes = Outcomes.pool((image for part in parts for image in part), len(self.names))
+        self._images = []
+
+    def get_stats(self) -> dict[str, Any]:
+        """The host's metrics and one `recall/...` entry per class and budget, which results.csv and loggers receive."""
+        self.recall_report = self._read_recall()
+        stats: dict[str, Any] = super().get_stats()  # type: ignore[misc]
+        return {**stats, **recall_columns(self.recall_report)}
+
+    def print_results(self) -> None:
+        """The host's lines and our table."""
+        super().print_results()  # type: ignore[misc]
+        LOGGER.info(f"\n{self.recall_report}\n")
+
+    def _read_recall(self) -> RecallReport:
+        assert self.outcomes is not None  # gathered just before, on the rank that reads
+        return RecallReport.of(
+            self.outcomes,
+            class_names(self.names),
+            false_alarms=self.recall.false_alarms,
+            split=self.args.split or "val",
+            iou=self.recall.iou,
+            confidence=self.recall.confidence,
+            targets=self.recall.targets,
+            floor=self.args.conf,
+        )
+
+
+def _corners(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(n, 4) x1, y1, x2, y2 of boxes given so, or of (n, 5) oriented ones x, y, w, h, angle what encloses them."""
+    if boxes.shape[-1] == 4:
+        return boxes
+    x, y, w, h, angle = boxes.T
+    cos, sin = np.abs(np.cos(angle)), np.abs(np.sin(angle))
+    half_w, half_h = (w * cos + h * sin) / 2, (w * sin + h * cos) / 2
+    return np.stack([x - half_w, y - half_h, x + half_w, y + half_h], axis=1)
+
+
+def balance_validator(validator: Any, recall: RecallConfig) -> Any:
+    """Make a validator report recall, in place."""
+    mix_in(validator, RecallValidatorMixin)
+    validator.recall = recall
+    return validator
+
+
+def recall_columns(report: RecallReport) -> dict[str, float]:
+    """Metrics by column name, `recall/crack_fa0.1`; a class without objects has none, for no number is true of it."""
+    names = column_names(list(report.budgets[0].classes))
+    return {
+        f"recall/{column}_fa{budget.false_alarms:g}": c.recall
+        for budget in report.budgets
+        for column, c in zip(names, budget.classes.values(), strict=True)
+        if c.recall is not None
+    }
+
+
+def column_names(classes: Sequence[str]) -> list[str]:
+    """Class names in the characters that a CSV header and every logger accept, told apart by id where they collide."""
+    plain = [re.sub(r"[^\w\-. ]", "_", name) for name in classes]
+    return [name if plain.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(plain)]

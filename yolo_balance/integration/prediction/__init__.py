@@ -1,0 +1,1 @@
+"""Prediction at the thresholds of a model."""

@@ -1,0 +1,287 @@
+"""`attach_thresholds`: three callbacks that make an Ultralytics model predict at the thresholds of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import pad
+from ultralytics.cfg import DEFAULT_CFG_DICT
+from ultralytics.engine.results import Results
+from ultralytics.models.yolo.detect import DetectionPredictor
+from ultralytics.utils import LOGGER
+
+from yolo_balance.errors import ConfigError, HostError
+from yolo_balance.integration.data import BOX_TASKS, class_names
+from yolo_balance.integration.prediction import padding
+from yolo_balance.recall.decisions.thresholds import FILE, Thresholds, Zone
+from yolo_balance.text import listed, plain
+
+DEFAULT_CONF = {"predict": 0.25, "track": 0.1}
+"""What the host takes for `conf` when it is not given, by mode."""
+
+
+class ZonedResults(Results):
+    """The host's `Results` with the zone of the image, which every copy and selection of it keeps.
+
+    The host makes those by `new()`, which knows no attribute but its own; an attribute set on a plain `Results` is
+    gone after `result.cpu()` or `result[0]`.
+
+    Attributes:
+        zone: `pass`, `review` or `reject`.
+    """
+
+    zone: Zone
+
+    def new(self) -> Any:
+        """The host's empty copy, of the same zone."""
+        return zoned(super().new(), self.zone)
+
+
+def zoned(result: Any, zone: Zone) -> Any:
+    """Give a result its zone."""
+    if type(result) is Results:  # a predictor's own kind of results keeps its kind, and the zone as an attribute
+        result.__class__ = ZonedResults
+    result.zone = zone
+    return result
+
+
+def attach_thresholds(model: Any, thresholds: Thresholds | str | Path) -> Any:
+    """Make every later `model.predict(...)`, `model(...)` and `model.track(...)` keep to thresholds.
+
+    Of each image's boxes those at or above the review threshold of their class are left, and each `Results` says in
+    `result.zone` whether the image is to `pass`, to `review` or to `reject`. The thresholds decide: `conf` is set to
+    just below the smallest of them, whatever was asked for.
+
+    Where classes overlap, a place is listed once per class that passes its threshold, as in the host's validation, by
+    which the thresholds were measured; the host's own prediction names the highest scoring class only. Tracking keeps
+    to one class per place, the highest scoring of those that pass, and sees the boxes below the thresholds too, which
+    it needs to follow an object.
+
+    Two things are lost before thresholds can keep them: a model exported with `nms=True` leaves out second classes and
+    boxes under its own `conf`, of which a line warns; and the host's segmentation drops a box whose mask is empty, as
+    that of a very small object may be without `retina_masks=True`.
+
+    Images are scaled and padded as the host's validation does, which without this pads less at prediction; so an image
+    is seen as it was when the thresholds were measured. Where a split's images have several shapes, validation with
+    `rect` pads each to the shape of its batch, which no single image tells: then measure and predict with `rect=False`.
+    Thresholds hold for the image size, `rect`, the head (`nms`) and the IoU of non-maximum suppression (`iou`) they
+    were measured with.
+
+    Args:
+        model: An `ultralytics.YOLO` that reports boxes, made from weights or from an exported file.
+        thresholds: The `thresholds.yaml` of its weights, or what was loaded from it.
+
+    Returns:
+        The same model.
+
+    Raises:
+        ConfigError: With every problem of the file; or its classes are not the model's.
+        HostError: The model's task is another one.
+
+    Example:
+        model = attach_thresholds(YOLO("run/weights/best.pt"), "run/thresholds.yaml")
+        for result in model.predict("parts/", stream=True):
+            print(result.path, result.zone)
+    """
+    name = FILE if isinstance(thresholds, Thresholds) else str(thresholds)
+    loaded = thresholds if isinstance(thresholds, Thresholds) else Thresholds.load(thresholds)
+    if model.task not in BOX_TASKS:
+        raise HostError(f"attach_thresholds: expected a model of task {', '.join(BOX_TASKS)}, got one of {model.task}")
+    keeper = _Keeper(loaded, name)
+    keeper.check(model.names)
+    for event, hook in keeper.hooks().items():
+        registered = model.callbacks[event]
+        registered[:] = [other for other in registered if not _ours(other)]  # attached again: the last one counts
+        model.add_callback(event, hook)
+    return model
+
+
+class _Keeper:
+    """Keeps a model's predictions to thresholds."""
+
+    def __init__(self, thresholds: Thresholds, name: str):
+        self.thresholds, self.name = thresholds, name
+        self.classes: list[str] = []
+        self.review = np.zeros(0)
+        self._listening: list[Any] = []
+        self._said: set[str] = set()
+
+    def hooks(self) -> dict[str, Any]:
+        return {
+            "on_predict_start": self.start,
+            "on_predict_batch_start": self.listen,
+            "on_predict_postprocess_end": self.keep,
+        }
+
+    def check(self, names: Mapping[int, str]) -> list[str]:
+        """Class names by id; raises ConfigError where the file's are others."""
+        classes, known = class_names(names), self.thresholds.review
+        missing, unknown = [c for c in classes if c not in known], [c for c in known if c not in classes]
+        problems = [
+            f"{plain(self.name)}: classes: {text} {listed([plain(name) for name in them])}"
+            for text, them in (
+                ("expected a threshold for each class of the model, got none for", missing),
+                ("expected classes of the model, it has no class", unknown),
+            )
+            if them
+        ]
+        if problems:
+            raise ConfigError(problems)
+        return classes
+
+    def start(self, predictor: Any) -> None:
+        """Before the first image: what the host would cut first, it leaves to the thresholds."""
+        self.classes = self.check(predictor.model.names)
+        self.review = np.array([self.thresholds.review[name] for name in self.classes])
+        smallest, asked, mode = float(self.review.min()), predictor.args.conf, predictor.args.mode
+        default = DEFAULT_CONF.get(mode, 0.0)
+        if asked is not None and asked != default and asked > smallest:
+            self._say(
+                f"conf: {asked:g} is above the smallest threshold of {self.name}, {smallest:g}; thresholds decide"
+            )
+        size, measured = max(predictor.imgsz), self.thresholds.imgsz
+        if measured is not None and size != measured:
+            self._say(f"imgsz: {self.name} was measured at {measured}, not {size}, where its thresholds may not hold")
+        overlap, suppressed = predictor.args.iou, self.thresholds.nms_iou
+        if suppressed is not None and overlap != suppressed:
+            if overlap == DEFAULT_CFG_DICT["iou"]:
+                predictor.args.iou = suppressed  # nobody asked for another
+            else:
+                told = f"{self.name} was measured at {suppressed:g}, not {overlap:g}, where its thresholds may not hold"
+                self._say(f"iou: {told}")
+        exported = (getattr(predictor.model, "metadata", None) or {}).get("args") or {}
+        if exported.get("nms"):
+            self._say(
+                f"{predictor.args.model}: expected an export without nms=True, which drops boxes below its own conf "
+                f"(0.25 if none was given) before thresholds can; the smallest is {smallest:g}"
+            )
+        # The host keeps what is above conf, in the model's precision: a hundredth lower nothing at a threshold is lost
+        predictor.args.conf = 0.99 * smallest
+        if mode == "track":  # the host registered its tracker after us, and it is to see more boxes, and first
+            predictor.args.conf = min(predictor.args.conf, default)
+            hooks = predictor.callbacks["on_predict_postprocess_end"]
+            hooks.remove(self.keep)
+            hooks.append(self.keep)
+
+    def listen(self, predictor: Any) -> None:
+        """Before a batch: have images scaled and padded as in validation, and the output put right."""
+        self._stop(predictor)
+        if not isinstance(predictor, DetectionPredictor) or predictor.args.embed:
+            return
+        if len(set(predictor.imgsz)) == 1:
+            predictor.pre_transform = partial(_as_validation_loads, predictor)
+        model, task, end2end = predictor.model, predictor.args.task, predictor.model.end2end
+        several, classes = predictor.args.mode != "track", len(self.classes)
+        shapes = {image.shape[:2] for image in predictor.batch[1]} if _padded_least(predictor) else set()
+        shape = shapes.pop() if len(shapes) == 1 else None
+        margins = (0, 0)
+
+        def widened(module: Any, inputs: Any) -> Any:
+            nonlocal margins
+            if shape is not None:
+                margins = padding.margin(shape, inputs[0].shape[2:], predictor.imgsz[0], int(model.stride))
+            return (padding.widen(inputs[0], margins), *inputs[1:])
+
+        def put_right(module: Any, inputs: Any, output: Any) -> Any:
+            if any(margins):
+                keypoints = getattr(model, "kpt_shape", None)
+                given = {"classes": classes, "keypoints": keypoints, "end2end": end2end}
+                output = _first(output, lambda prediction: padding.moved(prediction, margins, task, **given))
+                if task == "segment":
+                    output = padding.cropped(output, margins, inputs[0].shape[2])
+            if end2end:
+                return output
+            return _first(output, lambda prediction: passing(prediction, self.review, several=several))
+
+        self._listening = [model.register_forward_pre_hook(widened), model.register_forward_hook(put_right)]
+
+    def keep(self, predictor: Any) -> None:
+        """After a batch: drop the boxes below their thresholds and give each image its zone."""
+        self._stop(predictor)
+        for i, result in enumerate(predictor.results):
+            boxes = result.obb if result.obb is not None else result.boxes
+            confidence = boxes.conf.cpu().numpy().astype(np.float64)
+            predicted = boxes.cls.cpu().numpy().astype(np.int64)
+            zone = self.thresholds.zone([self.classes[c] for c in predicted], confidence)
+            kept = torch.from_numpy(confidence >= self.review[predicted])
+            predictor.results[i] = zoned(result if kept.all() else result[kept], zone)
+
+    def _stop(self, predictor: Any) -> None:
+        vars(predictor).pop("pre_transform", None)
+        for listening in self._listening:
+            listening.remove()
+        self._listening = []
+
+    def _say(self, text: str) -> None:
+        """A warning, once: a camera's frames are a call each."""
+        if text not in self._said:
+            self._said.add(text)
+            LOGGER.warning(plain(text))
+
+
+def _padded_least(predictor: Any) -> bool:
+    """Whether the host pads a batch of one shape to the next stride only, where its validation pads up to one more."""
+    model, square = predictor.model, len(set(predictor.imgsz)) == 1
+    free = getattr(model, "format", "") == "pt" or getattr(model, "pt", False) or getattr(model, "dynamic", False)
+    return bool(square and free and predictor.args.rect)
+
+
+def _as_validation_loads(predictor: Any, images: list[Any]) -> Any:
+    """The host's scaling and padding of images that are scaled as its data sets scale them."""
+    return type(predictor).pre_transform(predictor, [padding.as_loaded(im, predictor.imgsz[0]) for im in images])
+
+
+def passing(prediction: torch.Tensor, thresholds: Any, *, several: bool) -> torch.Tensor:
+    """A model's output with only those class scores that pass their thresholds.
+
+    The host names a place by its highest score; where that is of a class with a high threshold, one of a class with a
+    low threshold would be lost behind it.
+
+    Args:
+        prediction: (B, 4 + C + E, N) box, class scores and what else the task has, of N places.
+        thresholds: (C,) lowest score that passes, float64.
+        several: List a place once per class that passes, each with that one score. If false, the N places stay, and
+            those where none passes stay as they are.
+
+    Returns:
+        (B, 4 + C + E, M); images with fewer places than others are filled up with zeros.
+    """
+    count = len(thresholds)
+    scores = prediction[:, 4 : 4 + count]
+    least = torch.from_numpy(_float32(thresholds)).to(prediction.device)
+    passes = scores.float() >= least[:, None]
+    if not several:
+        scores = torch.where(passes | ~passes.any(1, keepdim=True), scores, 0)
+        return torch.cat((prediction[:, :4], scores, prediction[:, 4 + count :]), 1)
+    images = []
+    for image, ok in zip(prediction, passes, strict=True):
+        place, label = ok.T.nonzero(as_tuple=True)
+        candidates = image[:, place]
+        own = torch.zeros_like(candidates[4 : 4 + count])
+        column = torch.arange(len(place), device=place.device)
+        own[label, column] = candidates[4 + label, column]
+        images.append(torch.cat((candidates[:4], own, candidates[4 + count :])))
+    width = max(7, *(image.shape[1] for image in images))  # six columns would be end-to-end boxes to the host
+    return torch.stack([pad(image, (0, width - image.shape[1])) for image in images])
+
+
+def _float32(thresholds: Any) -> Any:
+    """The smallest float32 at or above each threshold, so that float32 scores compare as they would in float64."""
+    near = np.asarray(thresholds, np.float32)
+    return np.where(near < thresholds, np.nextafter(near, np.float32(np.inf)), near)
+
+
+def _first(output: Any, change: Any) -> Any:
+    """An output of the host's, tuples and lists of any depth, with its first tensor changed."""
+    if isinstance(output, torch.Tensor):
+        return change(output)
+    return type(output)((_first(output[0], change), *output[1:]))
+
+
+def _ours(callback: Any) -> bool:
+    return isinstance(getattr(callback, "__self__", None), _Keeper)

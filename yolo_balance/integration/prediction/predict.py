@@ -1,0 +1,145 @@
+"""`predict`: images through a finished model at the thresholds of its weights, a zone for each."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ultralytics import YOLO
+from ultralytics.data.loaders import LoadImagesAndVideos
+
+from yolo_balance.errors import BalanceError, ConfigError, HostError
+from yolo_balance.files import csv_text, write_whole
+from yolo_balance.integration.arguments import argument_problems
+from yolo_balance.integration.compat import one_line
+from yolo_balance.integration.data import class_names
+from yolo_balance.integration.prediction.attach_thresholds import attach_thresholds
+from yolo_balance.recall.decisions.thresholds import FILE, Zone
+from yolo_balance.text import plain
+
+ZONES = "zones.csv"
+COLUMNS = ("file", "zone", "boxes", "found")
+TAKEN = {
+    "model": "WEIGHTS is the model",
+    "source": "SOURCE is the source",
+    "mode": "the verb is the mode",
+    "embed": "embeddings have no boxes",
+}
+"""Arguments of the host's that have no place here, and why."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was said of one image, or of one frame of a video.
+
+    Attributes:
+        file: The image or video.
+        zone: Its zone; `unread` for an image that the host could not read.
+        boxes: Class name and confidence of each box kept, as the host orders them.
+    """
+
+    file: str
+    zone: Zone | Literal["unread"]
+    boxes: tuple[tuple[str, float], ...] = ()
+
+    def __str__(self) -> str:
+        """One line: zone, file, then class and confidence of each box."""
+        found = ", ".join(f"{plain(name)} {confidence:.3f}" for name, confidence in self.boxes)
+        return f"{self.zone:<6}  {plain(self.file)}  {found}".rstrip()
+
+    def row(self) -> tuple[str, ...]:
+        """In the order of COLUMNS."""
+        found = ", ".join(f"{name} {confidence:.6f}" for name, confidence in self.boxes)
+        return csv_text(self.file), self.zone, str(len(self.boxes)), csv_text(found)
+
+
+def predict(
+    weights: str | Path,
+    source: str | Path,
+    *,
+    thresholds: str | Path | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    each: Callable[[Verdict], None] = lambda verdict: None,
+) -> tuple[list[Verdict], Path]:
+    """Predict at thresholds and write `zones.csv` into the run's folder.
+
+    Args:
+        weights: A checkpoint or exported model on disk.
+        source: An image, a video, a folder or glob of them, or a .txt or .csv file that lists them.
+        thresholds: The `thresholds.yaml` of the weights; when left out it is looked for beside them, then beside their
+            folder, as a run has it.
+        arguments: What the host's `predict` accepts; its images are saved unless `save` says otherwise.
+        each: Called with every verdict as it is made.
+
+    Returns:
+        All verdicts in the host's order, and the path of `zones.csv`.
+
+    Raises:
+        ConfigError: With every problem of the arguments, or of the thresholds.
+        HostError: The weights cannot be used, or report no boxes.
+    """
+    options = {"save": True, "verbose": False, **(arguments or {})}
+    files, problems = _files(source)
+    if not Path(weights).exists():
+        problems.insert(0, f"weights: expected a checkpoint or exported model on disk, found no {weights}")
+    problems += [f"{key}: not an option of predict, {why}" for key, why in TAKEN.items() if key in options]
+    problems += argument_problems({key: value for key, value in options.items() if key not in TAKEN})
+    if problems:
+        raise ConfigError(problems)
+    found = _beside(Path(weights)) if thresholds is None else Path(thresholds)
+    try:
+        model = attach_thresholds(YOLO(str(weights), task=options.get("task")), found)
+    except BalanceError:
+        raise
+    except Exception as e:  # no model, or an exported one whose runtime is not installed
+        raise HostError(f"weights: {weights} cannot be loaded ({one_line(e)})") from e
+
+    verdicts = []
+    for result in model.predict(str(Path(source).absolute()), stream=True, **options):
+        verdicts.append(_verdict(result))
+        each(verdicts[-1])
+    for file in sorted(set(files) - {verdict.file for verdict in verdicts}):  # the host goes on with a warning
+        verdicts.append(Verdict(file, "unread"))
+        each(verdicts[-1])
+    return verdicts, _write(verdicts, Path(model.predictor.save_dir))
+
+
+def _files(source: str | Path) -> tuple[list[str], list[str]]:
+    """The files a source names, and a line if it names none; what is not on disk is no source here."""
+    try:
+        loader = LoadImagesAndVideos(source)
+    except Exception:  # nothing there, or nothing that is read
+        what = "expected an image, a video, a folder or glob of them, or a .txt or .csv file that lists them"
+        return [], [f"source: {what}, got {plain(str(source))}"]
+    if loader.cap is not None:
+        loader.cap.release()
+    return list(loader.files), []
+
+
+def _beside(weights: Path) -> Path:
+    """The thresholds of weights; raises ConfigError naming where they were looked for."""
+    folder = weights.absolute().parent
+    places = [folder / FILE, folder.parent / FILE]
+    for place in places:
+        if place.exists():
+            return place
+    raise ConfigError(f"--thresholds: not given, and found neither {places[0]} nor {places[1]}")
+
+
+def _verdict(result: Any) -> Verdict:
+    boxes = result.obb if result.obb is not None else result.boxes
+    names = class_names(result.names)
+    classes, confidences = boxes.cls.int().tolist(), boxes.conf.tolist()
+    return Verdict(result.path, result.zone, tuple((names[c], p) for c, p in zip(classes, confidences, strict=True)))
+
+
+def _write(verdicts: list[Verdict], folder: Path) -> Path:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([COLUMNS, *(verdict.row() for verdict in verdicts)])
+    folder.mkdir(parents=True, exist_ok=True)  # the host makes it only where it saves
+    write_whole(folder / ZONES, text.getvalue())
+    return folder / ZONES

@@ -1,0 +1,1 @@
+"""A balanced training run, from its YAML to its last file."""

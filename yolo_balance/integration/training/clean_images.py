@@ -1,0 +1,59 @@
+"""Reading the train split's clean images with the model as it stands: which of them raise false alarms."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch.utils.data import DataLoader, Subset
+from ultralytics.utils.torch_utils import autocast
+
+from yolo_balance.integration.compat import ranks
+from yolo_balance.sampling.statistics import Bools
+
+
+def false_alarms(trainer: Any, clean: Bools, threshold: float) -> Bools:
+    """Which clean train images the EMA model reports a box on.
+
+    The images are prepared as for validation; every rank reads its share, and all know the whole answer.
+
+    Args:
+        trainer: A trainer after its first validation.
+        clean: (num_images,) images without objects.
+        threshold: Confidence at and above which a box counts.
+
+    Returns:
+        (num_images,) bool.
+    """
+    rank, world_size = ranks()
+    images = np.flatnonzero(clean)[rank::world_size]
+    alarmed = torch.zeros(len(clean), dtype=torch.uint8, device=trainer.device)
+    loader = DataLoader(
+        Subset(_as_validated(trainer), images.tolist()),
+        batch_size=trainer.test_loader.batch_size,
+        num_workers=trainer.train_loader.num_workers,
+        collate_fn=trainer.train_loader.dataset.collate_fn,
+        generator=torch.Generator().manual_seed(0),  # the run's own must not notice
+    )
+    at = 0
+    with torch.no_grad(), autocast(trainer.amp, device=trainer.device.type):
+        for batch in loader:
+            predictions = trainer.ema.ema(batch["img"].to(trainer.device).float() / 255)
+            for i, found in enumerate(trainer.validator.postprocess(predictions)):
+                alarmed[int(images[at + i])] = (found["conf"] >= threshold).any()
+            at += len(batch["img"])
+    if world_size > 1:
+        dist.all_reduce(alarmed, dist.ReduceOp.MAX)
+    answer: Bools = alarmed.bool().cpu().numpy()
+    return answer
+
+
+def _as_validated(trainer: Any) -> Any:
+    """The train dataset, sharing its labels and cached images, with the transforms of validation."""
+    dataset = copy(trainer.train_loader.dataset)
+    dataset.augment, dataset.partners = False, None
+    dataset.transforms = dataset.build_transforms(hyp=copy(trainer.args))
+    return dataset

@@ -1,0 +1,46 @@
+"""What a balanced trainer does when an epoch starts and ends."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from ultralytics.utils import LOGGER, RANK
+
+from yolo_balance.integration.hooks.loader import start_epoch
+from yolo_balance.run_folder import records
+from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
+
+
+def _start_epoch(trainer: Any) -> None:
+    again = trainer.epoch == trainer.started  # after running out of memory, or after a loss that was no number
+    trainer.started = trainer.epoch
+    if again and RANK in (-1, 0):
+        for name in records.BY_EPOCH:
+            records.keep_epochs(trainer.save_dir / name, trainer.epoch)
+    if again and trainer.selection is not None:
+        trainer.selection.start_again()
+    plan = None if trainer.sampling is None else trainer.sampling.plan(trainer, again=again)
+    trainer.exposure.start_epoch(plan, again=again)
+    start_epoch(trainer.train_loader, trainer.epoch, plan)
+    trainer.batches_since = time.perf_counter()
+
+
+def _end_epoch(trainer: Any) -> None:
+    trainer.train_seconds += time.perf_counter() - trainer.batches_since
+    exposure = trainer.exposure
+    if dist.is_initialized():  # once per epoch, after its last step
+        counts = torch.as_tensor(exposure.counts(), device=trainer.device)
+        dist.all_reduce(counts)
+        exposure.set_counts(counts.cpu().numpy())
+    if RANK in (-1, 0):
+        rows = exposure.rows(trainer.epoch + 1)
+        records.append_csv(trainer.save_dir / records.EXPOSURE, EXPOSURE_COLUMNS, rows)
+        options, planned = trainer.balance.sampling, len(trainer.train_loader.sampler) * max(trainer.world_size, 1)
+        if line := records.deviation_line(exposure, trainer.epoch + 1, options, planned):
+            LOGGER.warning(line)
+
+
+EPOCH_HOOKS = {"on_train_epoch_start": _start_epoch, "on_train_epoch_end": _end_epoch}

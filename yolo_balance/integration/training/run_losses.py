@@ -1,0 +1,166 @@
+"""A run's loss terms on the host: resolved on the data, one set per head, their state beside the checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from yolo_balance.config import SECTION, LossesConfig
+from yolo_balance.errors import ConfigError
+from yolo_balance.losses import (
+    CARL,
+    ClassFactors,
+    ClassicFocal,
+    ClassWeights,
+    EQLv2,
+    EqualizedFocal,
+    GradientRatio,
+    HardNegatives,
+    InstanceBalanced,
+    IoUBalancedNegatives,
+    ISRNegative,
+    ISRPositive,
+    LogitAdjustment,
+    QualityFocal,
+    Term,
+    effective_number_weights,
+    inverse_frequency_weights,
+    isr_class_factors,
+    logit_offsets,
+)
+from yolo_balance.run_folder.records import some
+from yolo_balance.sampling import ClassStatistics
+from yolo_balance.sampling.statistics import Floats
+
+BOTH_HEADS = "both"
+
+
+class RunLosses:
+    """What `balance.losses` is while a run lasts.
+
+    Attributes:
+        options: The section.
+        factors: What an object of each class counts, sampling included.
+        gradients: By head, the gradient ratios that `efl` and `eqlv2` follow.
+    """
+
+    def __init__(
+        self,
+        options: LossesConfig,
+        statistics: ClassStatistics,
+        names: Sequence[str],
+        shown: Floats,
+        gain_ratio: float = 1.0,
+    ):
+        """Resolve the section.
+
+        Args:
+            options: The section, presets resolved.
+            statistics: The train split's labels.
+            names: Of the classes.
+            shown: (C,) share of an epoch's boxes by class.
+            gain_ratio: The host's classification gain / box gain.
+        """
+        self.gain_ratio = gain_ratio
+        self.options, self.names, self.counts = options, list(names), statistics.boxes
+        weights, isr = options.class_weights, options.isr
+        self.factors = ClassFactors.of(
+            statistics.box_shares(),
+            shown,
+            self._asked(),
+            np.ones(len(names)) if isr is None else isr_class_factors(shown, k=isr.k, bias=isr.bias),
+            max_weight=options.max_weight,
+            columns=weights is not None and weights.on == "column",
+        )
+        self.gradients: dict[str, GradientRatio] = {}
+        self._terms: dict[str, list[Term]] = {}
+
+    def _asked(self) -> Floats:
+        o = self.options.class_weights
+        if o is None or o.rule is None:
+            asked = np.ones(len(self.names))
+        elif o.rule == "inverse_frequency":
+            asked = inverse_frequency_weights(self.counts, power=o.power)
+        else:
+            asked = effective_number_weights(self.counts, beta=o.beta)
+        for name, value in ((o and o.values) or {}).items():
+            asked[self.names.index(name)] = value
+        return asked
+
+    def terms(self, head: str) -> list[Term]:
+        """A head's terms, in the order in which their weights are applied; the same objects at every call."""
+        if self.options.heads not in (BOTH_HEADS, head):
+            return []
+        if head not in self._terms:
+            self._terms[head] = self._build(self.gradients.setdefault(head, GradientRatio(len(self.names))))
+        return self._terms[head]
+
+    def _build(self, gradients: GradientRatio) -> list[Term]:
+        o, factors, terms = self.options, self.factors, list[Term]()
+        if o.logit_adjustment is not None:
+            terms.append(LogitAdjustment(logit_offsets(self.counts, tau=o.logit_adjustment.tau)))
+        if o.focal is not None:
+            quality = o.focal.form == "quality"
+            terms.append(QualityFocal(o.focal.beta) if quality else ClassicFocal(o.focal.gamma, o.focal.alpha))
+        if o.efl is not None:
+            terms.append(EqualizedFocal(gradients, o.efl.gamma, o.efl.scale, room=factors.room))
+        if o.eqlv2 is not None:
+            terms.append(EQLv2(gradients, o.eqlv2.alpha, o.eqlv2.gamma, o.eqlv2.mu, room=factors.room))
+        if (factors.weight != 1).any():  # asked for, or what keeps ISR-P within the cap
+            terms.append(ClassWeights(factors.scaled, on=o.class_weights.on if o.class_weights else "positives"))
+        if (negatives := o.negatives) is not None:
+            terms.append(
+                HardNegatives(negatives.ratio)
+                if negatives.rule == "ohem"
+                else IoUBalancedNegatives(negatives.ratio, negatives.bins, negatives.draw)
+            )
+        if o.positives is not None:
+            terms.append(InstanceBalanced())
+        if (isr := o.isr) is not None:
+            terms.append(ISRPositive(isr.k, isr.bias))
+            if isr.negatives is not None:
+                terms.append(ISRNegative(isr.negatives.k, isr.negatives.bias))
+        if (carl := o.carl) is not None:
+            gradient = self.gain_ratio if carl.gradient is None else carl.gradient
+            terms.append(CARL(carl.k, carl.bias, carl.gain, gradient, carl.published))
+        return terms
+
+    def check_heads(self, heads: Collection[str]) -> None:
+        """Raise ConfigError if the option names a head that the model does not have."""
+        if self.options.heads != BOTH_HEADS and self.options.heads not in heads:
+            raise ConfigError(
+                f"{SECTION}.losses.heads: expected both, the model has one head, got {self.options.heads}"
+            )
+
+    def state(self) -> dict[str, Any]:
+        """What `resume` takes up again; empty if nothing was learnt."""
+        following = self.options.efl is not None or self.options.eqlv2 is not None
+        return {head: ratio.state() for head, ratio in self.gradients.items()} if following else {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take the state up again; raises KeyError, TypeError or ValueError where it does not fit."""
+        for head, ratio in state.items():
+            self.gradients.setdefault(head, GradientRatio(len(self.names))).restore(ratio)
+
+    def remarks(self) -> list[str]:
+        """What a user should know before training starts."""
+        f, cap = self.factors, self.options.max_weight
+        lowered = [
+            f"{name} from {f.asked[c]:.3g} to {f.weight[c]:.3g}"
+            for c, name in enumerate(self.names)
+            if f.weight[c] < f.asked[c] - 1e-9
+        ]
+        beyond = [
+            f"{name} {f.sampling[c]:.3g}" for c, name in enumerate(self.names) if f.by_loss and f.sampling[c] > cap
+        ]
+        lines = []
+        if lowered:
+            lines.append(f"{SECTION}.losses: max_weight {cap:g} lowers the class weight of {some(lowered)}")
+        if beyond:
+            lines.append(
+                f"{SECTION}.losses: sampling alone goes beyond max_weight {cap:g} ({some(beyond)} times as often as the"
+                f" commonest class); {SECTION}.sampling.max_repeat caps it"
+            )
+        return lines

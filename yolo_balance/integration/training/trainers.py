@@ -1,0 +1,42 @@
+"""The balanced trainer of every task whose labels are boxes; image folders have theirs in `classification`."""
+
+from __future__ import annotations
+
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.models.yolo.obb import OBBTrainer
+from ultralytics.models.yolo.pose import PoseTrainer
+from ultralytics.models.yolo.segment import SegmentationTrainer
+
+from yolo_balance.integration.training.trainer import BalancedTrainerMixin
+
+
+class BalancedDetectionTrainer(BalancedTrainerMixin, DetectionTrainer):
+    """The host's detection trainer with every term off: it trains bit for bit as stock and reports recall.
+
+    Example:
+        YOLO("yolo26n.pt").train(trainer=BalancedDetectionTrainer.configured("cfg/defects.yaml"), data="defects.yaml")
+    """
+
+
+class BalancedSegmentationTrainer(BalancedTrainerMixin, SegmentationTrainer):
+    """The host's segmentation trainer; terms act on classes and boxes, recall is that of boxes.
+
+    Example:
+        YOLO("yolo26n-seg.pt").train(trainer=BalancedSegmentationTrainer.configured("cfg/defects.yaml"), data="d.yaml")
+    """
+
+
+class BalancedPoseTrainer(BalancedTrainerMixin, PoseTrainer):
+    """The host's pose trainer; terms act on classes and boxes, recall is that of boxes.
+
+    Example:
+        YOLO("yolo26n-pose.pt").train(trainer=BalancedPoseTrainer.configured("cfg/defects.yaml"), data="poses.yaml")
+    """
+
+
+class BalancedOBBTrainer(BalancedTrainerMixin, OBBTrainer):
+    """The host's trainer of oriented boxes; overlap is ProbIoU throughout, as it is in the host.
+
+    Example:
+        YOLO("yolo26n-obb.pt").train(trainer=BalancedOBBTrainer.configured("cfg/defects.yaml"), data="oriented.yaml")
+    """

@@ -1,0 +1,170 @@
+"""Recall by box size: the three size bins of COCO, and four bins of as many objects each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from rich.table import Table
+from rich.text import Text
+
+from yolo_balance.recall.evidence.intervals import interval
+from yolo_balance.recall.matching import Bools, Floats
+from yolo_balance.recall.outcomes import Outcomes
+from yolo_balance.text import plain
+from yolo_balance.views.tables import plain_text
+
+COCO_SIZES: tuple[tuple[str, float, float | None], ...] = (
+    ("small", 0.0, 32.0),
+    ("medium", 32.0, 96.0),
+    ("large", 96.0, None),
+)
+"""Lin et al., Microsoft COCO (2014): areas of 32^2 and 96^2 part the bins, here of the box instead of the mask."""
+
+QUANTILES = 4
+
+
+def object_sizes(outcomes: Outcomes) -> Floats:
+    """(T,) size of every object: the square root of its box's area, in pixels of the image file.
+
+    Of an oriented box or a mask it is that of the upright box around it. Rounded to a thousandth of a pixel, below
+    which scaling to the network and back leaves its own traces.
+    """
+    x1, y1, x2, y2 = outcomes.object_box.astype(np.float64).T
+    sizes: Floats = np.round(np.sqrt((x2 - x1) * (y2 - y1)), 3)
+    return sizes
+
+
+@dataclass(frozen=True)
+class SizeBin:
+    """Recall of the objects of one range of sizes.
+
+    Attributes:
+        start: Smallest size of the bin, in pixels.
+        end: Sizes of the bin are below it; None for no bound.
+        n: Objects.
+        hits: Those found at the threshold.
+        recall: hits / n; None without objects.
+        low: Lower bound of the Wilson interval, None without objects.
+        high: Upper bound.
+    """
+
+    start: float
+    end: float | None
+    n: int
+    hits: int
+    recall: float | None
+    low: float | None
+    high: float | None
+
+    @classmethod
+    def of(cls, start: float, end: float | None, sizes: Floats, detected: Bools, confidence: float) -> SizeBin:
+        """The bin's share of (T,) objects."""
+        inside = (sizes >= start) & (sizes < (np.inf if end is None else end))
+        n, hits = int(inside.sum()), int((inside & detected).sum())
+        if n == 0:
+            return cls(start, end, 0, 0, None, None, None)
+        return cls(start, end, n, hits, hits / n, *interval(hits, n, confidence=confidence))
+
+
+@dataclass(frozen=True)
+class RecallBySize:
+    """Recall by box size at a threshold; a size is the square root of the box's area in pixels of the image file.
+
+    Attributes:
+        confidence: Level of the Wilson intervals.
+        classes: By class name, in class-id order; each `small`, `medium` and `large`.
+        overall: The same of all objects.
+        quantiles: Bins of all objects' sizes with as many objects each, as far as there are objects and equal sizes
+            stay together: at most four, rising; none without objects.
+    """
+
+    confidence: float
+    classes: Mapping[str, Mapping[str, SizeBin]]
+    overall: Mapping[str, SizeBin]
+    quantiles: tuple[SizeBin, ...]
+
+    @classmethod
+    def of(
+        cls,
+        outcomes: Outcomes,
+        names: Sequence[str],
+        threshold: float | npt.ArrayLike,
+        *,
+        confidence: float = 0.95,
+    ) -> RecallBySize:
+        """Read a validation pass by size.
+
+        Args:
+            outcomes: Boxes and objects of the split.
+            names: C class names by class id.
+            threshold: Confidence at and above which boxes count, one for all classes or (C,) one for each.
+            confidence: Level of the intervals.
+
+        Example:
+            >>> from yolo_balance.recall import ImageOutcome
+            >>> image = ImageOutcome.of([[0.9], [0]], [0, 0], [0], [0.8], object_box=[[0, 0, 40, 90], [0, 0, 9, 4]])
+            >>> sizes = RecallBySize.of(Outcomes.pool([image], 1), ["scratch"], 0.5)
+            >>> {name: row.recall for name, row in sizes.classes["scratch"].items()}
+            {'small': 0.0, 'medium': 1.0, 'large': None}
+        """
+        sizes, detected = object_sizes(outcomes), outcomes.detected(threshold)
+
+        def coco(members: Bools) -> dict[str, SizeBin]:
+            return {
+                name: SizeBin.of(start, end, sizes[members], detected[members], confidence)
+                for name, start, end in COCO_SIZES
+            }
+
+        classes = {
+            name: coco(outcomes.object_class == c) for c, name in zip(range(outcomes.num_classes), names, strict=True)
+        }
+        bounds: list[float | None] = [*_quantile_starts(sizes), None]
+        quantiles = tuple(
+            SizeBin.of(start, end, sizes, detected, confidence) for start, end in pairwise(bounds) if start is not None
+        )
+        return cls(confidence, classes, coco(np.ones(len(sizes), bool)), quantiles)
+
+    def __str__(self) -> str:
+        """The two tables people read."""
+        by_class = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+        by_class.add_column("class")
+        for name, start, end in COCO_SIZES:
+            by_class.add_column(f"{name}: {in_pixels(start, end)}\nhits of n  recall")
+        for label, bins in [
+            *((Text(plain(name)), bins) for name, bins in self.classes.items()),
+            (Text("all"), self.overall),
+        ]:
+            by_class.add_row(label, *(_recall(bins[name]) for name, *_ in COCO_SIZES))
+        by_quantile = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+        by_quantile.add_column("size, all classes", justify="right")
+        by_quantile.add_column("hits of n  recall")
+        for row in self.quantiles:
+            by_quantile.add_row(in_pixels(row.start, row.end), _recall(row))
+        what = f"square root of the box's area in pixels of the image file; {self.confidence:.0%} Wilson interval"
+        lines = [f"Recall by size ({what})", plain_text(by_class)]
+        return "\n".join([*lines, "", plain_text(by_quantile)] if self.quantiles else lines)
+
+
+def _quantile_starts(sizes: Floats) -> list[float]:
+    """Sizes at which bins of as many objects each begin: every one is some object's, so no bin is empty."""
+    if not len(sizes):
+        return []
+    starts: list[float] = np.unique(np.sort(sizes)[np.arange(QUANTILES) * len(sizes) // QUANTILES]).tolist()
+    return starts
+
+
+def in_pixels(start: float, end: float | None) -> str:
+    """A range of sizes in words."""
+    if end is None:
+        return f"from {start:.4g} px"
+    return f"{start:.4g} to {end:.4g} px" if start else f"below {end:.4g} px"
+
+
+def _recall(row: SizeBin) -> str:
+    if row.recall is None:
+        return "   -       no data"
+    return f"{row.hits:>4} of {row.n:<4} {row.recall:.2f} [{row.low:.2f}, {row.high:.2f}]"

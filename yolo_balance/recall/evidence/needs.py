@@ -1,0 +1,112 @@
+"""How many objects of a class a recall needs before it says something."""
+
+from __future__ import annotations
+
+from functools import cache
+from math import ceil, floor, log, sqrt
+
+import numpy as np
+from scipy.stats import norm
+
+from yolo_balance.recall.evidence.intervals import interval
+
+RECALL, HALF_WIDTH, CONFIDENCE = 0.9, 0.1, 0.95
+HELD = 20  # sizes in a row that have to keep to it: hits come in whole numbers, so nothing is quite monotone in n
+CLOSEST = 1e-6  # a recall nearer to the target than this counts as not above it; it would take 10^11 objects and more
+CHUNK = 100_000  # sizes looked at together
+
+
+@cache
+def boxes_for_half_width(half_width: float = HALF_WIDTH, recall: float = RECALL, confidence: float = CONFIDENCE) -> int:
+    """Fewest objects n from which on the Wilson interval of floor(recall * n) hits is at most 2 * half_width wide.
+
+    Hits come in whole numbers, so the width is not quite monotone in n: the next 20 sizes have to keep to it as well.
+    """
+
+    def fits(n: int) -> bool:
+        low, high = interval(floor(recall * n + 1e-9), n, confidence=confidence)
+        return high - low <= 2 * half_width
+
+    n, held = 0, 0
+    while held < HELD:
+        n += 1
+        held = held + 1 if fits(n) else 0
+    return n - held + 1
+
+
+@cache
+def boxes_to_show(recall: float = RECALL, confidence: float = CONFIDENCE) -> int:
+    """Fewest objects that can show a recall of at least `recall` at a one-sided level, every one of them being found.
+
+    A detector that finds just `recall` of all objects finds n of n by luck with probability recall^n; this has to be
+    below 1 - confidence. With 0.9 at 95 %: 0.9^28 = .052, 0.9^29 = .047, hence 29.
+    """
+    n = ceil(log(1 - confidence) / log(recall))
+    return n if recall**n < 1 - confidence else n + 1
+
+
+@cache
+def boxes_for_verdict(recall: float = RECALL, confidence: float = CONFIDENCE) -> int:
+    """Fewest objects at which the recall report can call a target `met`, every one of them being found.
+
+    Its verdict asks the lower end of the two-sided Wilson interval, which is stricter than `boxes_to_show`.
+    """
+    n = 1
+    while interval(n, n, confidence=confidence)[0] < recall:
+        n += 1
+    return n
+
+
+@cache
+def objects_to_show(recall: float, target: float, confidence: float = CONFIDENCE) -> int | None:
+    """Fewest objects n at which floor(recall * n) hits show a target: their Wilson lower bound reaches it.
+
+    The Wilson interval holds the recalls p that a score test does not reject, so its lower bound reaches the target t
+    just when h / n >= t and h - t n >= z sqrt(t (1 - t) n), with h hits and z the two-sided normal quantile of the
+    level. Hits come in whole numbers, so the next 20 sizes have to keep to it as well.
+
+    Args:
+        recall: Share of the objects that the detector finds, in [0, 1].
+        target: Recall promised, in (0, 1].
+        confidence: Level of the interval.
+
+    Returns:
+        n, or None where the recall is not above the target (by 1e-6 at least): then no number of objects would do, the
+        detector has to improve. None also for a target of 1, which no finite number shows.
+    """
+    above = recall - target
+    if above < CLOSEST:
+        return None
+    spread = float(norm.ppf(0.5 + confidence / 2)) * sqrt(target * (1 - target))
+    start = max(floor((spread / above) ** 2) - 1, 1)  # with h = recall * n, not rounded down, none below this fits
+    held = 0
+    while True:
+        n = np.arange(start, start + CHUNK, dtype=np.float64)
+        fits = np.floor(recall * n + 1e-9) - target * n >= spread * np.sqrt(n)
+        misses = np.concatenate([[-1 - held], np.flatnonzero(~fits), [CHUNK]])
+        gaps = np.diff(misses) - 1  # sizes in a row that fit, the first row having begun in the chunk before
+        if (gaps >= HELD).any():
+            return int(start + misses[int((gaps >= HELD).argmax())] + 1)
+        held = int(gaps[-1])
+        start += CHUNK
+
+
+def more_objects(n: float, recall: float, target: float | None = None, *, confidence: float = CONFIDENCE) -> int | None:
+    """Further objects, at the recall read so far, until it says something.
+
+    Args:
+        n: Objects there are; a real number where they are not independent trials (an effective sample size), and then
+            so are those that are missing.
+        recall: Share of them found.
+        target: Recall that is to be shown; without one, the interval is to lie within +-0.1.
+        confidence: Level of the interval.
+
+    Returns:
+        Their number, 0 if there are enough; None where no number of objects would show the target.
+    """
+    enough = (
+        boxes_for_half_width(HALF_WIDTH, recall, confidence)
+        if target is None
+        else objects_to_show(recall, target, confidence)
+    )
+    return None if enough is None else max(ceil(enough - n), 0)

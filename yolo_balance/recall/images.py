@@ -1,0 +1,288 @@
+"""The image level: which images a line passes, sends to review and rejects, and how many of them wrongly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm
+
+from yolo_balance.recall.evidence.intervals import interval
+from yolo_balance.recall.matching import BACKGROUND_IOU, Bools
+from yolo_balance.recall.outcomes import Outcomes
+
+MISS_LINE = 0.02
+"""Highest share of defective images passed: the miss rate of AIAG, Measurement Systems Analysis, 4th edition (2010)."""
+
+FALSE_ALARM_LINE = 0.05
+"""Highest share of clean images rejected: the false-alarm rate of the same attribute study."""
+
+Verdict = Literal["met", "missed", "cannot conclude"]
+
+
+@dataclass(frozen=True)
+class Escape:
+    """Defective images that are passed, no box on them counts.
+
+    Attributes:
+        n: Defective images; of a class, those that hold an object of it.
+        passed: Those without a counted box of any class.
+        without_hit: Those rejected although none of their counted boxes found an object: the boxes cover it too
+            loosely, bear the name of another class, or lie elsewhere.
+        by_luck: Those of them on which all counted boxes lie elsewhere: none overlaps an object, of whatever class, by
+            BACKGROUND_IOU. Right for the wrong reason.
+        rate: passed / n; None without images: no data is not zero.
+        low: Lower bound of the interval, None without images.
+        high: Upper bound.
+        verdict: Against MISS_LINE: `met` if the whole interval is at or below it, `missed` if it is above it.
+    """
+
+    n: int
+    passed: int
+    without_hit: int
+    by_luck: int
+    rate: float | None
+    low: float | None
+    high: float | None
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True)
+class Overkill:
+    """Clean images that are rejected, at least one box on them counts.
+
+    Attributes:
+        n: Clean images.
+        rejected: Those with a counted box; of a class, with a counted box of that class.
+        rate: rejected / n; None without clean images.
+        low: Lower bound of the interval, None without clean images.
+        high: Upper bound.
+        verdict: Against FALSE_ALARM_LINE, as in `Escape`.
+    """
+
+    n: int
+    rejected: int
+    rate: float | None
+    low: float | None
+    high: float | None
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True)
+class ClassImages:
+    """Escape and overkill of one class."""
+
+    escape: Escape
+    overkill: Overkill
+
+
+@dataclass(frozen=True)
+class ImageRates:
+    """Escape and overkill at an operating point.
+
+    Attributes:
+        confidence: Level of the Wilson intervals.
+        thresholds: Confidence at and above which boxes count, by class name.
+        escape: Over all defective images.
+        overkill: Over all clean images.
+        classes: By class name, in class-id order.
+    """
+
+    confidence: float
+    thresholds: Mapping[str, float]
+    escape: Escape
+    overkill: Overkill
+    classes: Mapping[str, ClassImages]
+
+    @classmethod
+    def of(
+        cls, outcomes: Outcomes, threshold: float | npt.ArrayLike, names: Sequence[str], *, confidence: float = 0.95
+    ) -> ImageRates:
+        """Read a validation pass at a threshold.
+
+        Args:
+            outcomes: Boxes and objects of the split.
+            threshold: One for all classes, or (C,) one for each.
+            names: C class names by class id.
+            confidence: Level of the intervals.
+        """
+        counted, clean = outcomes.counts(threshold), outcomes.clean
+        near = np.maximum(outcomes.own_iou, outcomes.other_iou) >= np.float32(BACKGROUND_IOU)
+        rejected, found, reasoned = (_on(outcomes, counted & of) for of in (counted, outcomes.hit, near))
+
+        def escape(of: Bools) -> Escape:
+            n, passed = int(of.sum()), int((of & ~rejected).sum())
+            without_hit, by_luck = (int((of & rejected & ~reason).sum()) for reason in (found, reasoned))
+            rate, low, high = _rate(passed, n, confidence)
+            return Escape(n, passed, without_hit, by_luck, rate, low, high, _verdict(low, high, MISS_LINE))
+
+        def overkill(wrong: int) -> Overkill:
+            n = int(clean.sum())
+            rate, low, high = _rate(wrong, n, confidence)
+            return Overkill(n, wrong, rate, low, high, _verdict(low, high, FALSE_ALARM_LINE))
+
+        false = counted & clean[outcomes.image]
+        kinds = np.unique(np.stack([outcomes.predicted[false], outcomes.image[false]]), axis=1)[0]
+        wrong = np.bincount(kinds, minlength=len(names)).tolist()  # clean images with a counted box of each class
+
+        return cls(
+            confidence,
+            _by_class(threshold, names),
+            escape(~clean),
+            overkill(int((clean & rejected).sum())),
+            {name: ClassImages(escape(_holding(outcomes, c)), overkill(wrong[c])) for c, name in enumerate(names)},
+        )
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of some images.
+
+    Attributes:
+        count: Images in it.
+        share: Of all; None without images.
+        low: Lower bound of the interval, None without images.
+        high: Upper bound.
+    """
+
+    count: int
+    share: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class ZoneShares:
+    """Where some images end up.
+
+    Attributes:
+        n: The images.
+        passed: Those on which no box reaches its class's lower threshold.
+        reviewed: The rest, left to a person.
+        rejected: Those on which a box reaches its class's higher threshold.
+    """
+
+    n: int
+    passed: Share
+    reviewed: Share
+    rejected: Share
+
+
+@dataclass(frozen=True)
+class Zones:
+    """Images over three zones: pass, review, reject.
+
+    Attributes:
+        confidence: Level of the Wilson intervals.
+        pass_below: The lower threshold, by class name.
+        reject_from: The higher one.
+        clean: Images without objects.
+        defective: Images with objects.
+        classes: Images that hold an object of the class, by class name, in class-id order.
+    """
+
+    confidence: float
+    pass_below: Mapping[str, float]
+    reject_from: Mapping[str, float]
+    clean: ZoneShares
+    defective: ZoneShares
+    classes: Mapping[str, ZoneShares]
+
+
+def zones(
+    outcomes: Outcomes,
+    pass_below: float | npt.ArrayLike,
+    reject_from: float | npt.ArrayLike,
+    names: Sequence[str],
+    *,
+    confidence: float = 0.95,
+) -> Zones:
+    """Read a validation pass at two thresholds.
+
+    An image is rejected if any box on it reaches its class's higher threshold, passed if none reaches its class's lower
+    one, else reviewed. With equal thresholds nothing is reviewed.
+
+    Args:
+        outcomes: Boxes and objects of the split.
+        pass_below: The lower threshold, one for all classes or (C,) one for each.
+        reject_from: The higher one, likewise.
+        names: C class names by class id.
+        confidence: Level of the intervals.
+
+    Raises:
+        ValueError: A lower threshold above its higher one.
+    """
+    lower, higher = _by_class(pass_below, names), _by_class(reject_from, names)
+    for name in names:
+        if not lower[name] <= higher[name]:
+            raise ValueError(
+                f"expected pass_below at most reject_from, got {lower[name]} and {higher[name]} for class {name}"
+            )
+    reached = _on(outcomes, outcomes.counts(pass_below))
+    rejected = _on(outcomes, outcomes.counts(reject_from))
+
+    def spread(of: Bools) -> ZoneShares:
+        n = int(of.sum())
+        counts = [int((of & zone).sum()) for zone in (~reached, reached & ~rejected, rejected)]
+        return ZoneShares(n, *(Share(count, *_rate(count, n, confidence)) for count in counts))
+
+    clean = outcomes.clean
+    classes = {name: spread(_holding(outcomes, c)) for c, name in enumerate(names)}
+    return Zones(confidence, lower, higher, spread(clean), spread(~clean), classes)
+
+
+@lru_cache
+def images_needed(rate: float, *, confidence: float = 0.95) -> int:
+    """Fewest images that show a rate to be at most this: with none of them wrong, the upper bound reaches it.
+
+    Wilson's upper bound at 0 of n is z^2 / (n + z^2), z the normal quantile of (1 + confidence) / 2.
+
+    Args:
+        rate: In (0, 1).
+        confidence: Level of the interval.
+
+    Raises:
+        ValueError: For a rate or level outside (0, 1).
+
+    Example:
+        >>> images_needed(0.02)
+        189
+    """
+    if not (0 < rate < 1 and 0 < confidence < 1):
+        raise ValueError(f"expected rate and confidence in (0, 1), got {rate!r} and {confidence!r}")
+    return math.ceil(float(norm.ppf((1 + confidence) / 2)) ** 2 * (1 - rate) / rate)
+
+
+def _on(outcomes: Outcomes, boxes: Bools) -> Bools:
+    """(images,) whether any of the boxes (P,) is on the image."""
+    on = np.zeros(outcomes.images, bool)
+    on[outcomes.image[boxes]] = True
+    return on
+
+
+def _holding(outcomes: Outcomes, of_class: int) -> Bools:
+    """(images,) whether the image holds an object of the class."""
+    holding = np.zeros(outcomes.images, bool)
+    holding[outcomes.object_image[outcomes.object_class == of_class]] = True
+    return holding
+
+
+def _by_class(threshold: float | npt.ArrayLike, names: Sequence[str]) -> dict[str, float]:
+    values = np.broadcast_to(np.asarray(threshold, np.float64), (len(names),))
+    return dict(zip(names, values.tolist(), strict=True))
+
+
+def _rate(count: int, n: int, confidence: float) -> tuple[float | None, float | None, float | None]:
+    """Share of n and its interval, all None without data."""
+    return (count / n, *interval(count, n, confidence=confidence)) if n else (None, None, None)
+
+
+def _verdict(low: float | None, high: float | None, line: float) -> Verdict | None:
+    if low is None or high is None:
+        return None
+    return "met" if high <= line else "missed" if low > line else "cannot conclude"

@@ -1,0 +1,1 @@
+"""A data analysis for people: the console tables and analysis.html."""

@@ -1,0 +1,1 @@
+"""A comparison of arms for people: the console tables and compare.html."""

@@ -1,0 +1,177 @@
+"""The comparison as console tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from yolo_balance.comparison.comparison import STEP_TOLERANCE, Comparison
+from yolo_balance.comparison.figures import GROUPS, Difference, Figure, Key
+from yolo_balance.text import counted, listed, plain
+from yolo_balance.views.tables import plain_text
+
+Rows = list[list[str]]
+MEASURES = {"map50_95": "mAP50-95", "map50": "mAP50"}
+
+
+def render(comparison: Comparison) -> str:
+    """Plain text: the arms side by side, what each changes, what every class was shown, and what failed."""
+    parts = [f"{title(comparison)}\n{_table(*means(comparison))}"]
+    for arm in comparison.others:
+        headings, rows = differences(comparison, arm.name)
+        heading = f"{plain(arm.name)} against {plain(comparison.first)}"
+        changes = f" ({'; '.join(map(plain, arm.changes))})" if arm.changes else ""
+        parts.append(f"{heading}{changes}\n{_table(headings, rows)}")
+    parts.append(f"Shares of boxes that reached the network, mean over seeds\n{_table(*exposure(comparison))}")
+    parts.append("\n".join(notes(comparison)))
+    return "\n\n".join(parts)
+
+
+def title(c: Comparison) -> str:
+    """What was compared, in a line."""
+    clean = f"{c.clean_images} of them defect-free" if c.clean_images else "none defect-free"
+    seeds = f"seed{'' if len(c.seeds) == 1 else 's'} {', '.join(map(str, c.seeds))}"
+    return f"Means over {seeds} on val ({counted(c.images, 'image')}, {clean}), best.pt of each run"
+
+
+def means(c: Comparison) -> tuple[list[str], Rows]:
+    """Headings, and a row per arm."""
+    headings = ["arm", "seeds", "steps", "s/step", *MEASURES.values(), *(f"AP50 {group}" for group in GROUPS)]
+    headings += [f"recall {group}\nat {budget:g}" for budget in c.budgets for group in GROUPS]
+    rows = []
+    for arm in c.arms:
+        steps = [int(value) for value in arm.figure(Key("steps")).runs.values() if value is not None]
+        least, most = min(steps), max(steps)
+        row = [plain(arm.name), str(len(arm.seeds)), f"{least}" if least == most else f"{least} to {most}"]
+        row.append(_value(arm.figure(Key("seconds_per_step"))))
+        row += [_value(arm.figure(Key(measure))) for measure in ("map50_95", "map50")]
+        row += [_value(arm.figure(Key("ap50", "group", group))) for group in GROUPS]
+        row += [_value(arm.figure(Key("recall", "group", g, budget))) for budget in c.budgets for g in GROUPS]
+        rows.append(row)
+    return headings, rows
+
+
+def differences(c: Comparison, name: str) -> tuple[list[str], Rows]:
+    """Headings, and a row per group and class: recall of the first arm and of this one, and the difference."""
+    arm = next(arm for arm in c.arms if arm.name == name)
+    first = next(arm for arm in c.arms if arm.name == c.first)
+    headings = ["", "train", "n", *(f"recall at {budget:g} false boxes per {c.per}" for budget in c.budgets), "AP50"]
+    rows = []
+    for key, train, n in scopes(c):
+        keys = [Key("recall", key.scope, key.name, budget) for budget in c.budgets] + [key]
+        rows.append(
+            [label(key), str(train), str(n), *(pair(first.figure(k), arm.figure(k)) for k in keys)],
+        )
+    for measure, text in MEASURES.items():
+        figures = [a.figure(Key(measure)) for a in (first, arm)]  # type: ignore[arg-type]
+        rows.append([text, "", "", *[""] * len(c.budgets), pair(*figures)])
+    return headings, rows
+
+
+def exposure(c: Comparison) -> tuple[list[str], Rows]:
+    """Headings, and a row per group and class with a column per arm."""
+    rows = [
+        [label(key), *(_share(arm.figure(Key("reached", key.scope, key.name))) for arm in c.arms)]
+        for key, _, _ in scopes(c)
+    ]
+    return ["", *(plain(arm.name) for arm in c.arms)], rows
+
+
+def scopes(c: Comparison) -> list[tuple[Key, int, int]]:
+    """The groups and classes: the key of their AP50, boxes in train and objects in val."""
+    found = []
+    for group in GROUPS:
+        members = [c.classes[name] for name in c.members(group)]
+        found.append((Key("ap50", "group", group), sum(m.train for m in members), sum(m.val for m in members)))
+    return found + [(Key("ap50", "class", name), counts.train, counts.val) for name, counts in c.classes.items()]
+
+
+def label(key: Key) -> str:
+    """A group or class, told apart."""
+    return f"{key.name} classes" if key.scope == "group" else plain(key.name)
+
+
+def pair(first: Figure, own: Figure) -> str:
+    """`.21 -> .35  +.14 [+.02, +.25] gain`; a null says so."""
+    if own.mean is None or first.mean is None:
+        return "no data"
+    text = f"{first.mean:.3f} -> {own.mean:.3f}"
+    return f"{text}  {difference_text(own.difference)}" if own.difference else text
+
+
+def difference_text(d: Difference) -> str:
+    """`+.14 [+.02, +.25] gain`."""
+    if d.low is None or d.high is None:
+        return f"{d.value:+.3f} (one seed)"
+    return f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}] {d.verdict}"
+
+
+def notes(c: Comparison) -> list[str]:
+    """How to read the tables, what cannot be concluded, and what is missing."""
+    lines = []
+    for group in GROUPS:
+        members = c.members(group)
+        rule = "fewer boxes in train than the median class" if group == "rare" else "the others"
+        lines.append(f"{group} classes ({rule}): {listed([plain(m) for m in members], 12) or 'none'}")
+    if untrained := [plain(name) for name, counts in c.classes.items() if counts.group is None]:
+        lines.append(f"in neither group, without boxes in train: {listed(untrained, 12)}")
+    if c.others:
+        lines.append(interval_note(c))
+        by_chance = c.verdicts * (1 - c.confidence)
+        lines.append(
+            f"{counted(c.verdicts, 'interval')}: if every difference were null, about {by_chance:.0f} would still "
+            "exclude 0, so one alone is little"
+        )
+    lines.append("s/step: seconds of training over optimiser steps, longer where runs share a device")
+    lines += step_warnings(c)
+    lines += [f"failed: {plain(line)}" for line in c.failed]
+    return lines
+
+
+def interval_note(c: Comparison) -> str:
+    """What the intervals were taken over."""
+    level = f"{c.confidence:.0%} intervals"
+    most = max(f.difference.seeds for arm in c.others for f in arm.figures if f.difference)
+    if most == 1:
+        return (
+            f"{level} of recall by bootstrap over images ({c.resamples:,} resamples), with one seed: they say nothing "
+            "of what another seed would give. null: the interval holds 0"
+        )
+    return (
+        f"{level}: recall by paired bootstrap over seeds and images ({c.resamples:,} resamples, thresholds chosen anew "
+        "in each), AP by Student's t over paired seeds. null: the interval holds 0"
+    )
+
+
+def step_warnings(c: Comparison) -> list[str]:
+    """One line per arm whose optimiser steps are off the first arm's by more than 2 %."""
+    steps = {arm.name: arm.figure(Key("steps")).mean or 0.0 for arm in c.arms}
+    first = steps.get(c.first)
+    if not first:
+        return []
+    return [
+        f"warning: {plain(name)} made {own:.0f} optimiser steps, {own / first - 1:+.1%} of {plain(c.first)}'s"
+        for name, own in steps.items()
+        if abs(own / first - 1) > STEP_TOLERANCE
+    ]
+
+
+def _value(figure: Figure) -> str:
+    return "no data" if figure.mean is None else f"{figure.mean:.3f}"
+
+
+def _share(figure: Figure) -> str:
+    return "no data" if figure.mean is None else f"{figure.mean:.2%}"
+
+
+def _table(headings: Sequence[str], rows: Rows) -> str:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for i, heading in enumerate(headings):
+        table.add_column(
+            Text(heading), justify="left" if i == 0 or "->" in "".join(row[i] for row in rows) else "right"
+        )
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return plain_text(table)

@@ -1,0 +1,59 @@
+"""What changed between two readings: what the intervals show, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from yolo_balance.recall.class_recall import ClassRecall
+from yolo_balance.recall.evidence import verdicts
+from yolo_balance.recall.report import RecallReport
+from yolo_balance.run_folder.history import EpochRecall
+
+
+@dataclass(frozen=True)
+class Change:
+    """One recall after another.
+
+    Attributes:
+        difference: The second less the first.
+        verdict: What their intervals show, see `verdicts.change`.
+    """
+
+    difference: float
+    verdict: verdicts.Change
+
+
+def change(before: EpochRecall | ClassRecall | None, after: EpochRecall | ClassRecall | None) -> Change | None:
+    """What one reading shows against another; None where either has no data."""
+    if before is None or before.recall is None or after is None or after.recall is None:
+        return None
+    return Change(after.recall - before.recall, verdicts.change(before.bounds, after.bounds))
+
+
+Changes = Mapping[str, Change | None]
+"""By class name."""
+
+
+def since_last_epoch(history: Iterable[EpochRecall], budget: float) -> Changes:
+    """The last epoch against the one before it; empty for fewer than two."""
+    rows = {(row.epoch, row.name): row for row in history if same_budget(row.budget, budget)}
+    epochs = sorted({epoch for epoch, _ in rows})
+    if len(epochs) < 2:
+        return {}
+    before, last = epochs[-2:]
+    return {name: change(rows.get((before, name)), row) for (epoch, name), row in rows.items() if epoch == last}
+
+
+def against(baseline: RecallReport, report: RecallReport, budget: float) -> Changes:
+    """A report against another at the same budget; empty if the other was not read at it."""
+    theirs = [b for b in baseline.budgets if same_budget(b.false_alarms, budget)]
+    ours = [b for b in report.budgets if same_budget(b.false_alarms, budget)]
+    if not theirs or not ours:
+        return {}
+    return {name: change(theirs[0].classes.get(name), row) for name, row in ours[0].classes.items()}
+
+
+def same_budget(a: float, b: float) -> bool:
+    """Whether two budgets are one: in `recall.csv` they have six digits."""
+    return f"{a:g}" == f"{b:g}"

@@ -1,0 +1,182 @@
+"""The page: recall per class at each budget, what changed, plots, and pictures of the worst errors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from yolo_balance.recall.diagnosis.froc import Froc, froc
+from yolo_balance.recall.diagnosis.prime_samples import PrimeSamples
+from yolo_balance.recall.outcomes import Outcomes
+from yolo_balance.recall.report import BudgetRecall, RecallReport
+from yolo_balance.run_folder.history import ClassExposure, EpochRecall
+from yolo_balance.text import percent
+from yolo_balance.views.pages import environment
+from yolo_balance.views.recall import crops, detail_sections, page_plots, worst_errors
+from yolo_balance.views.recall.changes import Changes, against, same_budget, since_last_epoch
+from yolo_balance.views.recall.class_rows import NO_DATA, NO_TARGET, WORDS, Row, verdict
+from yolo_balance.views.recall.report_console import sharing
+
+MOST_PLOTS = 24  # classes with plots; the tables have all
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What rose and what fell at one budget; the rest, and classes one of the two has no data of."""
+
+    budget: float
+    rose: list[tuple[str, float]]
+    fell: list[tuple[str, float]]
+    unclear: list[str]
+    unknown: list[str]
+
+
+def render(
+    report: RecallReport,
+    outcomes: Outcomes,
+    names: Sequence[str],
+    *,
+    history: Sequence[EpochRecall] | None = None,
+    baseline: RecallReport | None = None,
+    exposure: Mapping[str, ClassExposure] | None = None,
+    weights: Mapping[str, Mapping[str, Any]] | None = None,
+    title: str = "",
+    note: str = "",
+) -> str:
+    """The text of `recall.html`; names and paths are data and escaped.
+
+    Args:
+        report: What was read.
+        outcomes: What it was read from; their image files are opened for the pictures of the worst errors.
+        names: C class names by class id.
+        history: Rows of a run's `recall.csv`; None for a finished model.
+        baseline: Another run's report, to compare with.
+        exposure: What a run was shown, by class name.
+        weights: The classes of `balance.yaml`'s resolved section, by name.
+        title: What was read, such as a run's folder or a model's file.
+        note: What a reader has to know first, in a sentence.
+    """
+    history, exposure, weights = history or (), exposure or {}, weights or {}
+    first = report.budgets[0]
+    order = rarest_first(first, weights)
+    shown = [name for name in order if first.classes[name].n][:MOST_PLOTS]
+    budgets = [budget.false_alarms for budget in report.budgets]
+    epochs = {budget: since_last_epoch(history, budget) for budget in budgets}
+    baselines = {budget: against(baseline, report, budget) if baseline else {} for budget in budgets}
+    factor = "product" if all("product" in row for row in weights.values()) else "factor"
+
+    per = "clean image" if report.clean_images else "image"
+
+    def rows(budget: BudgetRecall) -> list[Row]:
+        return [
+            Row.of(
+                budget,
+                name,
+                epoch=epochs[budget.false_alarms].get(name),
+                baseline=baselines[budget.false_alarms].get(name),
+                exposure=exposure.get(name),
+                weight=weights.get(name, {}).get(factor),
+            )
+            for name in order
+        ]
+
+    thresholds = [first.classes[name].threshold for name in names]
+    ids = [names.index(name) for name in order]
+    curve = froc(outcomes, [budget.threshold for budget in report.budgets])
+    missed = worst_errors.missed(outcomes, thresholds, ids)
+    alarms = worst_errors.false_alarms(outcomes, thresholds)
+    return (
+        environment()
+        .get_template("recall.html")
+        .render(
+            report=report,
+            title=title,
+            note=note,
+            per=per,
+            tables=[(budget, rows(budget)) for budget in report.budgets],
+            sharing=[sharing(budget, per) for budget in report.budgets],
+            tally=Counter(verdict(row) for row in first.classes.values()),
+            verdicts=[*WORDS.values(), NO_TARGET, NO_DATA],
+            targets=any(row.target is not None for row in first.classes.values()),
+            epoch=max((row.epoch for row in history), default=None),
+            baseline=baseline,
+            like=baseline is None or _conditions(baseline) == _conditions(report),
+            since=[comparison(budget, changes, order) for budget, changes in epochs.items() if changes],
+            against=[comparison(budget, changes, order) for budget, changes in baselines.items() if changes],
+            **detail_sections.context(report, order, shown),
+            exposure=_exposure_rows(exposure, order),
+            weights=weights,
+            factor=factor,
+            order=order,
+            shown=shown,
+            with_data=sum(row.n > 0 for row in first.classes.values()),
+            over_epochs=_over_epochs(history, first, shown),
+            froc=_froc(curve, report, names, shown),
+            prime_samples=Markup(page_plots.prime_samples(PrimeSamples.of(outcomes), names, f"on {report.split}")),
+            missed=[crops.of_object(outcomes, o, thresholds, names) for o in missed],
+            all_missed=sum(row.n - row.hits for row in first.classes.values()),
+            false_alarms=[crops.of_box(outcomes, b, thresholds, names) for b in alarms],
+            all_false=int((~outcomes.hit & outcomes.counts(thresholds)).sum()),
+            per_class=worst_errors.PER_CLASS,
+        )
+    )
+
+
+def rarest_first(budget: BudgetRecall, weights: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Class names, those with the fewest boxes in train first, or in the split if that is not known; without data last.
+
+    Of equal ones the class that comes last by id is first, as class lists put the rare at their end.
+    """
+    names = list(budget.classes)
+    in_train = all("boxes" in weights.get(name, {}) for name in names)
+    boxes = {name: weights[name]["boxes"] if in_train else row.n for name, row in budget.classes.items()}
+    return sorted(names, key=lambda name: (budget.classes[name].n == 0, boxes[name], -names.index(name)))
+
+
+def comparison(budget: float, changes: Changes, order: Sequence[str]) -> Comparison:
+    """Classes by what became of them."""
+    known = [(name, found) for name in order if (found := changes.get(name)) is not None]
+
+    def that(verdict: str) -> list[tuple[str, float]]:
+        return [(name, found.difference) for name, found in known if found.verdict == verdict]
+
+    unknown = [name for name in order if changes.get(name) is None]
+    return Comparison(budget, that("rose"), that("fell"), [name for name, _ in that("cannot conclude")], unknown)
+
+
+def _conditions(report: RecallReport) -> tuple[Any, ...]:
+    return report.split, report.iou, report.confidence, report.images, report.clean_images
+
+
+def _exposure_rows(exposure: Mapping[str, ClassExposure], order: Sequence[str]) -> list[tuple[str, ...]]:
+    found = [(name, exposure[name]) for name in order if name in exposure]
+    return [(name, *map(percent, (*astuple(e.mean), e.last.drawn, e.last.reached))) for name, e in found]
+
+
+def _over_epochs(history: Sequence[EpochRecall], first: BudgetRecall, shown: Sequence[str]) -> dict[str, Markup]:
+    of = {
+        name: [row for row in history if row.name == name and same_budget(row.budget, first.false_alarms)]
+        for name in shown
+    }
+    return {
+        name: Markup(page_plots.over_epochs(rows, first.classes[name].target))
+        for name, rows in of.items()
+        if any(row.recall is not None for row in rows)
+    }
+
+
+def _froc(curve: Froc, report: RecallReport, names: Sequence[str], shown: Sequence[str]) -> dict[str, Markup]:
+    budgets = [budget.false_alarms for budget in report.budgets]
+    per = "clean image" if report.clean_images else "image"
+    return {
+        name: Markup(
+            page_plots.froc_of_class(
+                curve, names.index(name), budgets, per, report.budgets[0].classes[name].target, report.confidence
+            )
+        )
+        for name in shown
+    }

@@ -1,0 +1,51 @@
+"""Which errors are worth looking at first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from yolo_balance.recall.matching import Ints
+from yolo_balance.recall.outcomes import Outcomes
+
+PER_CLASS, MOST = 4, 24  # errors of a class, and in all
+
+
+def missed(outcomes: Outcomes, threshold: float | npt.ArrayLike, rarest: Iterable[int]) -> list[int]:
+    """Objects not found at a threshold, those first of whose prime samples the model was least sure.
+
+    Args:
+        outcomes: Boxes and objects of the split.
+        threshold: Confidence, one for all classes or (C,) one for each.
+        rarest: Class ids in the order in which they are shown.
+
+    Returns:
+        At most PER_CLASS of a class and MOST in all; of equal ones the larger come first.
+    """
+    lost = np.flatnonzero(~outcomes.detected(threshold))
+    area = np.prod(outcomes.object_box[:, 2:] - outcomes.object_box[:, :2], axis=1)
+    worst = lost[np.lexsort((-area[lost], outcomes.prime_score[lost]))]
+    label = outcomes.object_class[worst]
+    return [int(o) for c in rarest for o in worst[label == c][:PER_CLASS]][:MOST]
+
+
+def false_alarms(outcomes: Outcomes, threshold: float | npt.ArrayLike) -> list[int]:
+    """Boxes at or above a threshold that found nothing: on clean images first, the most confident first.
+
+    Returns:
+        At most PER_CLASS of a class and MOST in all.
+    """
+    false = np.flatnonzero(~outcomes.hit & outcomes.counts(threshold))
+    worst = false[np.lexsort((-outcomes.confidence[false], ~outcomes.on_clean[false]))]
+    return list(islice(_few_of_each(worst, outcomes.predicted[worst]), MOST))
+
+
+def _few_of_each(items: Ints, label: Ints) -> Iterator[int]:
+    seen: dict[int, int] = {}
+    for item, c in zip(items.tolist(), label.tolist(), strict=True):
+        seen[c] = seen.get(c, 0) + 1
+        if seen[c] <= PER_CLASS:
+            yield item
