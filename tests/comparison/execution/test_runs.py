@@ -9,11 +9,13 @@ import sys
 import time
 
 import pytest
-from helpers.scripts import BEATS, WRITE, Script, beats, scripts
+from helpers.scripts import BEATS, WRITE, Script, beats, interruptible, scripts
 
 from yolo_balance.comparison.execution.progress import MatrixProgress, duration
 from yolo_balance.comparison.execution.runs import execute
 from yolo_balance.comparison.run_figures import FILES
+
+__all__ = ["interruptible"]  # a fixture
 
 
 def test_each_is_run_once_and_no_more_than_so_many_at_a_time(tmp_path):
