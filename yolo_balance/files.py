@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and names into CSV files that a spreadsheet opens."""
+"""Files that are written whole or not at all, YAML that is read back, and class names in CSV files."""
 
 from __future__ import annotations
 
@@ -8,24 +8,30 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
+
+from yolo_balance.errors import DataError
 
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text file so that a reader, or a run that is killed, finds the old content or the new one.
 
-    What is no Unicode, as bytes of a file name may be, is written as escapes. Raises OSError where that fails.
+    Characters that are no Unicode, as bytes of a file name may be, are written as escapes. Raises OSError where the
+    file cannot be written.
     """
     write_bytes_whole(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_bytes_whole(path: Path, content: bytes) -> None:
-    """Write a binary file in the same way."""
+    """Write a binary file whole or not at all."""
     with _partial(path) as partial:
         partial.write_bytes(content)
 
 
 def copy_whole(source: Path, path: Path) -> None:
-    """Copy a file in the same way."""
+    """Copy a file whole or not at all."""
     with _partial(path) as partial:
         shutil.copyfile(source, partial)
 
@@ -40,11 +46,23 @@ def _partial(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def csv_text(name: str) -> str:
-    """A name as a CSV field that a spreadsheet takes for text.
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Read a YAML file of keys that a run left. Raises DataError in one line that names the file."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as e:
+        raise DataError(f"{path}: cannot be read ({' '.join(str(e).split())})") from e
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: expected keys, got {type(content).__name__}")
+    return content
 
-    One that begins with = + - @, a tab or a carriage return, which start a formula, gets an apostrophe before it
-    (OWASP, CSV Injection); so does one that already has apostrophes there, or `csv_name` could not tell them apart.
+
+def csv_text(name: str) -> str:
+    """Return a name as a CSV field that a spreadsheet takes for text.
+
+    A name that begins with = + - @, a tab or a carriage return would start a formula and gets an apostrophe before it
+    (OWASP, CSV Injection). A name that already begins with apostrophes and then such a character gets one more, so
+    that `csv_name` can tell the two apart.
 
     Example:
         >>> csv_text("crack"), csv_text("=1+1"), csv_name("'=1+1")
@@ -54,5 +72,5 @@ def csv_text(name: str) -> str:
 
 
 def csv_name(field: str) -> str:
-    """The name that `csv_text` made this field of."""
+    """Return the name from which `csv_text` made the field."""
     return field[1:] if re.match(r"'+[=+\-@\t\r]", field) else field

@@ -12,11 +12,11 @@ import yaml
 from helpers.experiments import RUN, fails, stamps
 
 from yolo_balance.cli import main, parse_seeds
-from yolo_balance.comparison import Detections
 from yolo_balance.errors import ConfigError
 from yolo_balance.integration import arms as reading
 from yolo_balance.integration.arms import lay_over
 from yolo_balance.recall import RecallReport
+from yolo_balance.run_folder.detections import Detections
 
 RUN |= {"workers": 0, "warmup_epochs": 1.0}
 
@@ -51,7 +51,7 @@ def test_an_experiment_is_run_reported_and_taken_up_again(base, write, tmp_path,
     for folder in out.glob("*/*"):
         report, detections = (
             RecallReport.load(folder / "recall.json"),
-            Detections.load(folder / "detections.npz"),
+            Detections.load(folder),
         )
         read = detections.recall(np.ones((1, report.images), np.int64))[0]
         told = [[c.recall for c in budget.classes.values()] for budget in report.budgets]

@@ -13,7 +13,7 @@ from helpers.scripts import BEATS, WRITE, Script, beats, interruptible, scripts
 
 from yolo_balance.comparison.execution.progress import MatrixProgress, duration
 from yolo_balance.comparison.execution.runs import execute
-from yolo_balance.comparison.run_figures import FILES
+from yolo_balance.run_folder.names import COMPARED
 
 __all__ = ["interruptible"]  # a fixture
 
@@ -49,7 +49,7 @@ def test_a_run_of_another_yaml_or_with_a_file_missing_is_not_finished(tmp_path):
     execute([run], 1, lambda *_: None)
     assert run.finished
     assert not Script("arm", 0, run.folder, "pass").finished
-    for name in FILES:
+    for name in COMPARED:
         content = (run.folder / name).read_text()
         (run.folder / name).unlink()
         assert not run.finished

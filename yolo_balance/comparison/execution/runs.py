@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from yolo_balance.comparison import run_figures as left
 from yolo_balance.files import write_whole
+from yolo_balance.run_folder.names import COMPARED
 
 CONFIG, LOG = "run.yaml", "log.txt"
 PATIENCE = 10.0  # seconds that a run has to end when it is asked to
@@ -69,12 +69,12 @@ class Run:
             same = (self.folder / CONFIG).read_text(encoding="utf-8") == self.text
         except (OSError, UnicodeDecodeError):
             return False
-        return same and all((self.folder / name).is_file() for name in left.FILES)
+        return same and all((self.folder / name).is_file() for name in COMPARED)
 
     def prepare(self) -> None:
         """Make its folder ready to be run anew."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name in (*left.FILES, LOG):  # else a run that fails at once would look finished
+        for name in (*COMPARED, LOG):  # else a run that fails at once would look finished
             (self.folder / name).unlink(missing_ok=True)
         write_whole(self.folder / CONFIG, self.text)
 

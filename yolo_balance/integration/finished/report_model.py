@@ -19,7 +19,7 @@ from yolo_balance.integration.arguments import argument_problems
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import BOX_TASKS, check_names, class_names, read_data, resolve_data, scan
 from yolo_balance.integration.finished import recall_files
-from yolo_balance.integration.finished.validate_once import validated
+from yolo_balance.integration.finished.validate_once import reading_of, validated
 from yolo_balance.recall import RecallReport
 
 SPLITS = ("val", "test", "train")
@@ -70,19 +70,11 @@ def report(
         arguments |= {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
     try:
         validator = validated(model, options, **arguments)
-        found, files = recall_files.write(
-            Path(validator.save_dir),
-            validator.recall_report,
-            validator.outcomes,
-            options,
-            imgsz=validator.args.imgsz,
-            nms_iou=validator.args.iou,
-            baseline=baseline,
-            title=str(weights),
-        )
+        reading = reading_of(validator, baseline=baseline, title=str(weights))
+        found, files = recall_files.write(Path(validator.save_dir), reading)
     except OSError as e:  # a full disk, a working directory without permission
         raise HostError(f"report: the validation stopped ({one_line(e)})") from e
-    LOGGER.info(f"{recall_files.summary(found)}\n\nRecall per class saved to {', '.join(map(str, files))}")
+    LOGGER.info(recall_files.summary(found, files))
     return found
 
 

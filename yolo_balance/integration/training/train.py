@@ -36,7 +36,7 @@ from yolo_balance.integration.models import resolve_model
 from yolo_balance.integration.training.attach import attach
 from yolo_balance.integration.training.best_checkpoint import rule_of
 from yolo_balance.recall.report import RecallReport
-from yolo_balance.run_folder import records
+from yolo_balance.run_folder.names import RECALL
 from yolo_balance.sampling import ClassStatistics, SamplingSchedule
 
 
@@ -69,7 +69,7 @@ def train(config: str | Path | Mapping[str, Any], **overrides: Any) -> RecallRep
     attach(model, balance)  # and not a trainer class of ours: the model may have one of its own, as RT-DETR does
     model.train(**{k: v for k, v in arguments.items() if k != "model"})
     assert model.trainer is not None
-    return RecallReport.load(Path(model.trainer.save_dir) / records.RECALL)
+    return RecallReport.load(Path(model.trainer.save_dir) / RECALL)
 
 
 @dataclass(frozen=True)
