@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from yolo_balance.errors import DataError
 from yolo_balance.files import csv_name, csv_text
@@ -69,17 +69,8 @@ class ClassExposure:
     mean: Shares
 
 
-@dataclass(frozen=True)
-class ClassFeedback:
-    """One row of `feedback.csv`.
-
-    Attributes:
-        epoch: Counted from 1.
-        n: Objects in val.
-        recall, low: Recall at the first budget and its lower bound; NaN without objects.
-        factor: Factor of the class from the next epoch on.
-        frozen: Whether the multiplier of the class stayed, for want of evidence.
-    """
+class ClassFeedback(NamedTuple):
+    """One row of `feedback.csv`: objects, recall and its lower bound (NaN without objects), and the next factor."""
 
     epoch: int
     n: int
@@ -199,10 +190,8 @@ def read_feedback(folder: Path) -> dict[str, list[ClassFeedback]]:
 
     def read(row: Mapping[str, str]) -> tuple[str, ClassFeedback]:
         recall, low = (float(row[key] or "nan") for key in ("recall", "low"))
-        frozen = row["frozen"] == "1"
-        return csv_name(row["class"]), ClassFeedback(
-            int(row["epoch"]), int(row["n"]), recall, low, float(row["factor"]), frozen
-        )
+        found = ClassFeedback(int(row["epoch"]), int(row["n"]), recall, low, float(row["factor"]), row["frozen"] == "1")
+        return csv_name(row["class"]), found
 
     classes: dict[str, list[ClassFeedback]] = defaultdict(list)
     for name, found in _read(folder / FEEDBACK, FEEDBACK_COLUMNS, read):

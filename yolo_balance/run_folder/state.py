@@ -14,13 +14,7 @@ SCHEMA = 1
 
 
 def write_state(folder: Path, epoch: int, learnt: Mapping[str, Any]) -> None:
-    """Write the file, whole or not at all.
-
-    Args:
-        folder: The folder of the checkpoint.
-        epoch: Epochs done.
-        learnt: By key the state of each part of the run.
-    """
+    """Write the file, whole or not at all, after so many epochs."""
     write_whole(folder / STATE, json.dumps({"schema": SCHEMA, "epoch": epoch, **learnt}, indent=1) + "\n")
 
 

@@ -21,22 +21,11 @@ from yolo_balance.integration.finished import class_shifts, final_files, recall_
 from yolo_balance.integration.finished.report_model import check_arguments, check_data, check_folder, finished_model
 from yolo_balance.integration.finished.validate_once import reading_of, validated
 from yolo_balance.recall import RecallReport
+from yolo_balance.run_folder import names
 from yolo_balance.run_folder.balance_file import BalanceFile
 from yolo_balance.run_folder.measured import Measured
-from yolo_balance.run_folder.names import (
-    ARGUMENTS,
-    BALANCE,
-    BEST,
-    EPOCH_ROWS,
-    MEASURED,
-    OF_BEST,
-    RECALL,
-    RESULTS,
-    UNCALIBRATED,
-    WEIGHTS,
-)
 
-TRAINING = (ARGUMENTS, RESULTS, *EPOCH_ROWS)
+TRAINING = (names.ARGUMENTS, names.RESULTS, *names.EPOCH_ROWS)
 """Files on the training of a run, which stay true of the calibrated run."""
 READ_BY = (
     *("task", "data", "split", "imgsz", "device", "workers", "single_cls", "classes", "conf", "iou", "max_det"),
@@ -88,7 +77,7 @@ def calibrate(
     given["data"] = resolve_data(given["data"], model.task)
     check_data(model, options, {**model.overrides, **given})
     given |= {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
-    best = folder / WEIGHTS / BEST
+    best = folder / names.WEIGHTS / names.BEST
     try:
         trained.copy(folder, options)
         copy_whole(trained.weights, best)
@@ -135,13 +124,16 @@ class Trained:
     @classmethod
     def load(cls, folder: Path) -> Trained:
         """Read a run's folder. Raises DataError in one line that names the missing or unreadable file."""
-        weights = folder / WEIGHTS / UNCALIBRATED
+        weights = folder / names.WEIGHTS / names.UNCALIBRATED
         if not weights.is_file():
-            weights = folder / WEIGHTS / BEST
-        for path in (weights, *(folder / name for name in (ARGUMENTS, BALANCE, MEASURED, RECALL))):
+            weights = folder / names.WEIGHTS / names.BEST
+        for path in (
+            weights,
+            *(folder / name for name in (names.ARGUMENTS, names.BALANCE, names.MEASURED, names.RECALL)),
+        ):
             if not path.is_file():
                 raise DataError(f"{folder}: expected the folder of a finished run, but there is no {path}")
-        arguments, plan = read_mapping(folder / ARGUMENTS), BalanceFile.load(folder)
+        arguments, plan = read_mapping(folder / names.ARGUMENTS), BalanceFile.load(folder)
         given = {key: arguments[key] for key in READ_BY if key in DEFAULT_CFG_DICT and arguments.get(key) is not None}
         if not torch.cuda.is_available():  # trained on another machine, maybe
             given.pop("device", None)
@@ -153,8 +145,8 @@ class Trained:
 
     def copy(self, folder: Path, options: RecallConfig) -> None:
         """Copy the files on the training into another folder, and remove files on recall from there."""
-        (folder / WEIGHTS).mkdir(parents=True, exist_ok=True)
-        for name in OF_BEST:
+        (folder / names.WEIGHTS).mkdir(parents=True, exist_ok=True)
+        for name in names.OF_BEST:
             (folder / name).unlink(missing_ok=True)
         for name in TRAINING:
             if (self.folder / name).exists():

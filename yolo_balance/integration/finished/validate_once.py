@@ -31,14 +31,7 @@ def validated(model: Any, recall: RecallConfig, **arguments: Any) -> Any:
 
 
 def reading_of(validator: Any, *, baseline: RecallReport | None = None, title: str = "", note: str = "") -> Reading:
-    """Return the reading of a validator that has run.
-
-    Args:
-        validator: A validator that reports recall.
-        baseline: Report to compare with, None without.
-        title: Subject of the page.
-        note: A sentence that a reader has to know first.
-    """
+    """Return the reading of a validator that reports recall and has run; the other arguments are as in `Reading`."""
     return Reading(
         validator.recall_report,
         validator.outcomes,

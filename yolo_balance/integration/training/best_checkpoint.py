@@ -140,15 +140,7 @@ class RunSelection:
 
 
 def check_rule(folder: Path, selection: RunSelection | None) -> None:
-    """Check that a run to resume kept best.pt by the same rule; a state that cannot be read passes.
-
-    Args:
-        folder: The checkpoint's.
-        selection: The selection of the run that resumes.
-
-    Raises:
-        ConfigError: best.pt was kept by another rule.
-    """
+    """Raise ConfigError where a run to resume kept best.pt by another rule. A state that cannot be read passes."""
     try:
         before = read_state(folder).get("selection", {"by": FITNESS})["by"]
     except FileNotFoundError:

@@ -24,21 +24,13 @@ class RunSampling:
     Attributes:
         schedule: Plan of each epoch.
         feedback: Multipliers from measured recall, None without.
+        files: Image files of the train split, by index.
         hard: (num_images,) clean images that raised false alarms when they were last read.
     """
 
     def __init__(
         self, options: SamplingConfig, statistics: ClassStatistics, names: list[str], seed: int, files: list[str]
     ):
-        """Build the schedule.
-
-        Args:
-            options: The section.
-            statistics: Labels of the train split.
-            names: C class names by class id.
-            seed: Seed of the run.
-            files: Image files of the train split, by index.
-        """
         self.options, self.names, self.files = options, names, files
         self.schedule = SamplingSchedule(options, statistics, names, seed)
         f = options.feedback
