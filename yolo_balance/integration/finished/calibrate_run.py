@@ -127,10 +127,8 @@ class Trained:
         weights = folder / names.WEIGHTS / names.UNCALIBRATED
         if not weights.is_file():
             weights = folder / names.WEIGHTS / names.BEST
-        for path in (
-            weights,
-            *(folder / name for name in (names.ARGUMENTS, names.BALANCE, names.MEASURED, names.RECALL)),
-        ):
+        needed = (names.ARGUMENTS, names.BALANCE, names.MEASURED, names.RECALL)
+        for path in (weights, *(folder / name for name in needed)):
             if not path.is_file():
                 raise DataError(f"{folder}: expected the folder of a finished run, but there is no {path}")
         arguments, plan = read_mapping(folder / names.ARGUMENTS), BalanceFile.load(folder)

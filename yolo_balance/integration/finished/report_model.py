@@ -81,7 +81,7 @@ def report(
 def check_arguments(
     recall: RecallConfig | Mapping[str, Any] | str | Path | None, arguments: dict[str, Any]
 ) -> RecallConfig:
-    """Take the `balance` keys out of the arguments and check both parts. Raises ConfigError with all problems of both."""
+    """Take the `balance` keys out of the arguments and check both parts. Raises ConfigError with all problems."""
     ours = {key: arguments.pop(key) for key in list(arguments) if key.partition(".")[0] == SECTION}
     problems = [
         f"{key}: expected a key of {OURS}; the other sections have no effect on a finished model"
