@@ -165,7 +165,7 @@ def test_labels_that_are_missing_altogether_are_one_line(make_data, write, capsy
 def test_background_that_is_asked_for_and_not_there_is_one_line(make_data, write, capsys):
     data = make_data([[0], [1]], [[0], [1]])
     (line,) = fails(write(data=str(data), balance={"sampling": {"background": 0.3}}), capsys)
-    assert line.startswith("balance.sampling.background: a share of 0.3 was asked for, but none of the 2 train images")
+    assert line.startswith("balance.sampling.background: expected background images for a share of 0.3, but all")
 
 
 def test_a_last_batch_that_cannot_be_normalised_is_one_line(tiny_data, write, capsys):

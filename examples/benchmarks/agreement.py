@@ -1,11 +1,11 @@
-"""Whether three ways of counting agree on your data: ours, the host's own matching, and a COCO evaluator.
+"""Check that three ways of counting agree on your data: ours, Ultralytics' own matching, and a COCO evaluator.
 
     python examples/benchmarks/agreement.py DATA.yaml WEIGHTS [--imgsz 640] [--split val] [--iou 0.5]
 
 Validates once. At every budget, with one confidence for all classes and with one for each (`own`), objects found and
 false boxes are counted per class from `RecallReport`, from the true positives Ultralytics keeps for its mAP, and by
-faster-coco-eval (`pip install '.[test]'`), which works out overlap and matching anew from what the host was about to
-match: boxes, masks or key points. It knows no oriented boxes. Ends with 1 if a count differs.
+faster-coco-eval (`pip install '.[test]'`), which works out overlap and matching anew from what Ultralytics was
+about to match: boxes, masks or key points. faster-coco-eval knows no oriented boxes. Ends with 1 if a count differs.
 
 Ultralytics 8.4.0 leaves a box whose best object is taken without another, so it may find fewer where objects overlap.
 """
@@ -36,12 +36,12 @@ from yolo_balance.integration.hooks.validator import balance_validator
 Array = npt.NDArray[Any]
 KINDS = {"detect": "bbox", "segment": "segm", "pose": "keypoints"}
 MATCHED = {"segment": "tp_m", "pose": "tp_p"}
-"""What the host finds by masks and key points; by boxes it is `tp`."""
+"""Hits that Ultralytics finds, by name of its statistic: by masks and key points; `tp` is by boxes."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What one image is matched by: T objects and P boxes.
+    """Input of one image's matching: T objects and P boxes.
 
     Attributes:
         objects: (T, 4) boxes x1, y1, x2, y2, (T, h, w) masks, or (T, k, 3) key points.
@@ -148,7 +148,7 @@ def _size(kind: str, scene: Scene) -> dict[str, int]:
 
 
 class NotingMixin:
-    """A validator that keeps what its matching is given; its boxes fall in confidence, as the host's do."""
+    """A validator that keeps the input of its matching; boxes are in order of falling confidence, as in Ultralytics."""
 
     scenes: list[Scene]
     args: Any
@@ -170,7 +170,7 @@ class NotingMixin:
 
 
 def validate(model: Any, recall: RecallConfig, **arguments: Any) -> tuple[Any, dict[str, Array]]:
-    """The validator after one validation, and what the host kept for its metrics."""
+    """Validate once; return the validator and the hits that Ultralytics kept for its metrics."""
     validators: list[Any] = []
     kept: dict[str, Array] = {}
 
@@ -192,7 +192,7 @@ def validate(model: Any, recall: RecallConfig, **arguments: Any) -> tuple[Any, d
 
 
 def compare(validator: Any, kept: dict[str, Array]) -> tuple[list[tuple[str, ...]], int]:
-    """Rows of the table, and how many of its counts differ."""
+    """Return the rows of the table, and how many of its counts differ."""
     outcomes, report = validator.outcomes, validator.recall_report
     task, classes, iou = validator.args.task, outcomes.num_classes, report.iou
     matched = kept[MATCHED.get(task, "tp")][:, round((iou - 0.5) * 20)]
@@ -217,7 +217,7 @@ def compare(validator: Any, kept: dict[str, Array]) -> tuple[list[tuple[str, ...
 
 
 def _counts(matched: Array, keep: Array, kept: dict[str, Array], classes: int) -> list[tuple[int, int]]:
-    """Per class, boxes among the kept that found an object and that did not."""
+    """Count per class the kept boxes that found an object and those that did not."""
     c = kept["pred_cls"].astype(int)
     hits, false = (np.bincount(c[keep & which], minlength=classes).tolist() for which in (matched, ~matched))
     return list(zip(hits, false, strict=True))
@@ -237,10 +237,10 @@ def main() -> None:
     recall = RecallConfig.model_validate({"iou": options.iou})
     data = resolve_data(options.data, model.task)
     given = {"data": data, "imgsz": options.imgsz, "split": options.split, "plots": False, "save_json": False}
-    with tempfile.TemporaryDirectory() as folder:  # where the host wants to leave a run
+    with tempfile.TemporaryDirectory() as folder:  # Ultralytics leaves a run there
         validator, kept = validate(model, recall, project=folder, **given)
     rows, different = compare(validator, kept)
-    head = ("budget", "class", "n", "confidence", "ours: hits + false", "host", "faster-coco-eval", "")
+    head = ("budget", "class", "n", "confidence", "ours: hits + false", "Ultralytics", "faster-coco-eval", "")
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
         print("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,4 +1,4 @@
-"""What a sampling plan asks for, what is drawn and what is left after cropping, over ten epochs of 1,000 images.
+"""Shares of classes that a plan asks for, that are drawn and that cropping leaves, over ten epochs of 1,000 images.
 
     python examples/benchmarks/exposure.py [--quick] [--partners-off]
 
@@ -37,7 +37,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
 
 
 def count(data: str, root: Path, sampling: dict[str, Any], **arguments: Any) -> Any:
-    """The exposure of all epochs together."""
+    """Return the exposure of all epochs together."""
     cls = BalancedDetectionTrainer.configured({"sampling": sampling})
     trainer = build(cls, data, root, imgsz=SIZE, batch=50, **arguments)
     assert trainer.sampling is not None
@@ -50,12 +50,12 @@ def count(data: str, root: Path, sampling: dict[str, Any], **arguments: Any) -> 
 
 
 def furthest(counts: npt.NDArray[np.int64], requested: npt.NDArray[np.float64]) -> float:
-    """Largest deviation of a share in percentage points."""
+    """Return the largest deviation of a share in percentage points."""
     return float(100 * np.abs(counts / counts.sum() - requested).max())
 
 
 def shown(shares: npt.NDArray[np.float64]) -> str:
-    """Shares in percent."""
+    """Return shares in percent."""
     return " ".join(f"{100 * share:5.2f}" for share in shares)
 
 
@@ -77,7 +77,7 @@ def matrix(data: str, root: Path, strategies: list[str]) -> None:
 
 
 def partners_off(data: str, root: Path) -> None:
-    """Print partners on the plan beside partners left to the host."""
+    """Print partners on the plan beside partners that Ultralytics draws."""
     for partners, cache, mixup in product((True, False), (False, "ram"), (0.0, 0.5)):
         e = count(data, root, {**STRATEGIES["repeat_factor"], "partners": partners}, cache=cache, mixup=mixup)
         drawn, reached = (

@@ -1,4 +1,4 @@
-"""What a reader should know first: the figures that will cost recall, as sentences, most important first."""
+"""Findings: the figures that will cost recall, as sentences, most important first."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Finding:
 def find(
     splits: Splits, needs: Mapping[str, Need], duplicates: Duplicates, *, task: str, imgsz: int
 ) -> tuple[Finding, ...]:
-    """Everything worth a sentence, most important first."""
+    """Return every finding, most important first."""
     detects = task != "classify"
     found = [*_absent(splits), *_shared(duplicates), *_few_in_val(splits, needs), *_nearly_empty(splits)]
     if detects:

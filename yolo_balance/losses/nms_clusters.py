@@ -13,10 +13,10 @@ from yolo_balance.losses.overlap import aligned_iou
 def suppression_clusters(
     boxes: Tensor, score: Tensor, label: Tensor, *, iou: float = 0.5, iterations: int = 16
 ) -> Tensor:
-    """The kept candidate to which each candidate belongs under greedy non-maximum suppression.
+    """Find the kept candidate to which each candidate belongs under greedy non-maximum suppression.
 
     Greedy suppression keeps the best candidate, drops those of its class that overlap it by more than `iou`, and goes
-    on with the best that is left. In place of that loop the fixed-point iteration of Cluster-NMS; Zheng et al. (2020):
+    on with the best of the rest. The fixed-point iteration of Cluster-NMS replaces that loop; Zheng et al. (2020):
 
         kept(0)   = all
         kept(t+1) = those that no better candidate of kept(t), of the same class, overlaps by more than `iou`
@@ -32,7 +32,7 @@ def suppression_clusters(
         score: (B, M); of equal ones the first is the better.
         label: (B, M) class of each candidate.
         iou: Overlap above which the better one of two suppresses the other.
-        iterations: How many iterations, each one product of a vector with an (M, M) matrix per image.
+        iterations: Number of iterations, each one product of a vector with an (M, M) matrix per image.
 
     Returns:
         int64 (B, M), the index in the flattened (B * M) of the best kept candidate that suppresses this one, its own
