@@ -69,7 +69,7 @@ def _top(
     imgsz, why = image_size(train)
     own = {
         "model": (f"yolo26n{SUFFIXES[analysis.task]}.pt", "the smallest of its family, for a quick first run"),
-        "data": (data, "the data set that was analysed"),
+        "data": (data, "the analysed data set"),
         "epochs": (epochs, "Ultralytics' own default"),
         "imgsz": (imgsz, why),
     }
@@ -111,17 +111,19 @@ def _sampling(statistics: ClassStatistics) -> list[str]:
     for choice in choices:
         lines += _line(4, choice.key, choice.value, choice.why)
     background = float(statistics.background.mean())
-    length = f"as long as without balancing, {counted(statistics.num_images, 'image')}"
+    length = f"as long as without balancing: {counted(statistics.num_images, 'image')}"
     length += f"; background stays {percent(background)}" if background else ""
     return lines + _line(4, "epoch_size", 1.0, length)
 
 
 def _recall(analysis: DataAnalysis) -> list[str]:
     budgets, why = false_alarms(analysis)
-    shown = [plain(name) for name, need in analysis.needs.items() if need.n >= boxes_for_verdict()]
+    enough = [plain(name) for name, need in analysis.needs.items() if need.n >= boxes_for_verdict()]
     too_few = [f"{plain(n)} ({need.n})" for n, need in analysis.needs.items() if need.n < boxes_for_verdict()]
-    targets = f"a recall of {RECALL:g} can be shown with {boxes_for_verdict()} or more objects in val: "
-    targets += f"{listed(shown) or 'no class'}" + (f"; not for {listed(too_few)}" if too_few else "")
+    targets = (
+        f"a target of {RECALL:g} takes {boxes_for_verdict()} objects in val: enough for {listed(enough) or 'no class'}"
+    )
+    targets += f"; too few for {listed(too_few)}" if too_few else ""
     return [
         "  recall:",
         *_line(4, "iou", 0.5, "a box finds an object at this overlap or more: Ultralytics' lowest matching threshold"),
@@ -137,11 +139,11 @@ def false_alarms(analysis: DataAnalysis) -> tuple[list[float], str]:
     if val is None:
         return [0.1, 1.0], "one false box per ten defect-free images, and one per image; there is no val split yet"
     clean, what = (val.background, "defect-free image") if val.background else (val.images, "image")
-    basis = f"false boxes per {what}; val has {clean}{'' if val.background else ' and none that is defect-free'}"
+    basis = f"false boxes per {what}; val has {clean}{'' if val.background else ', none of them defect-free'}"
     step = math.ceil(100 / clean) / 100
     if clean >= 10:
         return [0.1, 1.0], f"{basis}, so the smallest step is {1 / clean:.2g}"
-    return ([step, 1.0] if step < 1 else [1.0]), f"{basis}: nothing between 0 and {step:g} can be measured"
+    return ([step, 1.0] if step < 1 else [1.0]), f"{basis}, so nothing between 0 and {step:g} can be measured"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
