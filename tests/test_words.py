@@ -21,6 +21,10 @@ OPENINGS = re.compile(r"(What|Of|That|Those|One of|How|Which|Its|Their)\b")
 """Words without a subject, which open no docstring and no entry of `Args` or `Attributes`."""
 NO_VERBS = re.compile(r"(The|A|An|All|Both|Each|Every|Everything|One|No|This|These|It|They|Where|When|Why)\b")
 """Words that open no docstring of a function."""
+PLURAL = re.compile(r"(?!Pass|Process|Discuss|Address|Guess|Press)[A-Z][a-z]+s\b")
+"""Plural nouns, which open no docstring of a function either."""
+NO_NAMES = {"told", "held", "said", "look", "that"}
+"""Names that say nothing about a value."""
 POINTERS = re.compile(r"(?<=[a-z`)]\. )(It|They|This|That|These|Those)\b (?=[a-z]+)")
 """Pronouns that point across a full stop."""
 ENTRY = re.compile(r" {4,}\w+: (.+)")
@@ -74,7 +78,7 @@ def test_docstrings_name_their_subject(path: Path) -> None:
         entries = [entry[1] for entry in map(ENTRY.match, text.splitlines()) if entry]
         faults += [f"{line}: {first}" for first in [text.splitlines()[0], *entries] if OPENINGS.match(first)]
         function = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not is_property(node)
-        if function and (NO_VERBS.match(text) or not re.match("[A-Z`]", text)):
+        if function and (NO_VERBS.match(text) or PLURAL.match(text) or not re.match("[A-Z`]", text)):
             faults.append(f"{line}: expected an imperative verb: {text.splitlines()[0]}")
         faults += [
             f"{line}: ...{text[m.start() - 30 : m.end() + 20]}" for m in POINTERS.finditer(" ".join(text.split()))

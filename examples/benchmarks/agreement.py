@@ -60,10 +60,10 @@ class Scene:
     confidence: Array
 
     @property
-    def told(self) -> Array:
-        """Indices of the objects that an evaluator is told of, backwards: all, of key points those with one visible.
+    def truth(self) -> Array:
+        """Indices of the objects that the evaluator receives, backwards: all, or those with a visible key point.
 
-        Of objects that a box overlaps equally the evaluator takes the last one, and we the first.
+        Where a box overlaps several objects equally, the evaluator takes the last one, and we the first.
         """
         visible = self.objects[..., 2].any(1) if self.objects.ndim == 3 and self.objects.shape[2] == 3 else None
         return np.arange(len(self.objects))[::-1] if visible is None else np.flatnonzero(visible)[::-1]
@@ -85,14 +85,14 @@ def coco_evaluation(
         sigmas: (k,) of the key points.
 
     Returns:
-        found: (P,) object that each box found, counted over all images, -1 for none and for boxes left out.
+        match: (P,) object that each box found, counted over all images, -1 for none and for boxes left out.
         recall: (C,) as the evaluator says it, -1 for classes without objects.
     """
     truth: list[dict[str, Any]] = []
     detections: list[dict[str, Any]] = []
     box_of, object_of, start, first = [], [0], 0, 0
     for image, scene in enumerate(scenes):
-        for i in scene.told:
+        for i in scene.truth:
             x1, y1, x2, y2 = scene.object_box[i].tolist()
             size = {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": 0}
             truth.append(_annotation(kind, scene.objects[i], image, scene.object_class[i], len(truth) + 1, size))
@@ -104,10 +104,10 @@ def coco_evaluation(
             box_of.append(start + i)
         start += len(scene.boxes)
         first += len(scene.objects)
-    found, recall = np.full(start, -1), np.full(classes, -1.0)
+    match, recall = np.full(start, -1), np.full(classes, -1.0)
     if not detections or not truth:
         recall[[t["category_id"] for t in truth]] = 0
-        return found, recall
+        return match, recall
     with contextlib.redirect_stdout(io.StringIO()):
         given = COCO()
         given.dataset = {
@@ -128,8 +128,8 @@ def coco_evaluation(
         evaluator.accumulate()
     for number, detection in evaluator.cocoDt.anns.items():
         if "gt_id" in detection:
-            found[box_of[number - 1]] = object_of[detection["gt_id"]]
-    return found, np.asarray(evaluator.eval["recall"])[0, :, 0, -1]
+            match[box_of[number - 1]] = object_of[detection["gt_id"]]
+    return match, np.asarray(evaluator.eval["recall"])[0, :, 0, -1]
 
 
 def _annotation(kind: str, shape: Array, image: int, c: Any, number: int, more: dict[str, Any]) -> dict[str, Any]:
@@ -204,8 +204,8 @@ def compare(validator: Any, kept: dict[str, Array]) -> tuple[list[tuple[str, ...
             counts = [[(row.hits, row.false_boxes) for row in ours.values()], _counts(matched, keep, kept, classes)]
             if task in KINDS:
                 sigmas = getattr(validator, "sigma", None)
-                found, _ = coco_evaluation(validator.scenes, keep, KINDS[task], classes, iou, sigmas)
-                counts.append(_counts(found >= 0, keep, kept, classes))
+                match, _ = coco_evaluation(validator.scenes, keep, KINDS[task], classes, iou, sigmas)
+                counts.append(_counts(match >= 0, keep, kept, classes))
             for c, (name, row) in enumerate(ours.items()):
                 of_class = [count[c] for count in counts]
                 same = len(set(of_class)) == 1

@@ -4,10 +4,10 @@
 
 Makes 1,000 images of three classes 800/150/15 with one box each, all of one size, and 35 of background, and counts what
 the loader gives for every strategy x cache (off, in memory, on disk) x MixUp 0 and 0.5 x Mosaic 0 and 1 x 0 and 4
-workers. Prints for each the largest deviation of a class's share from what was asked for, among the boxes drawn and
-among those that cropping left, in percentage points, and the largest of all at the end. `--quick` keeps to
-repeat factors. `--partners-off` compares, for repeat factors, partners on the plan with partners left to Ultralytics,
-and prints the shares.
+workers. Prints for each the largest deviation of a class's share from the requested one, among the boxes drawn and
+among those that cropping left, in percentage points, and the largest of all at the end. `--quick` keeps to repeat
+factors. `--partners-off` compares, for repeat factors, partners on the plan with partners that Ultralytics draws, and
+prints the shares.
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ def matrix(data: str, root: Path, strategies: list[str]) -> None:
         sampling = {"strategy": strategy, **STRATEGIES[strategy]}
         e = count(data, root, sampling, cache=cache, mixup=mixup, mosaic=mosaic, workers=workers)
         what = f"{strategy:17} cache={cache!s:5} mixup={mixup} mosaic={mosaic} workers={workers}"
-        found = {"drawn": furthest(e.drawn, e.requested), "reached": furthest(e.reached, e.requested)}
-        for kind, deviation in found.items():
+        deviations = {"drawn": furthest(e.drawn, e.requested), "reached": furthest(e.reached, e.requested)}
+        for kind, deviation in deviations.items():
             worst[kind] = max(worst.get(kind, (0.0, "")), (deviation, what))
-        line = "  ".join(f"{kind} {deviation:5.2f}" for kind, deviation in found.items())
+        line = "  ".join(f"{kind} {deviation:5.2f}" for kind, deviation in deviations.items())
         print(f"{what}  requested {shown(e.requested)}  {line}", flush=True)
     for kind, (deviation, what) in worst.items():
         print(f"largest deviation {kind}: {deviation:.2f} points, {what}")
@@ -91,7 +91,7 @@ def partners_off(data: str, root: Path) -> None:
 
 
 def main() -> None:
-    """Count every combination asked for and print a line each."""
+    """Count every combination and print a line each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--partners-off", action="store_true")

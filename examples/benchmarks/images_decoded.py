@@ -3,9 +3,9 @@
     python examples/benchmarks/images_decoded.py [--epochs 4] [--batch 16]
 
 1,000 generated images, labelled by outlines so that CopyPaste has something to copy, with each mix transform on and off
-and with 0 and 4 workers. Ultralytics keeps the images it decoded last and notes each in its buffer; what is counted, in
-all workers together, is what enters there. Prints decoded images per image that the loader gave, for stock and for a
-balanced loader, and their ratio. Workers read ahead of the epoch, stock and balanced alike, which is counted too.
+and with 0 and 4 workers. Ultralytics keeps the images it decoded last and notes each in its buffer; images that enter
+this buffer are counted, in all workers together. Prints decoded images per image that the loader gave, for stock and
+for a balanced loader, and their ratio. Workers read ahead of the epoch, stock and balanced alike, which is counted too.
 """
 
 from __future__ import annotations

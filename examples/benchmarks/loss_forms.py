@@ -62,7 +62,7 @@ class Watcher(Term):
 
     def __init__(self, hyp: Any):
         self.hyp, self.epoch, self.batches = hyp, 0, 0
-        self.looks: dict[int, list[tuple[float, ...]]] = defaultdict(list)
+        self.records: dict[int, list[tuple[float, ...]]] = defaultdict(list)
 
     def box_weights(self, assignment: Assignment) -> None:
         """Record the positives that the box loss is about to see; return None."""
@@ -75,17 +75,17 @@ class Watcher(Term):
         scores, targets = (x.detach()[a.foreground] for x in (a.scores, a.stock_box_weights))
         iou, positive, size = a.iou[a.foreground].mean().item(), a.positive, len(a.foreground) * self.hyp.cls
         own = size * (scores - targets).sum().item() / max(float(a.target_scores.sum()), 1.0)
-        look, epoch = (scores.mean().item(), iou), self.epoch
+        figures, epoch = (scores.mean().item(), iou), self.epoch
 
         def total(gradient: Tensor) -> None:
             box = gradient[positive].sum().item() - own
-            self.looks[epoch].append((*look, -own, -box))
+            self.records[epoch].append((*figures, -own, -box))
 
         logits.register_hook(total)  # type: ignore[no-untyped-call]
 
     def curve(self) -> np.ndarray[Any, Any]:
-        """Return (epochs, 4) means."""
-        return np.array([np.mean(self.looks[epoch], axis=0) for epoch in sorted(self.looks)])
+        """Return means (epochs, 4) of the recorded figures."""
+        return np.array([np.mean(self.records[epoch], axis=0) for epoch in sorted(self.records)])
 
 
 def run(options: argparse.Namespace, arm: str, seed: int) -> tuple[dict[str, float], np.ndarray[Any, Any]]:

@@ -60,7 +60,7 @@ def terms(losses: dict[str, Any] | None, classes: int) -> Callable[[str], Any]:
 
 
 def make_batch(options: argparse.Namespace, objects: int) -> dict[str, Any]:
-    """Build noise images with so many boxes each."""
+    """Build noise images with a number of boxes each."""
     g = torch.Generator().manual_seed(0)
     images, imgsz = options.batch, options.imgsz
     n = images * objects
@@ -160,7 +160,7 @@ def peak(options: argparse.Namespace, arm: str, objects: int) -> float:
 
 
 def print_peak(options: argparse.Namespace) -> None:
-    """Arguments that `peak` gives to its process."""
+    """Print the peak memory of a step; `peak` runs this in a process of its own."""
     arm, objects = options.peak
     bench = Bench(options)
     bench.batch = make_batch(options, int(objects))
@@ -204,7 +204,7 @@ def main() -> None:
 
 
 def compare(bench: Bench, arm: str, took: float, options: argparse.Namespace) -> None:
-    """Print what an arm's loss adds to a step that took so many milliseconds."""
+    """Print the time that an arm's loss adds to a step that takes `took` milliseconds."""
     criteria, output = (bench.criterion("stock"), bench.criterion(arm)), bench.output()
     losses = [partial(bench.loss, criterion, output) for criterion in criteria]
     times = paired(losses[0], losses[1], options.rounds)

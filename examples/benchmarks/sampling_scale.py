@@ -11,7 +11,7 @@ read. Prints
 2. the same factors given to `torch.utils.data.WeightedRandomSampler` and to the algorithm of detectron2's
    RepeatFactorTrainingSampler, restated here from its description: time of the factors and of one rank's images, epoch
    lengths, and over the same epochs the largest distance of an image's appearances from its expectation, the largest
-   and the mean deviation of the share of the rarest tenth of the classes, relative to the share asked for, and how many
+   and the mean deviation of the share of the rarest tenth of the classes, relative to the requested share, and how many
    images were not seen in an epoch in which at least one appearance was expected.
 """
 
@@ -106,12 +106,12 @@ def rounded_epoch(factors: torch.Tensor, generator: torch.Generator) -> list[int
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# What is measured
+# Measurements
 # ---------------------------------------------------------------------------------------------------------------------
 
 
 def cost(strategy: str, table: LabelTable, classes: int, ranks: int, rounds: int) -> None:
-    """Print part 1 for a strategy."""
+    """Print the costs of a strategy (part 1)."""
     names = [f"class {c}" for c in range(classes)]
     options = SamplingConfig.model_validate({"strategy": strategy})
 
@@ -134,13 +134,13 @@ def cost(strategy: str, table: LabelTable, classes: int, ranks: int, rounds: int
 
 
 def outcome(epochs: list[Ints], expectation: Floats, statistics: ClassStatistics) -> str:
-    """Images drawn over several epochs, against an expectation per image."""
+    """Describe the images drawn over several epochs, against an expectation per image."""
     tail = np.argsort(np.where(statistics.boxes > 0, statistics.boxes, np.iinfo(np.int64).max), kind="stable")
     tail = tail[: max(1, np.count_nonzero(statistics.boxes) // 10)]
-    asked = shares(statistics.box_shares(expectation))[tail]
+    requested = shares(statistics.box_shares(expectation))[tail]
     seen = [np.bincount(images, minlength=len(expectation)) for images in epochs]
     furthest = max(float(np.abs(counts - expectation).max()) for counts in seen)
-    off = np.array([np.abs(statistics.box_shares(counts.astype(np.float64))[tail] / asked - 1) for counts in seen])
+    off = np.array([np.abs(statistics.box_shares(counts.astype(np.float64))[tail] / requested - 1) for counts in seen])
     missed = np.mean([((counts == 0) & (expectation >= 1)).sum() for counts in seen])
     lengths = [len(images) for images in epochs]
     return (
@@ -151,7 +151,7 @@ def outcome(epochs: list[Ints], expectation: Floats, statistics: ClassStatistics
 
 
 def compare(table: LabelTable, classes: int, ranks: int, rounds: int, epochs: int = 5) -> None:
-    """Print part 2."""
+    """Print the comparison with the two samplers (part 2)."""
     statistics = ClassStatistics.of(table, classes)
     frequency = statistics.images / statistics.num_images
     threshold = float(np.median(frequency[frequency > 0]))

@@ -31,7 +31,7 @@ def isr_class_factors(shares: Floats, *, k: float, bias: float) -> Floats:
         bias: ISR-P's bias.
 
     Returns:
-        (C,), >= 1; 1 for a class without positives, of which nothing is weighed.
+        (C,), >= 1; 1 for a class without positives.
     """
     t = (1 - bias) * shares / max(shares.max(), 1e-12)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -69,7 +69,7 @@ class ClassFactors:
         """Multiply the factors and cap their product.
 
         The loss's part is lowered to max_weight / sampling where the product is above max_weight, but not below 1:
-        what sampling asks for is left to its own cap.
+        `max_repeat` caps the part of sampling.
 
         Args:
             natural: (C,) share of the data's boxes by class.

@@ -67,7 +67,7 @@ def power(x: Tensor, exponent: float | Tensor) -> Tensor:
     """Return x^exponent for x >= 0, with a finite gradient also at zero and for exponents below 1."""
     if not isinstance(exponent, Tensor) and exponent == 0:
         return torch.ones_like(x)
-    positive = x > torch.finfo(x.dtype).tiny  # what is smaller counts as zero, for the derivative could overflow
+    positive = x > torch.finfo(x.dtype).tiny  # smaller values count as zero: their derivative could overflow
     return torch.where(positive, x, 1.0).pow(exponent) * positive
 
 

@@ -22,7 +22,7 @@ class PerClass:
     def on(self, device: torch.device) -> Tensor:
         """Return the vector (C,) on that device."""
         if device not in self._copies:
-            with torch.inference_mode(False):  # a copy first asked for by a validation must serve training, too
+            with torch.inference_mode(False):  # a copy first made by a validation must serve training, too
                 self._copies[device] = self.values.to(device)
         return self._copies[device]
 
