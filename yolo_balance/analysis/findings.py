@@ -38,10 +38,10 @@ def find(
 ) -> tuple[Finding, ...]:
     """Return every finding, most important first."""
     detects = task != "classify"
-    findings = [*_absent(splits), *_shared(duplicates), *_few_in_val(splits, needs), *_nearly_empty(splits)]
+    found = [*_absent(splits), *_shared(duplicates), *_few_in_val(splits, needs), *_nearly_empty(splits)]
     if detects:
-        findings += [*_one_image(splits), *_inseparable(splits), *_tiny(splits, imgsz), *_background(splits)]
-    return (*findings, *_copies_within(splits, duplicates), *_unread(splits))
+        found += [*_one_image(splits), *_inseparable(splits), *_tiny(splits, imgsz), *_background(splits)]
+    return (*found, *_copies_within(splits, duplicates), *_unread(splits))
 
 
 def _absent(splits: Splits) -> Iterator[Finding]:
@@ -221,8 +221,8 @@ def _unread(splits: Splits) -> Iterator[Finding]:
                 "unlabelled",
                 (),
                 f"{counted(figures.unlabelled, 'image')} of {split} {'has' if figures.unlabelled == 1 else 'have'} no "
-                f"label file and {'counts' if figures.unlabelled == 1 else 'count'} as background. The model learns to "
-                "miss every object there.",
+                f"label file and {'counts' if figures.unlabelled == 1 else 'count'} as background. If such an "
+                "image shows an object, the model learns to miss it.",
             )
 
 
