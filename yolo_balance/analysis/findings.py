@@ -14,7 +14,7 @@ from yolo_balance.text import counted, listed, percent, plain
 FEW_TRAIN = 10  # boxes below which a class is nearly empty
 ONE_IMAGE = 0.2  # largest share of a class's boxes that may come from one image
 BACKGROUND = 0.7  # four mosaic tiles are then all background about every fourth time
-TINY_SHARE = 0.1  # share of a class's boxes below TINY that is reported
+TINY_SHARE = 0.1  # share of a class's boxes below TINY that is worth a word
 Splits = Mapping[str, SplitFigures]
 
 
