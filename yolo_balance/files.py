@@ -13,10 +13,8 @@ from pathlib import Path
 def write_whole(path: Path, text: str) -> None:
     """Write a text file whole: a reader, or a run that is killed, finds the old content or the new one.
 
-    Characters that UTF-8 cannot hold, such as stray bytes of a file name, are written as escapes.
-
-    Raises:
-        OSError: The file cannot be written.
+    Characters that UTF-8 cannot hold, such as stray bytes of a file name, are written as escapes. Raises
+    OSError if the file cannot be written.
     """
     write_bytes_whole(path, text.encode("utf-8", "backslashreplace"))
 

@@ -12,7 +12,7 @@ from yolo_balance.analysis.val_needs import HALF_WIDTH, RECALL, Need, boxes_for_
 from yolo_balance.text import counted, listed, percent, plain
 
 FEW_TRAIN = 10  # boxes below which a class is nearly empty
-ONE_IMAGE = 0.2  # largest share of a class's boxes that may come from one image
+ONE_IMAGE = 0.2  # share of a class's boxes that should not come from a single image
 BACKGROUND = 0.7  # four mosaic tiles are then all background about every fourth time
 TINY_SHARE = 0.1  # share of a class's boxes below TINY that is worth a word
 Splits = Mapping[str, SplitFigures]

@@ -112,11 +112,7 @@ class Assignment:
         return self.logits_in_full().gather(-1, self.labels.unsqueeze(-1)).squeeze(-1).sigmoid()
 
     def logits_in_full(self) -> Tensor:
-        """Return (B, A, C) logits in full precision, with gradient.
-
-        Raises:
-            RuntimeError: The classification loss has not been called yet.
-        """
+        """Return (B, A, C) logits in full precision, with gradient; RuntimeError before the classification loss."""
         if self.logits is None:
             raise RuntimeError("the assignment has no logits before the classification loss was called")
         return full_precision(self.logits)

@@ -109,10 +109,7 @@ class EqualizedFocal(Term):
         self.room = None if room is None else PerClass(room)
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
-        """Return (B, A, C) gamma_c / gamma |target - sigma|^gamma_c, times a detached ratio.
-
-        The ratio is sum(loss) / sum(weighted loss).
-        """
+        """Return (B, A, C) gamma_c / gamma |target - sigma|^gamma_c, times detached sum(loss) / sum(weighted loss)."""
         gamma_c = focusing_factors(self.gradients.ratio(loss.device), gamma=self.gamma, scale=self.scale)
         if self.room is not None:
             gamma_c = torch.minimum(gamma_c, self.gamma * self.room.on(gamma_c.device))

@@ -68,10 +68,7 @@ class EQLv2(Term):
         return (q if self.room is None else torch.minimum(q, self.room.on(q.device))), r
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
-        """Return (1, 1, C) r, times sum(loss) / sum(weighted loss), detached.
-
-        The weighted loss of that ratio has q at positives of their own class.
-        """
+        """Return (1, 1, C) r, times sum(loss) / sum(weighted loss), where positives' own class has q; detached."""
         a, (q, r), loss = assignment, self._weights(loss.device), loss.detach()
         own = torch.where(a.foreground, loss.gather(-1, a.labels.unsqueeze(-1)).squeeze(-1), 0.0)
         column = loss.sum((0, 1))
