@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
 import traceback
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import yaml
 
 from yolo_balance import __version__
 from yolo_balance.errors import BalanceError, ConfigError
 
-OK, USER_ERROR, UNKNOWN_ERROR, INTERRUPTED = 0, 1, 3, 130  # 2 is a verb's own answer: gate cannot conclude
+_Verbs: TypeAlias = "argparse._SubParsersAction[_Parser]"
+OK, USER_ERROR, UNKNOWN_ERROR, INTERRUPTED = 0, 1, 3, 130  # 2: gate cannot conclude
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
 
-    0 is success, 1 an error of the user's said in one line each, 3 a bug with its traceback. `gate` also answers by it:
-    0 for targets that are met, 1 for one that is missed, 2 where the report cannot say.
+    0 is success, 1 a user's error with one line for each problem, 3 a bug with its traceback. `gate` returns 0 if all
+    targets are met, 1 if a target is missed and 2 if the report cannot decide.
     """
     try:
         arguments = _parse(argv)
@@ -120,7 +122,7 @@ def _gate(arguments: argparse.Namespace) -> int:
 
 def _predict(arguments: argparse.Namespace) -> int:
     overrides = parse_overrides(arguments.overrides)
-    os.environ.setdefault("YOLO_OFFLINE", "true")  # read when the host is imported: it then fetches no package
+    os.environ.setdefault("YOLO_OFFLINE", "true")  # read when Ultralytics is imported: it then fetches no package
     from yolo_balance.integration.prediction.predict import predict
 
     verdicts, file = predict(
@@ -138,6 +140,38 @@ def _predict(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _init(arguments: argparse.Namespace) -> int:
+    from yolo_balance.config.documents import run_yaml
+
+    if arguments.path is None:
+        print(run_yaml(), end="")
+        return OK
+    try:
+        with open(arguments.path, "x", encoding="utf-8") as file:
+            file.write(run_yaml())
+    except FileExistsError:
+        raise ConfigError(f"{arguments.path}: expected the path of a new file, but this one exists") from None
+    except OSError as e:
+        raise ConfigError(f"{arguments.path}: cannot be written ({e.strerror})") from None
+    _print(f"Written: {arguments.path}")
+    return OK
+
+
+def _validate(arguments: argparse.Namespace) -> int:
+    from yolo_balance.config import BalanceConfig, apply_overrides, read_yaml
+
+    BalanceConfig.load(apply_overrides(read_yaml(arguments.file), parse_overrides(arguments.overrides)))
+    _print(f"{arguments.file}: the balance section is valid; the keys of Ultralytics and the data were not checked")
+    return OK
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    from yolo_balance.config.documents import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+    return OK
+
+
 def _print(text: str) -> None:
     """Print, writing what the terminal's encoding lacks as escapes."""
     encoding = sys.stdout.encoding or "utf-8"
@@ -145,7 +179,7 @@ def _print(text: str) -> None:
 
 
 def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
-    """`key=value` words as a mapping; values are read as YAML, so that 5, 0.1, true, null and [1, 2] mean the same.
+    """Parse `key=value` words; values are read as YAML, so that 5, 0.1, true, null and [1, 2] mean the same.
 
     Raises:
         ConfigError: For every word that is not of that form.
@@ -166,7 +200,7 @@ def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """`5` as the seeds 0 to 4, `0,3,7` as those three, `3,` as the one.
+    """Parse seeds: `5` is 0 to 4, `0,3,7` are these three, `3,` is the one.
 
     Raises:
         ConfigError: For anything else.
@@ -188,7 +222,7 @@ def _value(text: str) -> Any:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Usage errors like all others: one line, exit code 1."""
+    """Parser whose usage errors are one line and exit code 1, as all other errors."""
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}; see {self.prog} --help")
@@ -210,17 +244,41 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="yolo_balance", description="Train detectors that must not miss the rare class.")
     parser.add_argument("--version", action="version", version=f"yolo_balance {__version__}")
     verbs = parser.add_subparsers(metavar="verb", required=True, parser_class=_Parser)
+    for add in (
+        _add_train,
+        _add_compare,
+        _add_analyze,
+        _add_report,
+        _add_calibrate,
+        _add_gate,
+        _add_predict,
+        _add_init,
+        _add_validate,
+        _add_schema,
+    ):
+        add(verbs)
+    return parser
+
+
+def _add_overrides(verb: argparse.ArgumentParser, of: str) -> None:
+    verb.add_argument("overrides", nargs="*", metavar="key=value", help=of)
+
+
+def _add_train(verbs: _Verbs) -> None:
     train = verbs.add_parser("train", help="train as a YAML says and read recall per class")
     train.add_argument("file", help="YAML: what Ultralytics accepts, and our sections under balance:")
-    train.add_argument("overrides", nargs="*", metavar="key=value", help="replaces a key of the file, dotted or not")
+    _add_overrides(train, "replaces a key of the file, dotted or not")
     train.set_defaults(verb=_train)
+
+
+def _add_compare(verbs: _Verbs) -> None:
     compare = verbs.add_parser(
         "compare",
         help="train arms at several seeds and say what they differ by",
         epilog="exit code: 0 every run finished; 1 one failed, or an error in one line; 3 a bug",
     )
     compare.add_argument("file", metavar="CONFIG", help="YAML of a run, that every arm is laid over")
-    compare.add_argument("overrides", nargs="*", metavar="key=value", help="replaces a key of CONFIG, dotted or not")
+    _add_overrides(compare, "replaces a key of CONFIG, dotted or not")
     compare.add_argument(
         "--arms",
         nargs="+",
@@ -241,9 +299,12 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--cpus", type=int, metavar="N", help="CPUs that a run takes with --ray; 1")
     compare.add_argument("--out", metavar="FOLDER", help="folder of runs and results; <stem>_compare when left out")
     compare.set_defaults(verb=_compare)
+
+
+def _add_analyze(verbs: _Verbs) -> None:
     analyze = verbs.add_parser("analyze", help="say what imbalance costs before any training")
     analyze.add_argument("file", help="a data YAML or a whole run's YAML")
-    analyze.add_argument("overrides", nargs="*", metavar="key=value", help="replaces a key of the run, dotted or not")
+    _add_overrides(analyze, "replaces a key of the run, dotted or not")
     analyze.add_argument("--out", metavar="FOLDER", help="folder of the files; <stem>_analysis when left out")
     analyze.add_argument(
         "--suggest",
@@ -254,24 +315,32 @@ def _parser() -> argparse.ArgumentParser:
         help="also write a commented YAML to start from; suggested.yaml in FOLDER when no PATH is given",
     )
     analyze.set_defaults(verb=_analyze)
+
+
+def _add_report(verbs: _Verbs) -> None:
     report = verbs.add_parser("report", help="read the recall per class of a finished model on a split")
     report.add_argument("weights", help="any model Ultralytics validates: best.pt, best.onnx, ...")
-    report.add_argument(
-        "overrides",
-        nargs="*",
-        metavar="key=value",
-        help="data=... (required), split=val|test|train, what else Ultralytics' val accepts, and balance.recall.* keys",
+    _add_overrides(
+        report,
+        "data=... (required), split=val|test|train, what else Ultralytics' val accepts, and balance.recall.* keys",
     )
     report.add_argument("--out", metavar="FOLDER", help="folder of the files; Ultralytics' own when left out")
     report.add_argument("--config", metavar="CFG", help="a run's YAML whose balance.recall section is used")
     report.set_defaults(verb=_report)
+
+
+def _add_calibrate(verbs: _Verbs) -> None:
     calibrate = verbs.add_parser("calibrate", help="adjust class scores of a finished run without training it again")
     calibrate.add_argument("run", metavar="RUN", help="folder of the run, which stays as it is")
-    keys = "balance.recall.calibration.* and other balance.recall keys, and what Ultralytics' val accepts"
-    calibrate.add_argument("overrides", nargs="*", metavar="key=value", help=keys)
+    _add_overrides(
+        calibrate, "balance.recall.calibration.* and other balance.recall keys, and what Ultralytics' val accepts"
+    )
     calibrate.add_argument("--out", metavar="FOLDER", help="folder of the calibrated run; RUN_calibrated when left out")
     calibrate.add_argument("--config", metavar="CFG", help="a run's YAML whose balance.recall is used; RUN's otherwise")
     calibrate.set_defaults(verb=_calibrate)
+
+
+def _add_gate(verbs: _Verbs) -> None:
     gate = verbs.add_parser(
         "gate",
         help="check promised recall against a recall.json",
@@ -286,10 +355,45 @@ def _parser() -> argparse.ArgumentParser:
         "--budget", type=float, metavar="0.1", help="false boxes per clean image; the report's first when left out"
     )
     gate.set_defaults(verb=_gate)
+
+
+def _add_predict(verbs: _Verbs) -> None:
     predict = verbs.add_parser("predict", help="pass, review or reject images at the thresholds of a model")
     predict.add_argument("weights", metavar="WEIGHTS", help="a checkpoint or exported model")
     predict.add_argument("source", metavar="SOURCE", help="an image, a video, a folder or a glob")
-    predict.add_argument("overrides", nargs="*", metavar="key=value", help="what Ultralytics' predict accepts")
+    _add_overrides(predict, "what Ultralytics' predict accepts")
     predict.add_argument("--thresholds", metavar="PATH", help="thresholds.yaml; that beside the weights when left out")
     predict.set_defaults(verb=_predict)
-    return parser
+
+
+def _add_init(verbs: _Verbs) -> None:
+    init = verbs.add_parser(
+        "init",
+        help="write a commented YAML of every key to start from",
+        epilog="example: yolo_balance init run.yaml && yolo_balance train run.yaml data=mine.yaml. "
+        "exit code: 0; 1 PATH exists or cannot be written; 3 a bug",
+    )
+    init.add_argument("path", nargs="?", metavar="PATH", help="a new file; standard output when left out")
+    init.set_defaults(verb=_init)
+
+
+def _add_validate(verbs: _Verbs) -> None:
+    validate = verbs.add_parser(
+        "validate",
+        help="check the balance: section of a YAML without data, torch or Ultralytics",
+        epilog="example: yolo_balance validate run.yaml balance.sampling.power=0.75. "
+        "exit code: 0 the section is valid; 1 it is not, with every problem in one line each; 3 a bug",
+    )
+    validate.add_argument("file", metavar="FILE", help="YAML of a run")
+    _add_overrides(validate, "replaces a key of FILE, dotted or not")
+    validate.set_defaults(verb=_validate)
+
+
+def _add_schema(verbs: _Verbs) -> None:
+    schema = verbs.add_parser(
+        "schema",
+        help="print the JSON Schema of a run's YAML for editors",
+        epilog="example: yolo_balance schema > schema.json, and in the first line of the YAML "
+        "# yaml-language-server: $schema=schema.json. exit code: 0; 3 a bug",
+    )
+    schema.set_defaults(verb=_schema)
