@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from yolo_balance import BalanceConfig
 from yolo_balance.cli import main
-from yolo_balance.config import dotted_keys, parse_section
+from yolo_balance.config import documents, dotted_keys, parse_section
 from yolo_balance.config.documents import GRADES, json_schema, keys, run_yaml, section_yaml, table
 from yolo_balance.config.section import subsection
 
@@ -81,9 +81,17 @@ def test_uncommenting_a_key_with_its_parents_is_valid_and_keeps_auto(key):
 
 
 def test_the_documents_are_those_of_the_schema():
-    """`python -m yolo_balance.config.documents` writes both anew."""
     assert DEFECTS.endswith("\n\n" + section_yaml())
     assert (ROOT / "docs" / "keys.md").read_text(encoding="utf-8") == table()
+
+
+def test_the_command_writes_them_anew_and_leaves_the_keys_of_ultralytics(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cfg").mkdir()
+    (tmp_path / "cfg" / "defects.yaml").write_text(DEFECTS.replace("# sampling:", "# sampling_of_old:"), "utf-8")
+    documents.main()
+    assert (tmp_path / "cfg" / "defects.yaml").read_text("utf-8") == DEFECTS
+    assert (tmp_path / "docs" / "keys.md").read_text("utf-8") == table()
 
 
 def test_every_key_has_a_description_and_a_grade():

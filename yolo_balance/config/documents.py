@@ -37,7 +37,8 @@ imgsz: 640
 """
 HEAD = """\
 # The keys of yolo_balance ---------------------------------------------------------------------------------------------
-# Each key stands at its default. To change a key, uncomment it and the sections above it; a section left out is off.
+# Each key stands at its default. To state a key, uncomment it and the sections above it; a section left out is off.
+# With `auto: true` a stated key of `sampling` stays, and auto fills the others.
 # [recommended], [to compare with] and [from the paper] grade a key; a key without a grade has that of its section.
 """
 TABLE_HEAD = """\
@@ -178,8 +179,8 @@ def main() -> None:
     """Write docs/keys.md and the `balance:` part of cfg/defects.yaml below the working folder."""
     Path("docs").mkdir(exist_ok=True)
     Path("docs/keys.md").write_text(table(), encoding="utf-8")
-    run = Path("cfg/defects.yaml")
-    head = run.read_text(encoding="utf-8").partition(HEAD)[0]
+    run, title = Path("cfg/defects.yaml"), HEAD.splitlines()[0]
+    head = run.read_text(encoding="utf-8").partition(title)[0]
     run.write_text(head + section_yaml(), encoding="utf-8")
 
 

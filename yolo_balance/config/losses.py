@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from yolo_balance.config.section import COMPARED, PAPER, RECOMMENDED, Section, is_number
 
 Factor = Annotated[float, Field(gt=0)]
+WeightRule = Literal["inverse_frequency", "effective_number"]
 
 
 def _class_weights(value: Any) -> Any:
@@ -26,7 +27,7 @@ def _class_weights(value: Any) -> Any:
 class ClassWeightsConfig(Section):
     """Weights on the classification loss by class (`balance.losses.class_weights`)."""
 
-    rule: Literal["inverse_frequency", "effective_number"] | None = None
+    rule: WeightRule | None = None
     """Rule that turns counts into weights: (largest count / count)^power, or the inverse effective number of samples
     (Cui et al., 2019). Null is inverse_frequency, or 1 for classes that values does not name."""
     values: dict[str, Factor] | None = None
@@ -149,11 +150,7 @@ class LossesConfig(Section):
     class_weights: Annotated[
         ClassWeightsConfig | None,
         BeforeValidator(
-            _class_weights,
-            json_schema_input_type=ClassWeightsConfig
-            | Literal["inverse_frequency", "effective_number"]
-            | dict[str, Factor]
-            | None,
+            _class_weights, json_schema_input_type=ClassWeightsConfig | WeightRule | dict[str, Factor] | None
         ),
     ] = None
     """Weights by class. The name of a rule, or weights by class name such as {crack: 3.0}, are short forms."""

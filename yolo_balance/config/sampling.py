@@ -66,6 +66,22 @@ class FeedbackConfig(Section):
     """Lowest recall that enters the ratio; it bounds the factor of a class that is never found."""
 
 
+# Values that have short forms. The input types are for the JSON Schema.
+Share = Annotated[float, Field(ge=0, lt=1)]
+Threshold = Annotated[
+    Literal["median"] | float,
+    BeforeValidator(_threshold, json_schema_input_type=Literal["median"] | Annotated[float, Field(gt=0, le=1)]),
+]
+Background = Annotated[
+    BackgroundConfig | None, BeforeValidator(_background, json_schema_input_type=BackgroundConfig | Share | None)
+]
+EpochSize = Annotated[
+    Literal["full"] | int | float,
+    BeforeValidator(_epoch_size, json_schema_input_type=Literal["full"] | Annotated[float, Field(gt=0)]),
+]
+Epochs = Annotated[int | float, BeforeValidator(_epochs, json_schema_input_type=Annotated[float, Field(ge=0)])]
+
+
 class SamplingConfig(Section):
     """Images that an epoch shows (`balance.sampling`)."""
 
@@ -75,11 +91,7 @@ class SamplingConfig(Section):
     frequency: Annotated[Literal["image", "instance", "sqrt(image*instance)"], COMPARED] = "image"
     """Frequency of a class: share of the images with it, share of the boxes, or the geometric mean of both (Yaman et
     al., 2023)."""
-    threshold: Annotated[
-        Literal["median"] | float,
-        BeforeValidator(_threshold, json_schema_input_type=Literal["median"] | Annotated[float, Field(gt=0, le=1)]),
-        PAPER,
-    ] = "median"
+    threshold: Annotated[Threshold, PAPER] = "median"
     """Frequency below which repeat_factor repeats a class; median is the median of the classes' frequencies."""
     power: Annotated[float, Field(ge=0)] = 0.5
     """Exponent of repeat_factor and inverse_frequency. 0 repeats nothing, 0.5 is the published square root of repeat
@@ -92,18 +104,9 @@ class SamplingConfig(Section):
     """Factor by class name in place of the strategy's, for example {crack: 4.0}."""
     max_repeat: Annotated[float, Field(ge=1)] | None = None
     """Cap on the factor of any image; null sets no cap."""
-    background: Annotated[
-        BackgroundConfig | None,
-        BeforeValidator(
-            _background, json_schema_input_type=BackgroundConfig | Annotated[float, Field(ge=0, lt=1)] | None
-        ),
-        COMPARED,
-    ] = None
+    background: Annotated[Background, COMPARED] = None
     """Defect-free images. A number such as 0.3 is short for their share; null keeps the share of the data."""
-    epoch_size: Annotated[
-        Literal["full"] | int | float,
-        BeforeValidator(_epoch_size, json_schema_input_type=Literal["full"] | Annotated[float, Field(gt=0)]),
-    ] = 1.0
+    epoch_size: EpochSize = 1.0
     """Images per epoch. A decimal is a multiple of the data set, a whole number a count, full the sum of the factors.
     Less than the data set undersamples."""
     draw: Annotated[Literal["systematic", "independent"], COMPARED] = "systematic"
@@ -113,13 +116,9 @@ class SamplingConfig(Section):
     """Let Mosaic, MixUp, CutMix and CopyPaste take their other images from the same plan."""
     foreground_mosaic: bool = False
     """Put at least one image with an object in every Mosaic."""
-    open: Annotated[
-        int | float, BeforeValidator(_epochs, json_schema_input_type=Annotated[float, Field(ge=0)]), COMPARED
-    ] = 0
+    open: Annotated[Epochs, COMPARED] = 0
     """First epochs drawn as the data is: a count, or a share of the run such as 0.33."""
-    close: Annotated[
-        int | float, BeforeValidator(_epochs, json_schema_input_type=Annotated[float, Field(ge=0)]), COMPARED
-    ] = 0
+    close: Annotated[Epochs, COMPARED] = 0
     """Last epochs drawn as the data is: a count, or a share of the run."""
     feedback: Annotated[FeedbackConfig | None, COMPARED] = None
     """Factors that follow the recall of the last validations; null keeps them fixed."""
