@@ -1,7 +1,7 @@
 """The YAML schema: everything under `balance:`, typed, with every problem of a file reported at once.
 
-A file holds what Ultralytics accepts at its top level and our sections under `balance:`. A section left out is off.
-This package needs neither torch nor Ultralytics, so a file can be checked anywhere.
+The top level of a file holds the keys of Ultralytics, `balance:` those of this package. A section left out is off.
+The schema needs neither torch nor Ultralytics, so a file can be checked on any machine.
 """
 
 from __future__ import annotations
