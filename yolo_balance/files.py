@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, YAML that is read back, and class names in CSV files."""
+"""Write files whole or not at all, read YAML back, and put names into CSV files that a spreadsheet opens."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from yolo_balance.errors import DataError
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that a reader, or a run that is killed, finds the old content or the new one.
+    """Write a text file whole: a reader, or a run that is killed, finds the old content or the new one.
 
-    Characters that are no Unicode, as bytes of a file name may be, are written as escapes. Raises OSError where the
-    file cannot be written.
+    Characters that UTF-8 cannot hold, such as stray bytes of a file name, are written as escapes. Raises
+    OSError if the file cannot be written.
     """
     write_bytes_whole(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_bytes_whole(path: Path, content: bytes) -> None:
-    """Write a binary file whole or not at all."""
+    """Write a binary file whole, as `write_whole` does."""
     with _partial(path) as partial:
         partial.write_bytes(content)
 
 
 def copy_whole(source: Path, path: Path) -> None:
-    """Copy a file whole or not at all."""
+    """Copy a file whole, as `write_whole` writes one."""
     with _partial(path) as partial:
         shutil.copyfile(source, partial)
 
@@ -60,9 +60,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
 def csv_text(name: str) -> str:
     """Return a name as a CSV field that a spreadsheet takes for text.
 
-    A name that begins with = + - @, a tab or a carriage return would start a formula and gets an apostrophe before it
-    (OWASP, CSV Injection). A name that already begins with apostrophes and then such a character gets one more, so
-    that `csv_name` can tell the two apart.
+    A name that begins with = + - @, a tab or a carriage return would start a formula, so it gets an apostrophe in front
+    (OWASP, CSV Injection). A name that already has apostrophes there gets one more, so that `csv_name` can undo it.
 
     Example:
         >>> csv_text("crack"), csv_text("=1+1"), csv_name("'=1+1")
@@ -72,5 +71,5 @@ def csv_text(name: str) -> str:
 
 
 def csv_name(field: str) -> str:
-    """Return the name from which `csv_text` made the field."""
+    """Return the name from which `csv_text` made this field."""
     return field[1:] if re.match(r"'+[=+\-@\t\r]", field) else field
