@@ -14,7 +14,7 @@ from yolo_balance.losses.per_class import PerClass
 
 
 def focusing_factors(ratio: Tensor, *, gamma: float = 2.0, scale: float = 8.0) -> Tensor:
-    """Focal exponent of each class.
+    """Compute the focal exponent of each class.
 
         gamma_c = gamma + scale * (1 - g_c),   g_c clamped to [0, 1]
 
@@ -23,7 +23,7 @@ def focusing_factors(ratio: Tensor, *, gamma: float = 2.0, scale: float = 8.0) -
     Args:
         ratio: (C,) g, accumulated gradient of positives / of negatives, >= 0.
         gamma: Exponent of a class in balance, > 0; the paper's gamma_b.
-        scale: What the least balanced class gets beside it, >= 0.
+        scale: Largest addition to gamma, for the least balanced class, >= 0.
 
     Returns:
         (C,), at least float32, detached.
@@ -32,7 +32,7 @@ def focusing_factors(ratio: Tensor, *, gamma: float = 2.0, scale: float = 8.0) -
 
 
 def equalized_focal(logits: Tensor, target: Tensor, gamma_c: Tensor, *, gamma: float = 2.0) -> Tensor:
-    """Equalised focal loss, in quality focal's form for soft targets.
+    """Compute the equalised focal loss, in quality focal's form for soft targets.
 
         EFL = gamma_c / gamma * |target - sigma|^gamma_c * BCE(sigma, target),   sigma = sigmoid(logits)
 
@@ -56,13 +56,13 @@ def equalized_focal(logits: Tensor, target: Tensor, gamma_c: Tensor, *, gamma: f
 
 
 def _factor(logits: Tensor, target: Tensor, gamma_c: Tensor, gamma: float) -> Tensor:
-    """gamma_c / gamma * |target - sigma|^gamma_c."""
+    """Return gamma_c / gamma * |target - sigma|^gamma_c."""
     return gamma_c / gamma * power((target - logits.sigmoid()).abs(), gamma_c)
 
 
 @torch.no_grad()
 def equalized_focal_gradient(logits: Tensor, target: Tensor, gamma_c: Tensor, *, gamma: float = 2.0) -> Tensor:
-    """Size of the loss's gradient, in closed form.
+    """Compute the size of the loss's gradient, in closed form.
 
         |dEFL / dlogit| = gamma_c / gamma * d^(gamma_c - 1) (d^2 + gamma_c sigma (1 - sigma) BCE)
         d = |target - sigma|
@@ -83,7 +83,7 @@ def equalized_focal_gradient(logits: Tensor, target: Tensor, gamma_c: Tensor, *,
 
 
 class EqualizedFocal(Term):
-    """Equalised focal weights on the host's classification loss, its sum preserved.
+    """Equalised focal weights on Ultralytics' classification loss, its sum preserved.
 
     Gradients are accumulated of the loss with these weights, as the published code does by a hook on the backward
     pass, and before the factor that preserves the sum, which is one number for the whole batch. Weights of other terms
@@ -92,10 +92,10 @@ class EqualizedFocal(Term):
     Args:
         gradients: The run's accumulated gradients, updated by every batch that is trained on.
         gamma: Exponent of a class in balance.
-        scale: What the least balanced class gets beside it.
-        room: (C,) largest gamma_c / gamma of each class, >= 1: what the user's `max_weight` leaves after the class's
-            other factors. It caps gamma_c itself, for a smaller factor on the same exponent would weaken the class.
-            None: no cap.
+        scale: Largest addition to gamma, for the least balanced class.
+        room: (C,) largest gamma_c / gamma of each class, >= 1: the rest of the user's `max_weight` after the class's
+            other factors. The cap is on gamma_c itself, for a smaller factor on the same exponent would weaken the
+            class. None: no cap.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class EqualizedFocal(Term):
         self.room = None if room is None else PerClass(room)
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
-        """(B, A, C) gamma_c / gamma |target - sigma|^gamma_c, times sum(loss) / sum(weighted loss), that detached."""
+        """Return (B, A, C) gamma_c / gamma |target - sigma|^gamma_c, times detached sum(loss) / sum(weighted loss)."""
         gamma_c = focusing_factors(self.gradients.ratio(loss.device), gamma=self.gamma, scale=self.scale)
         if self.room is not None:
             gamma_c = torch.minimum(gamma_c, self.gamma * self.room.on(gamma_c.device))
