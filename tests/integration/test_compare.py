@@ -258,7 +258,7 @@ def test_arms_of_one_name_are_refused(base, write, tmp_path, capsys):
         (["--cpus", "0", "--ray"], "--cpus: expected at least 1, got 0"),
     ],
 )
-def test_a_mistake_in_the_matrix_is_one_line(base, tmp_path, capsys, words, line):
+def test_a_mistake_in_an_option_is_one_line(base, tmp_path, capsys, words, line):
     assert fails(capsys, tmp_path, base, *words) == [line]
 
 

@@ -25,7 +25,7 @@ LEASH = (
 )
 """Shell line that runs a command, and ends its process group when the shell's input closes.
 
-The input is a pipe. It closes when the run is over, and also when the process that started the run is killed.
+The input is a pipe that closes when the run is over, and also when the process that started the run is killed.
 """
 
 
