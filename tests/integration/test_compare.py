@@ -12,6 +12,7 @@ import yaml
 from helpers.experiments import RUN, base, fails, stamps, write
 
 from yolo_balance.cli import main, parse_seeds
+from yolo_balance.comparison.resampling import resampled_recall
 from yolo_balance.errors import ConfigError
 from yolo_balance.integration.arms import lay_over, read
 from yolo_balance.recall import RecallReport
@@ -53,11 +54,8 @@ def test_an_experiment_is_run_reported_taken_up_again_and_extended(base, write, 
         rows = list(csv.DictReader(f))
     assert {row["verdict"] for row in rows if row["arm"] == "drawn"} <= {"", "gain", "loss", "null", "too few images"}
     for folder in out.glob("*/*"):
-        report, detections = (
-            RecallReport.load(folder / "recall.json"),
-            Detections.load(folder),
-        )
-        read = detections.recall(np.ones((1, report.images), np.int64))[0]
+        report = RecallReport.load(folder / "recall.json")
+        read = resampled_recall(Detections.load(folder), np.ones((1, report.images), np.int64))[0]
         recalls = [[c.recall for c in budget.classes.values()] for budget in report.budgets]
         np.testing.assert_array_equal(read, np.array(recalls, float))
     assert yaml.safe_load((out / "drawn" / "seed1" / "run.yaml").read_text()) == {
