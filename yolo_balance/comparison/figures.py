@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from yolo_balance.arrays import Floats, Ints
 from yolo_balance.comparison.paired_statistics import (
     bootstrap_interval,
     image_weights,
@@ -17,7 +18,6 @@ from yolo_balance.comparison.paired_statistics import (
     student_interval,
 )
 from yolo_balance.comparison.run_figures import RunFigures
-from yolo_balance.recall.matching import Floats, Ints
 
 RARE, COMMON = GROUPS = ("rare", "common")
 PRECISION = ("map50_95", "map50", "ap50")

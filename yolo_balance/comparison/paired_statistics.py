@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri, stdtrit
 
-from yolo_balance.recall.matching import Floats, Ints
+from yolo_balance.arrays import Floats, Ints
 
 Bounds = tuple[float, float]
 RESAMPLES = 2000

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from yolo_balance.arrays import Floats, Ints
 from yolo_balance.recall.evidence.intervals import effective_interval, interval
 from yolo_balance.recall.evidence.verdicts import Bounds, Verdict, verdict
-from yolo_balance.recall.matching import Floats, Ints
 from yolo_balance.recall.outcomes import Outcomes
 
 

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from yolo_balance.recall.matching import Bools, Floats, Ints
+from yolo_balance.arrays import Bools, Floats, Ints
 from yolo_balance.recall.operating_point import threshold_at
 from yolo_balance.recall.outcomes import Outcomes
 

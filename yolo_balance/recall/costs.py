@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yolo_balance.recall.matching import Floats
+from yolo_balance.arrays import Floats
 from yolo_balance.recall.outcomes import Outcomes
 
 POINTS = 200

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
+from yolo_balance.arrays import Bools
 from yolo_balance.recall.evidence.intervals import interval
-from yolo_balance.recall.matching import BACKGROUND_IOU, Bools
+from yolo_balance.recall.matching import BACKGROUND_IOU
 from yolo_balance.recall.outcomes import Outcomes
 
 MISS_LINE = 0.02

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.recall.matching import NONE, Bools, Floats, Floats32, ImageOutcome, Ints
+from yolo_balance.arrays import Bools, Floats, Floats32, Ints
+from yolo_balance.recall.matching import NONE, ImageOutcome
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ import yaml
 from rich.table import Table
 from rich.text import Text
 
+from yolo_balance.arrays import Bools, Floats
 from yolo_balance.config import BalanceConfig, SamplingConfig
 from yolo_balance.files import csv_text, write_whole
 from yolo_balance.losses import ClassFactors
 from yolo_balance.recall import RecallReport
 from yolo_balance.sampling import ClassStatistics, Exposure, SamplingSchedule, class_plans
 from yolo_balance.sampling.exposure import lost
-from yolo_balance.sampling.statistics import Bools, Floats, shares
+from yolo_balance.sampling.statistics import shares
 from yolo_balance.text import plain
 from yolo_balance.views.tables import plain_text
 

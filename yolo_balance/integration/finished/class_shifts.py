@@ -22,12 +22,12 @@ from ultralytics.nn.modules.head import Detect, RTDETRDecoder, WorldDetect, YOLO
 from ultralytics.utils import LOGGER
 from ultralytics.utils.patches import torch_load
 
+from yolo_balance.arrays import Floats
 from yolo_balance.config.recall import CalibrationConfig
 from yolo_balance.errors import HostError
 from yolo_balance.files import copy_whole, write_bytes_whole
 from yolo_balance.recall import Outcomes
 from yolo_balance.recall.decisions.calibration import fit, out_of_fold, prior_shifts
-from yolo_balance.recall.matching import Floats
 from yolo_balance.run_folder import records
 from yolo_balance.text import plain
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from yolo_balance.arrays import Floats
 from yolo_balance.config import SECTION, LossesConfig
 from yolo_balance.errors import ConfigError
 from yolo_balance.losses import (
@@ -32,7 +33,6 @@ from yolo_balance.losses import (
 )
 from yolo_balance.run_folder.records import some
 from yolo_balance.sampling import ClassStatistics
-from yolo_balance.sampling.statistics import Floats
 
 BOTH_HEADS = "both"
 

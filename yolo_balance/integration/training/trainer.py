@@ -14,6 +14,7 @@ from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from yolo_balance import recipe
+from yolo_balance.arrays import Floats
 from yolo_balance.config import BalanceConfig, LossesConfig
 from yolo_balance.errors import ConfigError
 from yolo_balance.integration.arguments import (
@@ -38,7 +39,6 @@ from yolo_balance.recall import RecallReport
 from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
 from yolo_balance.run_folder import records
 from yolo_balance.sampling import ClassStatistics, Exposure
-from yolo_balance.sampling.statistics import Floats
 
 T = TypeVar("T", bound="BalancedTrainerMixin")
 

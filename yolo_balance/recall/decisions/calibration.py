@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from yolo_balance.recall.matching import Bools, Floats, Ints
+from yolo_balance.arrays import Bools, Floats, Ints
 from yolo_balance.recall.outcomes import Outcomes
 
 FLOOR = 0.01

@@ -18,8 +18,8 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import norm
 
+from yolo_balance.arrays import Bools, Floats
 from yolo_balance.recall.diagnosis.recall_by_size import object_sizes
-from yolo_balance.recall.matching import Bools, Floats
 from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.text import counted
 

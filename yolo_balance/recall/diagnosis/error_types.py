@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.recall.matching import BACKGROUND_IOU, NONE, Bools, Floats, Ints
+from yolo_balance.arrays import Bools, Floats, Ints
+from yolo_balance.recall.matching import BACKGROUND_IOU, NONE
 from yolo_balance.recall.outcomes import Outcomes
 
 CAUSES = ("confused", "badly_located", "below_threshold", "missed")

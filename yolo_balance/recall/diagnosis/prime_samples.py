@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import spearmanr
 
+from yolo_balance.arrays import Floats32
 from yolo_balance.recall.outcomes import Outcomes
 
-Floats = npt.NDArray[np.float32]
 SCORE, IOU = 0.3, 0.5
 """A box of at least this score and less than this IoU is misplaced."""
 
@@ -43,11 +43,11 @@ class PrimeSamples:
         box_iou: (m,) highest IoU of the box with an object of its class; 0 if there is none.
     """
 
-    iou: Floats
-    score: Floats
+    iou: Floats32
+    score: Floats32
     label: npt.NDArray[np.int64]
-    box_score: Floats
-    box_iou: Floats
+    box_score: Floats32
+    box_iou: Floats32
 
     @classmethod
     def of(cls, outcomes: Outcomes) -> PrimeSamples:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from rich.table import Table
 from rich.text import Text
 
+from yolo_balance.arrays import Bools, Floats
 from yolo_balance.recall.evidence.intervals import interval
-from yolo_balance.recall.matching import Bools, Floats
 from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.text import plain
 from yolo_balance.views.tables import plain_text

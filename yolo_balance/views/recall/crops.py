@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.recall.matching import NONE, Floats, Floats32
+from yolo_balance.arrays import Floats, Floats32
+from yolo_balance.recall.matching import NONE
 from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.views.recall.crop_labels import Box, Label, place, text_of
 

@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.recall.matching import Ints
+from yolo_balance.arrays import Ints
 from yolo_balance.recall.outcomes import Outcomes
 
 PER_CLASS, MOST = 4, 24  # errors of a class, and in all
