@@ -15,6 +15,7 @@ from yolo_balance.comparison.run_figures import RunFigures
 from yolo_balance.errors import DataError
 from yolo_balance.files import csv_text
 from yolo_balance.recall.decisions.selection import rare_classes
+from yolo_balance.recall.operating_point import alarm_unit
 
 SCHEMA = 1
 STEP_TOLERANCE = 0.02
@@ -39,7 +40,7 @@ class ClassCounts:
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmFigures:
     """An arm with at least one finished run.
 
     Attributes:
@@ -80,7 +81,7 @@ class Comparison:
     """
 
     first: str
-    arms: tuple[Arm, ...]
+    arms: tuple[ArmFigures, ...]
     seeds: tuple[int, ...]
     budgets: tuple[float, ...]
     classes: Mapping[str, ClassCounts]
@@ -132,7 +133,7 @@ class Comparison:
         recall = {arm: resampling.recall(found, split) for arm, found in told.items()}
         reference = (told[first], recall[first]) if first in told else None
         arms = [
-            Arm(
+            ArmFigures(
                 arm,
                 tuple((changes or {}).get(arm, ())),
                 figures(found, recall[arm], split, resampling, None if arm == first else reference),
@@ -153,7 +154,7 @@ class Comparison:
         )
 
     @property
-    def others(self) -> tuple[Arm, ...]:
+    def others(self) -> tuple[ArmFigures, ...]:
         """The arms that have differences to the first."""
         return tuple(arm for arm in self.arms if any(figure.difference for figure in arm.figures))
 
@@ -165,8 +166,8 @@ class Comparison:
 
     @property
     def per(self) -> str:
-        """What false boxes are counted on."""
-        return "clean image" if self.clean_images else "image"
+        """Name of the images that false boxes are counted on, as in `RecallReport.per`."""
+        return alarm_unit(self.clean_images)
 
     def members(self, group: str) -> list[str]:
         """Names of a group's classes; its recall and AP50 are means over those that have objects in val."""

@@ -25,7 +25,7 @@ EPSILON = 1e-9  # a difference smaller than this is rounding
 Measure = Literal["recall", "map50_95", "map50", "ap50", "reached", "steps", "seconds_per_step"]
 Scope = Literal["all", "group", "class"]
 Over = Literal["seeds and images", "images", "seeds"]
-Verdict = Literal["gain", "loss", "null", "too few images"]
+DifferenceVerdict = Literal["gain", "loss", "null", "too few images"]
 
 
 class Key(NamedTuple):
@@ -55,7 +55,7 @@ class Difference:
     high: float | None
     over: Over
     seeds: int
-    verdict: Verdict | None
+    verdict: DifferenceVerdict | None
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ def _difference(
     if bounds is None:
         return Difference(value, None, None, over, seeds, None)
     low, high = bounds
-    verdict: Verdict = "gain" if low > EPSILON else "loss" if high < -EPSILON else "null"
+    verdict: DifferenceVerdict = "gain" if low > EPSILON else "loss" if high < -EPSILON else "null"
     return Difference(value, low, high, over, seeds, verdict if told else "too few images")
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from yolo_balance.arrays import Floats, Ints
 from yolo_balance.recall.evidence.intervals import effective_interval, interval
-from yolo_balance.recall.evidence.verdicts import Bounds, Verdict, verdict
+from yolo_balance.recall.evidence.verdicts import Bounds, RecallVerdict, verdict
 from yolo_balance.recall.outcomes import Outcomes
+from yolo_balance.recall.report_json import shown
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,31 @@ class ClassRecall:
     precision: float | None = None
     images: int | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a row that cannot be; raises ValueError that begins with the key."""
+        if self.n < 0:
+            raise ValueError(f"n: expected 0 or more objects, got {self.n}")
+        if not 0 <= self.hits <= self.n:
+            raise ValueError(f"hits: expected 0 to n = {self.n}, got {self.hits}")
+        if self.n == 0 and self.recall is not None:
+            raise ValueError(f"recall: expected null without objects, got {self.recall}")
+        for key, value in (("recall", self.recall), ("low", self.low), ("high", self.high)):
+            if (value is None and self.n) or (value is not None and not 0 <= value <= 1):
+                raise ValueError(f"{key}: expected a number in [0, 1], got {shown(value)}")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"low: expected no more than high = {self.high}, got {self.low}")
+        for key, bounds in (("wilson", self.wilson), ("exact", self.exact)):
+            if bounds is not None and not 0 <= bounds[0] <= bounds[1] <= 1:
+                raise ValueError(f"{key}: expected two numbers in [0, 1], the lower one first, got {shown(bounds)}")
+        if self.n_effective is not None and self.n and not self.n_effective > 0:
+            raise ValueError(f"n_effective: expected a number above 0, got {self.n_effective}")
+        if self.target is not None and not 0 < self.target <= 1:
+            raise ValueError(f"target: expected a recall in (0, 1], got {self.target}")
+        if self.images is not None and not min(self.n, 1) <= self.images <= self.n:
+            raise ValueError(f"images: expected 1 to n = {self.n}, got {self.images}")
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"confidence: expected a level in (0, 1), got {self.confidence}")
+
     @property
     def bounds(self) -> Bounds | None:
         """The interval decisions are made by: Wilson's, clustered by image where that is known; None without data."""
@@ -57,7 +83,7 @@ class ClassRecall:
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     @property
-    def verdict(self) -> Verdict | None:
+    def verdict(self) -> RecallVerdict | None:
         """Whether the target is met, as `verdicts.verdict` says; None without a target."""
         if self.target is None:
             return None

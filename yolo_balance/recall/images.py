@@ -23,7 +23,7 @@ MISS_LINE = 0.02
 FALSE_ALARM_LINE = 0.05
 """Highest share of clean images rejected: the false-alarm rate of the same attribute study."""
 
-Verdict = Literal["met", "missed", "cannot conclude"]
+RateVerdict = Literal["met", "missed", "cannot conclude"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Escape:
     rate: float | None
     low: float | None
     high: float | None
-    verdict: Verdict | None
+    verdict: RateVerdict | None
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Overkill:
     rate: float | None
     low: float | None
     high: float | None
-    verdict: Verdict | None
+    verdict: RateVerdict | None
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class ImageRates:
 
 
 @dataclass(frozen=True)
-class Share:
+class ImageShare:
     """A part of some images.
 
     Attributes:
@@ -169,9 +169,9 @@ class ZoneShares:
     """
 
     n: int
-    passed: Share
-    reviewed: Share
-    rejected: Share
+    passed: ImageShare
+    reviewed: ImageShare
+    rejected: ImageShare
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ def zones(
     def spread(of: Bools) -> ZoneShares:
         n = int(of.sum())
         counts = [int((of & zone).sum()) for zone in (~reached, reached & ~rejected, rejected)]
-        return ZoneShares(n, *(Share(count, *_rate(count, n, confidence)) for count in counts))
+        return ZoneShares(n, *(ImageShare(count, *_rate(count, n, confidence)) for count in counts))
 
     clean = outcomes.clean
     classes = {name: spread(_holding(outcomes, c)) for c, name in enumerate(names)}
@@ -283,7 +283,7 @@ def _rate(count: int, n: int, confidence: float) -> tuple[float | None, float | 
     return (count / n, *interval(count, n, confidence=confidence)) if n else (None, None, None)
 
 
-def _verdict(low: float | None, high: float | None, line: float) -> Verdict | None:
+def _verdict(low: float | None, high: float | None, line: float) -> RateVerdict | None:
     if low is None or high is None:
         return None
     return "met" if high <= line else "missed" if low > line else "cannot conclude"

@@ -18,10 +18,10 @@ from yolo_balance.recall.class_thresholds import share_budget
 from yolo_balance.recall.details import Details
 from yolo_balance.recall.evidence.effective_size import effective_sizes
 from yolo_balance.recall.images import ImageRates
-from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
+from yolo_balance.recall.operating_point import alarm_unit, false_alarm_rate, threshold_at
 from yolo_balance.recall.outcomes import Outcomes
+from yolo_balance.recall.report_json import SCHEMA, read, shown
 
-SCHEMA = 1
 COLUMNS = (
     *("epoch", "class", "budget", "n", "hits", "recall", "low", "high", "threshold", "false_alarms"),
     *("clustered_low", "clustered_high", "precision"),
@@ -86,6 +86,16 @@ class RecallReport:
     budgets: tuple[BudgetRecall, ...]
     details: Details | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a report that cannot be; raises ValueError that begins with the key."""
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"confidence: expected a level in (0, 1), got {shown(self.confidence)}")
+        if not self.budgets:
+            raise ValueError("budgets: expected at least one")
+        for i, budget in enumerate(self.budgets):
+            if budget.classes.keys() != self.budgets[0].classes.keys():
+                raise ValueError(f"budgets.{i}.classes: expected the classes of the first budget")
+
     @classmethod
     def of(
         cls,
@@ -149,6 +159,11 @@ class RecallReport:
         details = Details.of(outcomes, names, first.threshold, strict, loose, **options)
         return dataclasses.replace(self, details=details)
 
+    @property
+    def per(self) -> str:
+        """Name of the images that false boxes are counted on: `clean image`, or `image` on a split without any."""
+        return alarm_unit(self.clean_images)
+
     def rows(self, epoch: int) -> list[tuple[str, ...]]:
         """One row per budget and class in the order of COLUMNS; empty fields where there is no data."""
         return [
@@ -186,9 +201,7 @@ class RecallReport:
         Raises:
             DataError: One line that names the key: missing, of another type, out of range, or another schema version.
         """
-        from yolo_balance.recall.report_json import read
-
-        return read(content, source)
+        return read(cls, content, source)
 
     def save(self, path: str | Path) -> None:
         """Write `recall.json`, whole or not at all."""
@@ -205,10 +218,13 @@ class RecallReport:
         return cls.from_dict(content, source=str(path))
 
     def __str__(self) -> str:
-        """The table people read."""
-        from yolo_balance.views.recall.report_console import render
+        """Draw the console table: users print the report that `train` returns.
 
-        return render(self)
+        This is the only call from a pure room into `views`, and the only import inside a function of one.
+        """
+        from yolo_balance.views.recall.report_console import render_report
+
+        return render_report(self)
 
 
 def _decimals(value: float | None) -> str:

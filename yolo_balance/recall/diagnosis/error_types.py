@@ -153,12 +153,6 @@ class ErrorTypes:
             classes[name] = ClassErrors(least, objects, boxes)
         return cls(iou, BACKGROUND_IOU, classes)
 
-    def __str__(self) -> str:
-        """The two tables people read, and what acts on the types they hold."""
-        from yolo_balance.views.recall.errors_console import render
-
-        return render(self)
-
 
 def miss_causes(outcomes: Outcomes, threshold: float | npt.ArrayLike, *, iou: float = 0.5) -> tuple[Ints, Ints]:
     """Why each object was not found.

@@ -11,9 +11,9 @@ from scipy.stats import norm
 
 from yolo_balance.recall.evidence.needs import CONFIDENCE, more_objects, objects_to_show
 
-Verdict: TypeAlias = Literal["met", "missed", "cannot conclude", "no data"]
+RecallVerdict: TypeAlias = Literal["met", "missed", "cannot conclude", "no data"]
 Bounds: TypeAlias = tuple[float, float]
-Change: TypeAlias = Literal["rose", "fell", "cannot conclude"]
+RecallChange: TypeAlias = Literal["rose", "fell", "cannot conclude"]
 
 
 def verdict(
@@ -24,7 +24,7 @@ def verdict(
     target: float,
     confidence: float = CONFIDENCE,
     most: float | None = None,
-) -> Verdict:
+) -> RecallVerdict:
     """Whether n objects show a promised recall.
 
     A promise is kept by the lower bound of the interval, or it is missed; but so few objects that no result of theirs
@@ -66,7 +66,7 @@ def best_lower_bound(n: float, confidence: float = CONFIDENCE) -> float:
 def needed(
     n: float,
     recall: float | None,
-    judged: Verdict,
+    judged: RecallVerdict,
     *,
     target: float,
     confidence: float = CONFIDENCE,
@@ -101,7 +101,7 @@ def needed(
     return "a higher recall; at this one no number of objects would show it"
 
 
-def change(before: Bounds | None, after: Bounds | None) -> Change:
+def change(before: Bounds | None, after: Bounds | None) -> RecallChange:
     """Whether the recall of a class rose or fell between two runs or epochs.
 
     Intervals that overlap, or touch, or are not there decide nothing. That is stricter than a test of the difference:

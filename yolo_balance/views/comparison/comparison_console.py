@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table
-from rich.text import Text
-
 from yolo_balance.comparison.comparison import STEP_TOLERANCE, Comparison
 from yolo_balance.comparison.figures import GROUPS, Difference, Figure, Key
 from yolo_balance.text import counted, listed, plain
-from yolo_balance.views.tables import plain_text
+from yolo_balance.views.tables import table
 
 Rows = list[list[str]]
 MEASURES = {"map50_95": "mAP50-95", "map50": "mAP50"}
@@ -167,11 +164,5 @@ def _share(figure: Figure) -> str:
 
 
 def _table(headings: Sequence[str], rows: Rows) -> str:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for i, heading in enumerate(headings):
-        table.add_column(
-            Text(heading), justify="left" if i == 0 or "->" in "".join(row[i] for row in rows) else "right"
-        )
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return plain_text(table)
+    text = ["->" in "".join(row[i] for row in rows) for i in range(1, len(headings))]
+    return table(headings, rows, "l" + "".join("l" if words else "r" for words in text))

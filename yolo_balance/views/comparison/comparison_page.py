@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from yolo_balance.comparison.comparison import Arm, Comparison
+from yolo_balance.comparison.comparison import ArmFigures, Comparison
 from yolo_balance.comparison.figures import Difference, Key
 from yolo_balance.views.comparison import comparison_console
 from yolo_balance.views.pages import environment
@@ -28,7 +28,7 @@ Row = tuple[str, int, int, float | None, float | None, Difference | None]
 """Of a group or class: its name, boxes in train, objects in val, the first arm's mean, this arm's, the difference."""
 
 
-def sections(c: Comparison, arm: Arm) -> list[tuple[str, list[Row]]]:
+def sections(c: Comparison, arm: ArmFigures) -> list[tuple[str, list[Row]]]:
     """Per budget, then for average precision, a heading and its rows."""
     first = next(other for other in c.arms if other.name == c.first)
     found = []

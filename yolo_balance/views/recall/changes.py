@@ -12,7 +12,7 @@ from yolo_balance.run_folder.history import EpochRecall
 
 
 @dataclass(frozen=True)
-class Change:
+class ClassChange:
     """One recall after another.
 
     Attributes:
@@ -21,17 +21,17 @@ class Change:
     """
 
     difference: float
-    verdict: verdicts.Change
+    verdict: verdicts.RecallChange
 
 
-def change(before: EpochRecall | ClassRecall | None, after: EpochRecall | ClassRecall | None) -> Change | None:
+def change(before: EpochRecall | ClassRecall | None, after: EpochRecall | ClassRecall | None) -> ClassChange | None:
     """What one reading shows against another; None where either has no data."""
     if before is None or before.recall is None or after is None or after.recall is None:
         return None
-    return Change(after.recall - before.recall, verdicts.change(before.bounds, after.bounds))
+    return ClassChange(after.recall - before.recall, verdicts.change(before.bounds, after.bounds))
 
 
-Changes = Mapping[str, Change | None]
+Changes = Mapping[str, ClassChange | None]
 """By class name."""
 
 

@@ -10,7 +10,7 @@ from yolo_balance.recall.evidence import verdicts
 from yolo_balance.recall.evidence.needs import HALF_WIDTH, boxes_for_half_width, more_objects
 from yolo_balance.recall.report import BudgetRecall
 from yolo_balance.run_folder.history import ClassExposure
-from yolo_balance.views.recall.changes import Change
+from yolo_balance.views.recall.changes import ClassChange
 
 WORDS: Mapping[str, str] = {"met": "target met", "missed": "target missed", "cannot conclude": "cannot conclude"}
 NO_DATA, NO_TARGET = "no data", "no target"
@@ -28,8 +28,8 @@ class Row:
         own_verdict: The same with a confidence of its own; empty where that is not known.
         needed: What it would take to know more, in words; empty where nothing is needed.
         independent: The effective number of objects, where it is another than the number of objects; else None.
-        epoch: Change in the last epoch.
-        baseline: Change against the baseline.
+        epoch: ClassChange in the last epoch.
+        baseline: ClassChange against the baseline.
         exposure: What training was shown of it.
         weight: What training gave it.
     """
@@ -41,8 +41,8 @@ class Row:
     own_verdict: str
     needed: str
     independent: float | None
-    epoch: Change | None
-    baseline: Change | None
+    epoch: ClassChange | None
+    baseline: ClassChange | None
     exposure: ClassExposure | None
     weight: float | None
 
@@ -52,8 +52,8 @@ class Row:
         budget: BudgetRecall,
         name: str,
         *,
-        epoch: Change | None = None,
-        baseline: Change | None = None,
+        epoch: ClassChange | None = None,
+        baseline: ClassChange | None = None,
         exposure: ClassExposure | None = None,
         weight: float | None = None,
     ) -> Row:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from yolo_balance.recall.diagnosis.error_types import CAUSES, TYPES, ErrorTypes
-from yolo_balance.views.recall.errors_console import KNOBS, occurring
+from yolo_balance.views.recall.errors_console import KNOBS, occurring, words
 
 OF_OBJECTS: Mapping[str, str] = {
     "confused": "a box of another class lies on the object",
@@ -88,11 +88,6 @@ def meanings(of: Mapping[str, str]) -> str:
     """Types and what they mean, in one line."""
     text = "; ".join(f"{words(kind)}: {meaning}" for kind, meaning in of.items())
     return text[0].upper() + text[1:]
-
-
-def words(kind: str) -> str:
-    """The name of a cause or type as people read it."""
-    return kind.replace("_", " ")
 
 
 def code(text: str) -> Markup:

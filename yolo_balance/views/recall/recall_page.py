@@ -25,7 +25,7 @@ MOST_PLOTS = 24  # classes with plots; the tables have all
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ChangedClasses:
     """What rose and what fell at one budget; the rest, and classes one of the two has no data of."""
 
     budget: float
@@ -69,8 +69,6 @@ def render(
     baselines = {budget: against(baseline, report, budget) if baseline else {} for budget in budgets}
     factor = "product" if all("product" in row for row in weights.values()) else "factor"
 
-    per = "clean image" if report.clean_images else "image"
-
     def rows(budget: BudgetRecall) -> list[Row]:
         return [
             Row.of(
@@ -96,9 +94,9 @@ def render(
             report=report,
             title=title,
             note=note,
-            per=per,
+            per=report.per,
             tables=[(budget, rows(budget)) for budget in report.budgets],
-            sharing=[sharing(budget, per) for budget in report.budgets],
+            sharing=[sharing(budget, report.per) for budget in report.budgets],
             tally=Counter(verdict(row) for row in first.classes.values()),
             verdicts=[*WORDS.values(), NO_TARGET, NO_DATA],
             targets=any(row.target is not None for row in first.classes.values()),
@@ -137,7 +135,7 @@ def rarest_first(budget: BudgetRecall, weights: Mapping[str, Mapping[str, Any]])
     return sorted(names, key=lambda name: (budget.classes[name].n == 0, boxes[name], -names.index(name)))
 
 
-def comparison(budget: float, changes: Changes, order: Sequence[str]) -> Comparison:
+def comparison(budget: float, changes: Changes, order: Sequence[str]) -> ChangedClasses:
     """Classes by what became of them."""
     known = [(name, found) for name in order if (found := changes.get(name)) is not None]
 
@@ -145,7 +143,7 @@ def comparison(budget: float, changes: Changes, order: Sequence[str]) -> Compari
         return [(name, found.difference) for name, found in known if found.verdict == verdict]
 
     unknown = [name for name in order if changes.get(name) is None]
-    return Comparison(budget, that("rose"), that("fell"), [name for name, _ in that("cannot conclude")], unknown)
+    return ChangedClasses(budget, that("rose"), that("fell"), [name for name, _ in that("cannot conclude")], unknown)
 
 
 def _conditions(report: RecallReport) -> tuple[Any, ...]:
@@ -171,11 +169,10 @@ def _over_epochs(history: Sequence[EpochRecall], first: BudgetRecall, shown: Seq
 
 def _froc(curve: Froc, report: RecallReport, names: Sequence[str], shown: Sequence[str]) -> dict[str, Markup]:
     budgets = [budget.false_alarms for budget in report.budgets]
-    per = "clean image" if report.clean_images else "image"
     return {
         name: Markup(
             page_plots.froc_of_class(
-                curve, names.index(name), budgets, per, report.budgets[0].classes[name].target, report.confidence
+                curve, names.index(name), budgets, report.per, report.budgets[0].classes[name].target, report.confidence
             )
         )
         for name in shown
