@@ -13,6 +13,7 @@ from yolo_balance.config import RecallConfig
 from yolo_balance.config.recall import FloorsConfig
 from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.recall.report import RecallReport
+from yolo_balance.text import listed
 
 STEP = 2.0**-26
 """Lower bounds closer than this, 1.5e-8, are ties."""
@@ -91,17 +92,17 @@ class Selection:
         elif not rare.any() and options.best == "rare_recall":
             problems.append(
                 f"balance.recall.best: rare_recall needs a class with fewer boxes in train than the median of "
-                f"{median:g}; no class has fewer, {_some([f'{names[c]} {train[c]}' for c in _ids(present)])}"
+                f"{median:g}; no class has fewer, {listed([f'{names[c]} {train[c]}' for c in _ids(present)])}"
             )
         elif not read.any():
-            without = _some([names[c] for c in _ids(rare)])
+            without = listed([names[c] for c in _ids(rare)])
             problems.append(
                 f"balance.recall.best: rare_recall needs objects of a rare class in val, without: {without}"
             )
         if untrained := [names[c] for c in _ids(read & ~present)]:
             remarks.append(
                 f"balance.recall.best: {options.best} is that of a class without boxes in train as long as it is not "
-                f"found, and fitness decides: {_some(untrained)}"
+                f"found, and fitness decides: {listed(untrained)}"
             )
         overkill, budget = (options.floors or FloorsConfig()).overkill, options.false_alarms[0]
         if overkill is not None and not clean_images:
@@ -148,7 +149,7 @@ class Selection:
         rows = report.budgets[0].classes
         bounds = {name: found[0] for name in self.classes if (found := rows[name].bounds) is not None}
         if not bounds:
-            raise DataError(f"balance.recall.best: the validation saw no object of {_some(self.classes)}")
+            raise DataError(f"balance.recall.best: the validation saw no object of {listed(self.classes)}")
         lowest = min(bounds, key=bounds.__getitem__)
         rare = self.options.best == "rare_recall"
         recall = math.fsum(bounds.values()) / len(bounds) if rare else bounds[lowest]
@@ -187,8 +188,3 @@ def composite(recall: float, fitness: float, *, meets: bool) -> float:
 
 def _ids(classes: npt.NDArray[np.bool_]) -> list[int]:
     return [int(c) for c in np.flatnonzero(classes)]
-
-
-def _some(items: Sequence[str], most: int = 5) -> str:
-    more = len(items) - most
-    return ", ".join(items[:most]) + (f" and {more} more" if more > 0 else "")
