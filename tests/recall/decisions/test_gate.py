@@ -86,7 +86,7 @@ def test_the_lines(gate):
         "verdict           class     recall               n   target   budget   needed",
         "cannot conclude   scratch   1.00 [0.84, 1.00]   20   0.9      0.1      15 more objects at this recall",
         "missed            pit       0.60 [0.39, 0.78]   20   0.8      0.1      "
-        "a higher recall; at this one no number of objects would show it",
+        "retrain: measured recall is not above the target, more images will not help",
         "cannot conclude   crack     1.00 [0.57, 1.00]    5   0.9      0.1      30 more objects at this recall",
         "no data           dent      -                    0   0.9      0.1      35 objects, every one being found",
     ]

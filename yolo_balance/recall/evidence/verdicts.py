@@ -95,10 +95,11 @@ def needed(
         return f"{fewest} objects, every one being found"
     if (more := more_objects(n, recall, target, confidence=confidence)) is not None:
         return f"{max(more, 1)} more object{'s' if more > 1 else ''} at this recall"
+    retrain = "retrain: measured recall is not above the target"
     if judged == "cannot conclude":
         short = more_objects(n if most is None else most, 1.0, target, confidence=confidence)
-        return f"a higher recall, and at least {short} more object{'' if short == 1 else 's'}"
-    return "a higher recall; at this one no number of objects would show it"
+        return f"{retrain}, and at least {short} more object{'' if short == 1 else 's'}"
+    return f"{retrain}, more images will not help"
 
 
 def change(before: Bounds | None, after: Bounds | None) -> RecallChange:

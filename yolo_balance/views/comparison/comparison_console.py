@@ -10,6 +10,7 @@ from yolo_balance.text import counted, listed, plain
 from yolo_balance.views.tables import table
 
 Rows = list[list[str]]
+NULL = "no clear difference"
 MEASURES = {"map50_95": "mAP50-95", "map50": "mAP50"}
 
 
@@ -91,7 +92,7 @@ def label(key: Key) -> str:
 
 
 def pair(first: Figure, own: Figure) -> str:
-    """`.21 -> .35  +.14 [+.02, +.25] gain`; a null says so."""
+    """`.21 -> .35  +.14 [+.02, +.25] gain`."""
     if own.mean is None or first.mean is None:
         return "no data"
     text = f"{first.mean:.3f} -> {own.mean:.3f}"
@@ -102,7 +103,12 @@ def difference_text(d: Difference) -> str:
     """`+.14 [+.02, +.25] gain`."""
     if d.low is None or d.high is None:
         return f"{d.value:+.3f} (one seed)"
-    return f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}] {d.verdict}"
+    return f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}] {verdict(d)}"
+
+
+def verdict(d: Difference) -> str:
+    """Return what an interval shows, in words."""
+    return NULL if d.verdict == "null" else d.verdict or ""
 
 
 def notes(c: Comparison) -> list[str]:
@@ -118,8 +124,8 @@ def notes(c: Comparison) -> list[str]:
         lines.append(interval_note(c))
         by_chance = c.verdicts * (1 - c.confidence)
         lines.append(
-            f"{counted(c.verdicts, 'interval')}: if every difference were null, about {by_chance:.0f} would still "
-            "exclude 0, so one alone is little"
+            f"With {counted(c.verdicts, 'comparison')}, {by_chance:.1f} would look different by chance on average. Do "
+            "not rely on a single one."
         )
     lines.append("s/step: seconds of training over optimiser steps, longer where runs share a device")
     lines += step_warnings(c)
@@ -134,11 +140,11 @@ def interval_note(c: Comparison) -> str:
     if most == 1:
         return (
             f"{level} of recall by bootstrap over images ({c.resamples:,} resamples), with one seed: they say nothing "
-            "of what another seed would give. null: the interval holds 0"
+            "of what another seed would give. No clear difference: the interval holds 0"
         )
     return (
         f"{level}: recall by paired bootstrap over seeds and images ({c.resamples:,} resamples, thresholds chosen anew "
-        "in each), AP by Student's t over paired seeds. null: the interval holds 0"
+        "in each), AP by Student's t over paired seeds. No clear difference: the interval holds 0"
     )
 
 

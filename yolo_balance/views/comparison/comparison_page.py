@@ -18,6 +18,7 @@ def render(comparison: Comparison) -> str:
             title=comparison_console.title(comparison),
             means=comparison_console.means(comparison),
             exposure=comparison_console.exposure(comparison),
+            verdict=comparison_console.verdict,
             notes=comparison_console.notes(comparison),
             arms=[(arm, sections(comparison, arm)) for arm in comparison.others],
         )

@@ -25,7 +25,8 @@ def render_rates(rates: ImageRates, at: str) -> str:
     """
     clean = rates.overkill.n
     headings = ("\nclass", "\nconf", "images\nn", "escape\npassed", f"at most\n{MISS_LINE:.0%}")
-    headings += ("rejected, no hit\n(by luck)", "overkill\nrejected", f"at most\n{FALSE_ALARM_LINE:.0%}")
+    headings += ("rejected for a wrong reason\n(of these, box on nothing)",)
+    headings += ("overkill\nrejected", f"at most\n{FALSE_ALARM_LINE:.0%}")
     rows = [
         (name, f"{rates.thresholds[name]:.3f}", *_decided(row.escape, row.overkill))
         for name, row in rates.classes.items()
@@ -36,8 +37,11 @@ def render_rates(rates: ImageRates, at: str) -> str:
             f"Images at {at} ({rates.confidence:.0%} Wilson interval; {clean} defect-free of "
             f"{clean + rates.escape.n} images)",
             table(headings, [*rows, ("all images", "", *_decided(rates.escape, rates.overkill))], "lrrl"),
-            f"At most: AIAG MSA, 4th ed.; showing it takes {needed[0]} defective and {needed[1]} clean images or more.",
-            f"No hit: no counted box found an object; by luck: none overlaps one by {BACKGROUND_IOU:g} or more.",
+            f"Limits {MISS_LINE:.0%} and {FALSE_ALARM_LINE:.0%} are those of AIAG MSA (4th edition). To show them you "
+            f"need at least {needed[0]} defective and {needed[1]} clean images.",
+            "Escape: a defective image that passes. Overkill: a clean image that is rejected.",
+            "Wrong reason: no counted box found an object. Box on nothing: no counted box overlaps an object by "
+            f"{BACKGROUND_IOU:g} or more.",
         ]
     )
 

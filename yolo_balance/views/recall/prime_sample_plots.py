@@ -5,15 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from yolo_balance.recall.diagnosis.prime_samples import IOU, SCORE, PrimeSamples
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COLOURS = (
     "#d55e00",
@@ -65,9 +64,6 @@ def prime_samples_figure(panels: Mapping[str, PrimeSamples], names: Sequence[str
     """
     if not panels:
         raise ValueError("expected at least one panel, got none")
-    import matplotlib as mpl  # needed where a picture is drawn only
-    from matplotlib.figure import Figure
-
     objects = np.bincount(np.concatenate([samples.label for samples in panels.values()]), minlength=len(names))
     rarest = sorted(np.flatnonzero(objects).tolist(), key=lambda c: (objects[c], -c))
     coloured = sorted(rarest[: len(COLOURS)])

@@ -105,7 +105,7 @@ def render(
             like=baseline is None or _conditions(baseline) == _conditions(report),
             since=[comparison(budget, changes, order) for budget, changes in epochs.items() if changes],
             against=[comparison(budget, changes, order) for budget, changes in baselines.items() if changes],
-            **detail_sections.context(report, order, shown),
+            **detail_sections.context(report, shown),
             exposure=_exposure_rows(exposure, order),
             weights=weights,
             factor=factor,
