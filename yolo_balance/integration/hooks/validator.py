@@ -103,6 +103,7 @@ class RecallValidatorMixin:
     def print_results(self) -> None:
         """The host's lines and our table."""
         super().print_results()  # type: ignore[misc]
+        assert self.recall_report is not None  # read just before, in get_stats
         LOGGER.info(f"\n{render_report(self.recall_report)}\n")
 
     def _read_recall(self) -> RecallReport:

@@ -24,9 +24,11 @@ def render_rates(rates: ImageRates, at: str) -> str:
         at: The operating point in words, "0.1 false boxes per clean image".
     """
     clean = rates.overkill.n
-    headings = ("\nclass", "\nconf", "images\nn", "escape\npassed", f"at most\n{MISS_LINE:.0%}")
-    headings += ("rejected for a wrong reason\n(of these, box on nothing)",)
-    headings += ("overkill\nrejected", f"at most\n{FALSE_ALARM_LINE:.0%}")
+    headings = [
+        *("\nclass", "\nconf", "images\nn", "escape\npassed", f"at most\n{MISS_LINE:.0%}"),
+        *("rejected for a wrong reason\n(of these, box on nothing)", "overkill\nrejected"),
+        f"at most\n{FALSE_ALARM_LINE:.0%}",
+    ]
     rows = [
         (name, f"{rates.thresholds[name]:.3f}", *_decided(row.escape, row.overkill))
         for name, row in rates.classes.items()
