@@ -1,4 +1,4 @@
-"""What arms of an experiment differ by: runs paired by seed and image -> differences with intervals, tables, a page.
+"""Comparison of an experiment's arms: runs paired by seed and image -> differences with intervals.
 
 Pure: runs come in as the files they left, whoever ran them.
 """

@@ -1,4 +1,4 @@
-"""What the inspector reads: recall per class at a false-alarm budget, with intervals. Pure numpy and scipy."""
+"""Recall per class at a false-alarm budget, with intervals. Pure numpy and scipy."""
 
 from yolo_balance.recall.class_recall import ClassRecall
 from yolo_balance.recall.class_thresholds import share_budget

@@ -1,4 +1,4 @@
-"""Recall of one class at one threshold: hits, intervals, precision, and whether a promise is kept."""
+"""Recall of one class at one threshold: hits, intervals, precision and the verdict on a target."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class ClassRecall:
 
     Attributes:
         n: Objects of the class in the split.
-        hits: Those found at the threshold.
+        hits: Objects found at the threshold.
         recall: hits / n; None without objects: no data is not zero.
         low: Lower bound of Wilson's interval of `hits` out of `n`, None without objects.
         high: Upper bound.
         threshold: Confidence at and above which boxes count.
-        target: Recall promised for the class, None if none was.
+        target: Recall promised for the class; None without a target.
         confidence: Level of the interval.
-        n_effective: Independent objects that would tell as much as these n, which share images (`effective_sizes`).
-        wilson: Wilson's interval for that number; with an object per image it is (low, high).
-        exact: Clopper and Pearson's for that number, which is wider.
+        n_effective: Number of independent objects as informative as these n, which share images (`effective_sizes`).
+        wilson: Wilson's interval at `n_effective`; with an object per image it is (low, high).
+        exact: Clopper and Pearson's interval at `n_effective`, which is wider.
         false_boxes: Boxes of the class at or above the threshold that found nothing, over all images.
         precision: hits / (hits + false_boxes); None without any box.
-        images: Images that hold the n objects: the effective number of objects had all been found.
+        images: Images that hold the n objects; `n_effective` if all objects had been found.
     """
 
     n: int
@@ -77,14 +77,14 @@ class ClassRecall:
 
     @property
     def bounds(self) -> Bounds | None:
-        """The interval decisions are made by: Wilson's, clustered by image where that is known; None without data."""
+        """Interval that verdicts use: Wilson's, clustered by image where that is known; None without data."""
         if self.wilson is not None:
             return self.wilson
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     @property
     def verdict(self) -> RecallVerdict | None:
-        """Whether the target is met, as `verdicts.verdict` says; None without a target."""
+        """Verdict of `verdicts.verdict` on the target; None without a target."""
         if self.target is None:
             return None
         n = self.n if self.n_effective is None else self.n_effective
@@ -101,7 +101,7 @@ def read_classes(
     confidence: float,
     targets: Mapping[str, float],
 ) -> dict[str, ClassRecall]:
-    """Each class at its threshold, by name in class-id order.
+    """Read each class at its threshold; by name in class-id order.
 
     Args:
         outcomes: Boxes and objects of the split.

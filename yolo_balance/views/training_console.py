@@ -21,7 +21,7 @@ MOST = 5  # classes named; a data set may have a thousand
 
 
 def remarks(schedule: SamplingSchedule, names: Sequence[str], files: Sequence[str]) -> list[str]:
-    """What a user should know before training starts: options without use, and images a class leans on too much."""
+    """Return remarks before training: options without use, classes that lean on one image, images drawn very often."""
     o, statistics, expectation = schedule.options, schedule.statistics, schedule.balanced.expectation
     lines = []
     if unused := o.unused():
@@ -46,7 +46,7 @@ def remarks(schedule: SamplingSchedule, names: Sequence[str], files: Sequence[st
 
 
 def plan_table(resolution: Any) -> str:
-    """The resolution as a console table, one line per class."""
+    """Return the resolution as a console table, one line per class."""
     title = (
         f"Balance: {resolution['images']} train images, {resolution['background_images']} of them background, "
         f"{resolution['images_per_epoch']} shown per epoch, {resolution['background_share']:.1%} of them background"
@@ -72,7 +72,7 @@ def plan_table(resolution: Any) -> str:
 
 
 def factors_table(resolution: Any) -> str:
-    """What an object of each class counts, beside one of the commonest; empty if the losses have no part in it."""
+    """Return the weight of an object by class, beside one of the commonest; empty if no loss has a part in it."""
     classes = resolution["classes"]
     if not all("product" in row for row in classes.values()):
         return ""
@@ -84,7 +84,7 @@ def factors_table(resolution: Any) -> str:
 
 
 def deviation_line(exposure: Exposure, epoch: int, sampling: SamplingConfig | None, planned: int) -> str | None:
-    """One line if an epoch was off its plan: by how much, why, and what cropping took; None if it was not.
+    """Return a line if an epoch was off its plan: by how much, why, and the share lost to cropping; else None.
 
     Args:
         exposure: The epoch's counts.
@@ -114,7 +114,7 @@ def deviation_line(exposure: Exposure, epoch: int, sampling: SamplingConfig | No
 
 
 def exposure_table(exposure: Exposure) -> str:
-    """What the run was shown, all its epochs together, as a console table."""
+    """Return the run's exposure over all epochs as a console table."""
     drawn, reached, requested = map(shares, exposure.total)
     taken = lost(*exposure.total[:2])
     rows = [

@@ -1,4 +1,4 @@
-"""The gate of a pipeline: does a report show the recall that was promised?"""
+"""Gate of a pipeline: does a report show the promised recall?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MET, MISSED, CANNOT_CONCLUDE = 0, 1, 2
 
 @dataclass(frozen=True)
 class Promise:
-    """The promised recall of one class, held against the report.
+    """Promised recall of one class, compared with the report.
 
     Attributes:
         name: The class.
@@ -50,7 +50,7 @@ class Gate:
 
     @classmethod
     def of(cls, report: RecallReport, targets: Mapping[str, float], *, budget: float | None = None) -> Gate:
-        """Hold targets against a report.
+        """Compare targets with a report.
 
         Args:
             report: Any recall report.
@@ -70,7 +70,7 @@ class Gate:
 
     @property
     def exit_code(self) -> int:
-        """0 if all targets are met, 1 if one is missed, 2 if none is and one cannot be decided or has no data."""
+        """Exit code: 0 all targets met; 1 one is missed; 2 none is missed, but one cannot be decided or has no data."""
         verdicts = {promise.verdict for promise in self.promises}
         if "missed" in verdicts:
             return MISSED

@@ -1,4 +1,4 @@
-"""Which epoch is kept as best.pt: by the recall that a validation shows, after what it has to keep."""
+"""Selection of the epoch kept as best.pt, by the recall of a validation and the floors that it has to meet."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ STEP = 2.0**-26
 
 @dataclass(frozen=True)
 class Score:
-    """What an epoch is worth.
+    """Score of an epoch.
 
     Attributes:
-        value: What epochs are compared by.
+        value: Number by which epochs are compared.
         recall: The rule's figure, a lower bound of recall.
-        lowest: Of the classes the rule reads, the one with the lowest lower bound; of several the first by class id.
-        low: That bound.
-        hits: Objects of that class found.
-        n: Those there were.
+        lowest: Class with the lowest lower bound among those the rule reads; of several the first by class id.
+        low: Lower bound of this class.
+        hits: Objects of this class found.
+        n: Objects of this class.
         missed: One phrase per floor missed.
     """
 
@@ -49,7 +49,7 @@ class Selection:
     Attributes:
         options: `balance.recall`.
         classes: Names of the classes whose recall is read.
-        remarks: What a user should know of the rule on this data.
+        remarks: Lines for a user about the rule on this data.
     """
 
     options: RecallConfig
@@ -80,7 +80,7 @@ class Selection:
             clean_images: Images of val without objects.
 
         Raises:
-            ConfigError: With everything the rule needs and the data does not have.
+            ConfigError: Every need of the rule that the data does not meet.
         """
         problems, remarks = [], []
         present = train > 0
@@ -118,7 +118,7 @@ class Selection:
 
     @property
     def by(self) -> str:
-        """What scores depend on, in words; runs may be compared where it is the same."""
+        """Rule, budget and floors in words; scores of two runs compare if these words are equal."""
         o, floors = self.options, (self.options.floors or FloorsConfig()).model_dump(exclude_none=True)
         above = "".join(f", floor of {name} {value:g}" for name, value in floors.items())
         return f"{o.best} at {o.false_alarms[0]:g} false boxes, IoU {o.iou:g}, {o.confidence:g} intervals{above}"
@@ -134,12 +134,12 @@ class Selection:
         where recall is the lowest lower bound of the classes read (`worst_class_recall`) or their mean
         (`rare_recall`). So an epoch that meets the floors is above every one that misses one, of those that meet them
         the higher recall is above, and fitness orders equal recalls and the epochs that miss a floor. A detector that
-        finds nothing rejects nothing either, which no floor on overkill may reward; and the host takes it by its
-        fitness of 0 for one that has collapsed.
+        finds nothing rejects nothing either: no floor on overkill may reward it, and Ultralytics takes its fitness of 0
+        for a collapsed training.
 
         Args:
-            report: The epoch's.
-            fitness: The host's; what is not finite comes back as it is, for the host to recover from.
+            report: The epoch's report.
+            fitness: Ultralytics' fitness. A value that is not finite is returned unchanged, and Ultralytics recovers.
             map50_95: mAP50-95 of the task.
             overkill: Share of clean images rejected at the first budget's threshold, None without any.
 
@@ -179,7 +179,7 @@ def rare_classes(train: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
 
 
 def composite(recall: float, fitness: float, *, meets: bool) -> float:
-    """One number by which the host compares epochs; the formula is that of `Selection.score`."""
+    """Return the number by which Ultralytics compares epochs; the formula is in `Selection.score`."""
     if fitness == 0 or not math.isfinite(fitness):
         return fitness
     tie = fitness / (1 + abs(fitness))

@@ -51,7 +51,7 @@ class PrimeSamples:
 
     @classmethod
     def of(cls, outcomes: Outcomes) -> PrimeSamples:
-        """The prime samples of a split.
+        """Take the prime samples of a split.
 
         Example:
             >>> from yolo_balance.recall import ImageOutcome
@@ -64,7 +64,7 @@ class PrimeSamples:
         return cls(outcomes.prime_iou, outcomes.prime_score, outcomes.object_class, score, outcomes.own_iou)
 
     def misplaced(self, score: float = SCORE, iou: float = IOU) -> tuple[float | None, int]:
-        """Share of the boxes with at least a score that lie below an IoU, and the number of boxes with that score.
+        """Return the share of boxes of at least a score that lie below an IoU, and the number of boxes with that score.
 
         A box on an object of another class is misplaced too: its IoU is that with objects of its own.
 
@@ -76,7 +76,7 @@ class PrimeSamples:
         return (int((high & (self.box_iou < np.float32(iou))).sum()) / n if n else None), n
 
     def correlation(self) -> float | None:
-        """Spearman's rank correlation of score and IoU over the objects, those that no box overlaps among them.
+        """Return Spearman's rank correlation of score and IoU over all objects, with or without a box on them.
 
         Returns:
             It in [-1, 1]; None for fewer than 3 objects, or if all have one score or one IoU.

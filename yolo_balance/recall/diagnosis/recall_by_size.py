@@ -58,7 +58,7 @@ class SizeBin:
 
     @classmethod
     def of(cls, start: float, end: float | None, sizes: Floats, detected: Bools, confidence: float) -> SizeBin:
-        """The bin's share of (T,) objects."""
+        """Count the objects of a bin among (T,) objects."""
         inside = (sizes >= start) & (sizes < (np.inf if end is None else end))
         n, hits = int(inside.sum()), int((inside & detected).sum())
         if n == 0:
@@ -126,7 +126,7 @@ class RecallBySize:
 
 
 def _quantile_starts(sizes: Floats) -> list[float]:
-    """Sizes at which bins of as many objects each begin: every one is some object's, so no bin is empty."""
+    """Return the start of each bin of as many objects; a start is some object's size, so no bin is empty."""
     if not len(sizes):
         return []
     starts: list[float] = np.unique(np.sort(sizes)[np.arange(QUANTILES) * len(sizes) // QUANTILES]).tolist()
@@ -134,7 +134,7 @@ def _quantile_starts(sizes: Floats) -> list[float]:
 
 
 def in_pixels(start: float, end: float | None) -> str:
-    """A range of sizes in words."""
+    """Write a range of sizes in words."""
     if end is None:
         return f"from {start:.4g} px"
     return f"{start:.4g} to {end:.4g} px" if start else f"below {end:.4g} px"

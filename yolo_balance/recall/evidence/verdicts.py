@@ -1,4 +1,4 @@
-"""What an interval says of a promised recall, and of two recalls read one after the other.
+"""Verdicts of intervals: on a promised recall, and on the change between two recalls.
 
 All of it works on the objects n and the bounds of the interval, so n may be an effective sample size.
 """
@@ -25,7 +25,7 @@ def verdict(
     confidence: float = CONFIDENCE,
     most: float | None = None,
 ) -> RecallVerdict:
-    """Whether n objects show a promised recall.
+    """Decide whether n objects show a promised recall.
 
     A promise is kept by the lower bound of the interval, or it is missed; but so few objects that no result of theirs
     could have kept it decide nothing, unless even the upper bound lies below.
@@ -59,7 +59,7 @@ def verdict(
 
 
 def best_lower_bound(n: float, confidence: float = CONFIDENCE) -> float:
-    """Lower bound of the Wilson interval when all n objects are found: n / (n + z^2)."""
+    """Return the lower bound of the Wilson interval when all n objects are found: n / (n + z^2)."""
     return n / (n + float(norm.ppf(0.5 + confidence / 2)) ** 2)
 
 
@@ -72,7 +72,7 @@ def needed(
     confidence: float = CONFIDENCE,
     most: float | None = None,
 ) -> str:
-    """What it would take to show a target, in words; empty where it is met.
+    """Return in words what is needed to show a target; empty if the target is met.
 
     Args:
         n: Objects, or their effective number.
@@ -103,7 +103,7 @@ def needed(
 
 
 def change(before: Bounds | None, after: Bounds | None) -> RecallChange:
-    """Whether the recall of a class rose or fell between two runs or epochs.
+    """Decide whether the recall of a class rose or fell between two runs or epochs.
 
     Intervals that overlap, or touch, or are not there decide nothing. That is stricter than a test of the difference:
     two 95 % intervals stay apart by chance far less often than once in twenty times.

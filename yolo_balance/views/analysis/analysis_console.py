@@ -16,7 +16,7 @@ _table = partial(table, gap=2)
 
 
 def render(analysis: DataAnalysis, width: int = 80) -> str:
-    """Everything a terminal shows; tables keep their width, sentences are folded to `width`."""
+    """Return the text for a terminal; tables keep their width, sentences are folded to `width`."""
     parts = [_splits(analysis), _classes(analysis)]
     if analysis.task != "classify":
         parts.append(_sizes(analysis))
@@ -32,7 +32,7 @@ def render(analysis: DataAnalysis, width: int = 80) -> str:
 
 
 def findings(analysis: DataAnalysis, width: int) -> str:
-    """The findings, numbered, or a line that there are none."""
+    """Return the findings, numbered, or a line that there are none."""
     if not analysis.findings:
         return "Findings: none."
     lines = [
@@ -150,7 +150,7 @@ def _blind(analysis: DataAnalysis) -> str:
 
 
 def _together(analysis: DataAnalysis) -> str:
-    """The rare classes' companions: with whom their images are shared."""
+    """Return the table of classes that share images with the rare classes."""
     train = analysis.splits["train"]
     rare = set(analysis.rare)
     rows = []
@@ -176,7 +176,7 @@ def _identical(analysis: DataAnalysis, width: int) -> str:
 
 
 def _label(name: str) -> str:
-    """A name that leaves room for figures: of a long one the beginning and the end, where names of a family differ."""
+    """Shorten a name to its beginning and end, where names of a family differ."""
     name = plain(name)
     return name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}…{name[1 - LONGEST // 2 :]}"
 

@@ -15,7 +15,7 @@ MEASURES = {"map50_95": "mAP50-95", "map50": "mAP50"}
 
 
 def render(comparison: Comparison) -> str:
-    """Plain text: the arms side by side, what each changes, what every class was shown, and what failed."""
+    """Return tables of the arms side by side, their differences, the exposure of each class, and notes."""
     parts = [f"{title(comparison)}\n{_table(*means(comparison))}"]
     for arm in comparison.others:
         headings, rows = differences(comparison, arm.name)
@@ -28,14 +28,14 @@ def render(comparison: Comparison) -> str:
 
 
 def title(c: Comparison) -> str:
-    """What was compared, in a line."""
+    """Return the title: seeds, images and weights of the comparison."""
     clean = f"{c.clean_images} of them defect-free" if c.clean_images else "none defect-free"
     seeds = f"seed{'' if len(c.seeds) == 1 else 's'} {', '.join(map(str, c.seeds))}"
     return f"Means over {seeds} on val ({counted(c.images, 'image')}, {clean}), best.pt of each run"
 
 
 def means(c: Comparison) -> tuple[list[str], Rows]:
-    """Headings, and a row per arm."""
+    """Return headings, and a row per arm."""
     headings = ["arm", "seeds", "steps", "s/step", *MEASURES.values(), *(f"AP50 {group}" for group in GROUPS)]
     headings += [f"recall {group}\nat {budget:g}" for budget in c.budgets for group in GROUPS]
     rows = []
@@ -52,7 +52,7 @@ def means(c: Comparison) -> tuple[list[str], Rows]:
 
 
 def differences(c: Comparison, name: str) -> tuple[list[str], Rows]:
-    """Headings, and a row per group and class: recall of the first arm and of this one, and the difference."""
+    """Return headings, and a row per group and class: recall of the first arm and of this arm, and the difference."""
     arm = next(arm for arm in c.arms if arm.name == name)
     first = next(arm for arm in c.arms if arm.name == c.first)
     headings = ["", "train", "n", *(f"recall at {budget:g} false boxes per {c.per}" for budget in c.budgets), "AP50"]
@@ -69,7 +69,7 @@ def differences(c: Comparison, name: str) -> tuple[list[str], Rows]:
 
 
 def exposure(c: Comparison) -> tuple[list[str], Rows]:
-    """Headings, and a row per group and class with a column per arm."""
+    """Return headings, and a row per group and class with a column per arm."""
     rows = [
         [label(key), *(_share(arm.figure(Key("reached", key.scope, key.name))) for arm in c.arms)]
         for key, _, _ in scopes(c)
@@ -78,7 +78,7 @@ def exposure(c: Comparison) -> tuple[list[str], Rows]:
 
 
 def scopes(c: Comparison) -> list[tuple[Key, int, int]]:
-    """The groups and classes: the key of their AP50, boxes in train and objects in val."""
+    """Return, for each group and class, the key of its AP50, boxes in train and objects in val."""
     found = []
     for group in GROUPS:
         members = [c.classes[name] for name in c.members(group)]
@@ -87,12 +87,12 @@ def scopes(c: Comparison) -> list[tuple[Key, int, int]]:
 
 
 def label(key: Key) -> str:
-    """A group or class, told apart."""
+    """Return the name of a class, or of a group marked as such."""
     return f"{key.name} classes" if key.scope == "group" else plain(key.name)
 
 
 def pair(first: Figure, own: Figure) -> str:
-    """`.21 -> .35  +.14 [+.02, +.25] gain`."""
+    """Write two means and their difference: `.21 -> .35  +.14 [+.02, +.25] gain`."""
     if own.mean is None or first.mean is None:
         return "no data"
     text = f"{first.mean:.3f} -> {own.mean:.3f}"
@@ -100,7 +100,7 @@ def pair(first: Figure, own: Figure) -> str:
 
 
 def difference_text(d: Difference) -> str:
-    """`+.14 [+.02, +.25] gain`."""
+    """Write a difference with its interval: `+.14 [+.02, +.25] gain`."""
     if d.low is None or d.high is None:
         return f"{d.value:+.3f} (one seed)"
     return f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}] {verdict(d)}"
@@ -112,7 +112,7 @@ def verdict(d: Difference) -> str:
 
 
 def notes(c: Comparison) -> list[str]:
-    """How to read the tables, what cannot be concluded, and what is missing."""
+    """Return notes on how to read the tables, on their limits, and on failed runs."""
     lines = []
     for group in GROUPS:
         members = c.members(group)
@@ -134,7 +134,7 @@ def notes(c: Comparison) -> list[str]:
 
 
 def interval_note(c: Comparison) -> str:
-    """What the intervals were taken over."""
+    """Return the note on how the intervals were computed."""
     level = f"{c.confidence:.0%} intervals"
     most = max(f.difference.seeds for arm in c.others for f in arm.figures if f.difference)
     if most == 1:
@@ -149,7 +149,7 @@ def interval_note(c: Comparison) -> str:
 
 
 def step_warnings(c: Comparison) -> list[str]:
-    """One line per arm whose optimiser steps are off the first arm's by more than 2 %."""
+    """Return a line per arm whose optimiser steps differ from the first arm's by more than 2 %."""
     steps = {arm.name: arm.figure(Key("steps")).mean or 0.0 for arm in c.arms}
     first = steps.get(c.first)
     if not first:

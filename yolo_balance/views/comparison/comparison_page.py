@@ -9,7 +9,7 @@ from yolo_balance.views.pages import environment
 
 
 def render(comparison: Comparison) -> str:
-    """The text of the page; names and paths are data and escaped."""
+    """Return the text of `compare.html`; names and paths are data and escaped."""
     return (
         environment()
         .get_template("compare.html")
@@ -30,7 +30,7 @@ Row = tuple[str, int, int, float | None, float | None, Difference | None]
 
 
 def sections(c: Comparison, arm: ArmFigures) -> list[tuple[str, list[Row]]]:
-    """Per budget, then for average precision, a heading and its rows."""
+    """Return a heading with rows per budget, then for average precision."""
     first = next(other for other in c.arms if other.name == c.first)
     found = []
     headings = [(f"Recall at {budget:g} false boxes per {c.per}", budget) for budget in c.budgets]

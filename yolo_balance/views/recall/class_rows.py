@@ -1,4 +1,4 @@
-"""Rows of the table of verdicts: one class at one budget, what it would take to know more, and what was done for it."""
+"""Rows of the page's table of verdicts: one class at one budget, objects needed, exposure and weight."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Row:
         own: With a confidence of its own; None in a report that does not say.
         verdict: Whether the target is met, in words.
         own_verdict: The same with a confidence of its own; empty where that is not known.
-        needed: What it would take to know more, in words; empty where nothing is needed.
-        independent: The effective number of objects, where it is another than the number of objects; else None.
-        epoch: ClassChange in the last epoch.
-        baseline: ClassChange against the baseline.
-        exposure: What training was shown of it.
-        weight: What training gave it.
+        needed: Objects or changes needed to know more, in words; empty if nothing is needed.
+        independent: The effective number of objects if it differs from the number of objects, else None.
+        epoch: Change in the last epoch.
+        baseline: Change against the baseline.
+        exposure: Shares of the class's boxes in training.
+        weight: Weight of an object, or sampling factor, in training.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Row:
         exposure: ClassExposure | None = None,
         weight: float | None = None,
     ) -> Row:
-        """The row of a class."""
+        """Build the row of a class."""
         here = budget.classes[name]
         own = budget.per_class.classes[name] if budget.per_class else None
         return cls(
@@ -76,14 +76,14 @@ class Row:
 
 
 def verdict(row: ClassRecall) -> str:
-    """Whether a class keeps its promise, in words."""
+    """Return the verdict on a class's target, in words."""
     if row.n == 0:
         return NO_DATA
     return NO_TARGET if row.verdict is None else WORDS[row.verdict]
 
 
 def needed(row: ClassRecall) -> str:
-    """What would show the target, or without one, how many more objects bring the interval within +-0.1.
+    """Return what shows the target; without a target, how many more objects bring the interval within +-0.1.
 
     Empty where nothing more is needed. A class without objects is told how many a first look takes.
     """
@@ -98,7 +98,7 @@ def needed(row: ClassRecall) -> str:
 
 
 def independent(row: ClassRecall) -> float | None:
-    """The effective number of objects, where it reads otherwise than their number."""
+    """Return the effective number of objects if it differs from their number at one decimal, else None."""
     if row.n_effective is None or f"{row.n_effective:.1f}" == f"{row.n:.1f}":
         return None
     return row.n_effective

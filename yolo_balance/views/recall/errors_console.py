@@ -52,7 +52,7 @@ def render_errors(errors: ErrorTypes) -> str:
 
 
 def occurring(errors: ErrorTypes) -> list[str]:
-    """The causes and types of which there is at least one, in the order of KNOBS."""
+    """Return the causes and types that occur, in the order of KNOBS."""
     rows = errors.classes.values()
     present = {cause for row in rows for cause in CAUSES if getattr(row.objects, cause)}
     present |= {kind for row in rows for kind in TYPES if getattr(row.boxes, kind)}

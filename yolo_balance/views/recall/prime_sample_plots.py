@@ -1,4 +1,4 @@
-"""Pictures of what a finished model reads."""
+"""Picture of a model's prime samples."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _panel(axes: Axes, samples: PrimeSamples, coloured: Sequence[int]) -> None:
 
 
 def _summary(samples: PrimeSamples) -> str:
-    """What the panel's title says below its name."""
+    """Return the part of a panel's title below the run's name."""
     share, n = samples.misplaced()
     boxes = f"{round((share or 0) * n)} of {n} boxes with score >= {SCORE:g} lie below IoU {IOU:g}"
     correlation = samples.correlation()
@@ -122,6 +122,6 @@ def _summary(samples: PrimeSamples) -> str:
 
 
 def _short(name: str, most: int) -> str:
-    """A name in one line of printable characters, not longer than there is room."""
+    """Shorten a name to one line of printable characters."""
     name = "".join(c if c.isprintable() else " " for c in name)
     return name if len(name) <= most else f"{name[: most - 1]}…"

@@ -1,4 +1,4 @@
-"""The page: recall per class at each budget, what changed, plots, and pictures of the worst errors."""
+"""`recall.html`: recall per class at each budget, changes, plots, and pictures of the worst errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_PLOTS = 24  # classes with plots; the tables have all
 
 @dataclass(frozen=True)
 class ChangedClasses:
-    """What rose and what fell at one budget; the rest, and classes one of the two has no data of."""
+    """Classes by their change at one budget: rose, fell, unclear, and unknown where a reading has no data."""
 
     budget: float
     rose: list[tuple[str, float]]
@@ -125,7 +125,7 @@ def render(
 
 
 def rarest_first(budget: BudgetRecall, weights: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Class names, those with the fewest boxes in train first, or in the split if that is not known; without data last.
+    """Sort class names by boxes in train, or by objects if train is not known: fewest first, without data last.
 
     Of equal ones the class that comes last by id is first, as class lists put the rare at their end.
     """
@@ -136,7 +136,7 @@ def rarest_first(budget: BudgetRecall, weights: Mapping[str, Mapping[str, Any]])
 
 
 def comparison(budget: float, changes: Changes, order: Sequence[str]) -> ChangedClasses:
-    """Classes by what became of them."""
+    """Sort classes by their change."""
     known = [(name, found) for name in order if (found := changes.get(name)) is not None]
 
     def that(verdict: str) -> list[tuple[str, float]]:
