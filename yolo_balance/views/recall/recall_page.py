@@ -18,8 +18,8 @@ from yolo_balance.text import percent
 from yolo_balance.views.pages import environment
 from yolo_balance.views.recall import crops, detail_sections, page_plots, worst_errors
 from yolo_balance.views.recall.changes import Changes, against, same_budget, since_last_epoch
-from yolo_balance.views.recall.class_rows import NO_DATA, NO_TARGET, WORDS, Row, verdict
 from yolo_balance.views.recall.report_console import sharing
+from yolo_balance.views.recall.verdict_words import NO_DATA, NO_TARGET, WORDS, independent, needed, verdict
 
 MOST_PLOTS = 24  # classes with plots; the tables have all
 
@@ -68,20 +68,6 @@ def render(
     epochs = {budget: since_last_epoch(history, budget) for budget in budgets}
     baselines = {budget: against(baseline, report, budget) if baseline else {} for budget in budgets}
     factor = "product" if all("product" in row for row in weights.values()) else "factor"
-
-    def rows(budget: BudgetRecall) -> list[Row]:
-        return [
-            Row.of(
-                budget,
-                name,
-                epoch=epochs[budget.false_alarms].get(name),
-                baseline=baselines[budget.false_alarms].get(name),
-                exposure=exposure.get(name),
-                weight=weights.get(name, {}).get(factor),
-            )
-            for name in order
-        ]
-
     thresholds = [first.classes[name].threshold for name in names]
     ids = [names.index(name) for name in order]
     curve = froc(outcomes, [budget.threshold for budget in report.budgets])
@@ -95,7 +81,12 @@ def render(
             title=title,
             note=note,
             per=report.per,
-            tables=[(budget, rows(budget)) for budget in report.budgets],
+            verdict=verdict,
+            needed=needed,
+            independent=independent,
+            epochs=epochs,
+            baselines=baselines,
+            shown_shares=exposure,
             sharing=[sharing(budget, report.per) for budget in report.budgets],
             tally=Counter(verdict(row) for row in first.classes.values()),
             verdicts=[*WORDS.values(), NO_TARGET, NO_DATA],
