@@ -332,7 +332,7 @@ def test_a_bug_is_another_code(gate, monkeypatch):
     assert gate(CONTRACT, {"crack": 0.9})[0] == 3
 
 
-def test_the_gate_needs_neither_torch_nor_the_host(tmp_path):
+def test_the_gate_needs_neither_torch_nor_ultralytics(tmp_path):
     (tmp_path / "recall.json").write_text(CONTRACT)
     (tmp_path / "t.yaml").write_text("crack: 0.4")
     script = (
