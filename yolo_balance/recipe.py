@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from yolo_balance.arrays import Floats
 from yolo_balance.config import BalanceConfig, SamplingConfig
 from yolo_balance.config.reading import shown
 from yolo_balance.sampling import ClassStatistics, background_share, class_inverse_frequency, image_factors
-from yolo_balance.sampling.statistics import Floats
 from yolo_balance.text import counted, percent
 
 POWER = 1.0

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from yolo_balance.arrays import Bools, Floats, Floats32, Ints
 from yolo_balance.errors import DataError
 from yolo_balance.files import write_bytes_whole
-from yolo_balance.recall.matching import Bools, Floats, Floats32, Ints
 from yolo_balance.recall.outcomes import Outcomes
 
 FILE = "detections.npz"

@@ -12,10 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from yolo_balance.arrays import Floats
 from yolo_balance.losses.assignment import Assignment, Term
 from yolo_balance.losses.per_class import PerClass
-
-Floats = npt.NDArray[np.float64]
 
 
 def inverse_frequency_weights(counts: npt.NDArray[Any], *, power: float = 1.0) -> Floats:

@@ -22,7 +22,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.sampling.statistics import Bools, ClassStatistics, Floats, Labels
+from yolo_balance.arrays import Bools, Floats
+from yolo_balance.sampling.statistics import ClassStatistics, Labels
 
 Frequency: TypeAlias = Literal["image", "instance", "sqrt(image*instance)"]
 Aggregate: TypeAlias = Literal["max", "mean", "sum"]

@@ -259,8 +259,8 @@ def test_one_image_that_supplies_a_class_is_warned_of(tail_data, tmp_path, caplo
     balance["sampling"]["max_image_share"] = 0.15
     run(tail_data, tmp_path, "guard", way="attach", balance=balance, epochs=1)
     said = caplog.text
-    assert "one image supplies more than max_image_share 15% of a class's boxes in an epoch" in said
-    assert "crack 17% (00054.png, 6 distinct images)" in said
+    assert "crack gets 17% of its boxes from one image, 00054.png, more than max_image_share 15%" in said
+    assert "it is on 6 images. Collect more images of it." in said
     assert "images are drawn more than max_repeat 1.5 times in an epoch of 270 images" in said
     assert "strategy class_uniform has no use for power" in said
     resolved = yaml.safe_load((tmp_path / "guard" / "balance.yaml").read_text())["resolved"]["classes"]["crack"]

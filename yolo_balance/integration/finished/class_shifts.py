@@ -22,14 +22,14 @@ from ultralytics.nn.modules.head import Detect, RTDETRDecoder, WorldDetect, YOLO
 from ultralytics.utils import LOGGER
 from ultralytics.utils.patches import torch_load
 
+from yolo_balance.arrays import Floats
 from yolo_balance.config.recall import CalibrationConfig
 from yolo_balance.errors import HostError
 from yolo_balance.files import copy_whole, write_bytes_whole
 from yolo_balance.recall import Outcomes
 from yolo_balance.recall.decisions.calibration import fit, out_of_fold, prior_shifts
-from yolo_balance.recall.matching import Floats
 from yolo_balance.run_folder import records
-from yolo_balance.text import plain
+from yolo_balance.text import listed, plain
 
 UNCALIBRATED = "best_uncalibrated.pt"
 STEP = 1 / 128
@@ -151,7 +151,7 @@ def calibrate(
 def _line(rule: str, source: str, names: Sequence[str], shifts: Floats) -> str:
     by_class = [f"{plain(name)} {shift:+.2f}" for name, shift in zip(names, shifts, strict=True)]
     return (
-        f"Calibration: {rule} on {source}, class logits of best.pt shifted by {records.some(by_class, SHOWN)}; it was "
+        f"Calibration: {rule} on {source}, class logits of best.pt shifted by {listed(by_class, SHOWN)}; it was "
         f"{UNCALIBRATED} and is validated once more"
     )
 

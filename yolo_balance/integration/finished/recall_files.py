@@ -97,10 +97,9 @@ def summary(report: RecallReport) -> str:
     first = report.budgets[0]
     assert first.images is not None
     assert report.details is not None  # of a report that was just written
-    per = "clean image" if report.clean_images else "image"
     return "\n\n".join(
         [
-            render_rates(first.images, f"{first.false_alarms:g} false boxes per {per}"),
+            render_rates(first.images, f"{first.false_alarms:g} false boxes per {report.per}"),
             render_zones(report.details.zones),
         ]
     )

@@ -21,6 +21,7 @@ from yolo_balance.integration.data import BOX_TASKS, check_names, class_names, r
 from yolo_balance.integration.finished import recall_files
 from yolo_balance.integration.finished.validate_once import validated
 from yolo_balance.recall import RecallReport
+from yolo_balance.text import listed
 
 SPLITS = ("val", "test", "train")
 OURS = f"{SECTION}.recall"
@@ -162,12 +163,8 @@ def check_data(model: Any, options: RecallConfig, arguments: dict[str, Any]) -> 
     named = ["item"] if single else class_names(data["names"])
     if known != named and not (single and len(known) == 1):
         raise HostError(
-            f"weights: {arguments['model']} knows the classes {_listed(known)}; expected those of {path}"
-            f"{' with single_cls' if single else ''} in their order, {_listed(named)}"
+            f"weights: {arguments['model']} knows the classes {listed(known)}; expected those of {path}"
+            f"{' with single_cls' if single else ''} in their order, {listed(named)}"
         )
     check_names(BalanceConfig(recall=options), model.names)
     scan(get_cfg(overrides={**arguments, "cache": False, "task": model.task}), data, split, "val")
-
-
-def _listed(names: list[str]) -> str:
-    return f"{', '.join(names[:6])}, ... ({len(names)})" if len(names) > 6 else ", ".join(names)

@@ -12,6 +12,7 @@ from ultralytics.utils import LOGGER, RANK
 from yolo_balance.integration.hooks.loader import start_epoch
 from yolo_balance.run_folder import records
 from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
+from yolo_balance.views.training_console import deviation_line
 
 
 def _start_epoch(trainer: Any) -> None:
@@ -39,7 +40,7 @@ def _end_epoch(trainer: Any) -> None:
         rows = exposure.rows(trainer.epoch + 1)
         records.append_csv(trainer.save_dir / records.EXPOSURE, EXPOSURE_COLUMNS, rows)
         options, planned = trainer.balance.sampling, len(trainer.train_loader.sampler) * max(trainer.world_size, 1)
-        if line := records.deviation_line(exposure, trainer.epoch + 1, options, planned):
+        if line := deviation_line(exposure, trainer.epoch + 1, options, planned):
             LOGGER.warning(line)
 
 

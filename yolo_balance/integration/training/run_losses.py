@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from yolo_balance.arrays import Floats
 from yolo_balance.config import SECTION, LossesConfig
 from yolo_balance.errors import ConfigError
 from yolo_balance.losses import (
@@ -30,9 +31,8 @@ from yolo_balance.losses import (
     isr_class_factors,
     logit_offsets,
 )
-from yolo_balance.run_folder.records import some
 from yolo_balance.sampling import ClassStatistics
-from yolo_balance.sampling.statistics import Floats
+from yolo_balance.text import listed
 
 BOTH_HEADS = "both"
 
@@ -157,10 +157,10 @@ class RunLosses:
         ]
         lines = []
         if lowered:
-            lines.append(f"{SECTION}.losses: max_weight {cap:g} lowers the class weight of {some(lowered)}")
+            lines.append(f"{SECTION}.losses: max_weight {cap:g} lowers the class weight of {listed(lowered)}")
         if beyond:
             lines.append(
-                f"{SECTION}.losses: sampling alone goes beyond max_weight {cap:g} ({some(beyond)} times as often as the"
-                f" commonest class); {SECTION}.sampling.max_repeat caps it"
+                f"{SECTION}.losses: sampling alone goes beyond max_weight {cap:g} ({listed(beyond)} times as often as "
+                f"the commonest class); {SECTION}.sampling.max_repeat caps it"
             )
         return lines

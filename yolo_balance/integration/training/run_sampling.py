@@ -10,12 +10,12 @@ import numpy as np
 import torch.distributed as dist
 from ultralytics.utils import LOGGER, RANK
 
+from yolo_balance.arrays import Bools, Floats
 from yolo_balance.config import SamplingConfig
 from yolo_balance.integration.training.clean_images import false_alarms
 from yolo_balance.recall import RecallReport
 from yolo_balance.run_folder import records
 from yolo_balance.sampling import ClassStatistics, RecallFeedback, SamplingPlan, SamplingSchedule
-from yolo_balance.sampling.statistics import Bools, Floats
 
 
 class RunSampling:

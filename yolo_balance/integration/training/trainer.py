@@ -14,6 +14,7 @@ from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from yolo_balance import recipe
+from yolo_balance.arrays import Floats
 from yolo_balance.config import BalanceConfig, LossesConfig
 from yolo_balance.errors import ConfigError
 from yolo_balance.integration.arguments import (
@@ -38,7 +39,7 @@ from yolo_balance.recall import RecallReport
 from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
 from yolo_balance.run_folder import records
 from yolo_balance.sampling import ClassStatistics, Exposure
-from yolo_balance.sampling.statistics import Floats
+from yolo_balance.views import training_console
 
 T = TypeVar("T", bound="BalancedTrainerMixin")
 
@@ -213,12 +214,12 @@ class BalancedTrainerMixin:
         schedule = None
         if self.sampling is not None:
             schedule = self.sampling.schedule
-            for line in records.remarks(schedule, self.exposure.names, files):
+            for line in training_console.remarks(schedule, self.exposure.names, files):
                 LOGGER.warning(line)
         factors = None if self.losses is None else self.losses.factors
         resolution = records.resolved(self.balance, self.statistics, self.exposure.names, schedule, factors)
         records.write_balance(self.save_dir / records.BALANCE, type(self).balance, resolution)
-        LOGGER.info(f"\n{records.plan_table(resolution)}\n{records.factors_table(resolution)}")
+        LOGGER.info(f"\n{training_console.plan_table(resolution)}\n{training_console.factors_table(resolution)}")
 
     # -----------------------------------------------------------------------------------------------------------------
     # Running
@@ -272,7 +273,7 @@ class BalancedTrainerMixin:
         """
         first = RANK in (-1, 0)
         if first:
-            LOGGER.info(f"\n{records.exposure_table(self.exposure)}\n")
+            LOGGER.info(f"\n{training_console.exposure_table(self.exposure)}\n")
             if self.args.plots:
                 from yolo_balance.views import feedback_plot  # matplotlib is needed here only
 

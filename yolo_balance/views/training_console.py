@@ -1,0 +1,132 @@
+"""Console tables and remarks of a training: its plan, the weight of each class, and what it was shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from yolo_balance.config import SamplingConfig
+from yolo_balance.sampling import Exposure, SamplingSchedule
+from yolo_balance.sampling.exposure import lost
+from yolo_balance.sampling.statistics import shares
+from yolo_balance.text import counted
+from yolo_balance.views.tables import table
+
+FACTORS = {"shown": "shown", "class_weight": "class weight", "isr": "ISR-P", "product": "product"}
+MOST = 5  # classes named; a data set may have a thousand
+
+
+def remarks(schedule: SamplingSchedule, names: Sequence[str], files: Sequence[str]) -> list[str]:
+    """Return remarks before training: options without use, classes that lean on one image, images drawn very often."""
+    o, statistics, expectation = schedule.options, schedule.statistics, schedule.balanced.expectation
+    lines = []
+    if unused := o.unused():
+        lines.append(f"balance.sampling: strategy {o.strategy} has no use for {', '.join(unused)}")
+    share, image = statistics.largest_image_shares(expectation)
+    leaning = [c for c in np.argsort(-share, kind="stable") if share[c] > o.max_image_share]
+    lines += [
+        f"balance.sampling: {names[c]} gets {share[c]:.0%} of its boxes from one image, {Path(files[image[c]]).name}, "
+        f"more than max_image_share {o.max_image_share:.0%}; it is on {counted(int(statistics.images[c]), 'image')}. "
+        "Collect more images of it."
+        for c in leaning[:MOST]
+    ]
+    if more := leaning[MOST:]:
+        lines.append(f"balance.sampling: {counted(len(more), 'class', 'classes')} more lean on one image in this way")
+    if o.max_repeat is not None and (often := np.flatnonzero(expectation > o.max_repeat + 1e-9)).size:
+        most = often[np.argmax(expectation[often])]
+        lines.append(
+            f"balance.sampling: {len(often)} images are drawn more than max_repeat {o.max_repeat:g} times in an epoch "
+            f"of {schedule.size} images, {Path(files[most]).name} {expectation[most]:.1f} times"
+        )
+    return lines
+
+
+def plan_table(resolution: Any) -> str:
+    """Return the resolution as a console table, one line per class."""
+    title = (
+        f"Balance: {resolution['images']} train images, {resolution['background_images']} of them background, "
+        f"{resolution['images_per_epoch']} shown per epoch, {resolution['background_share']:.1%} of them background"
+    )
+    o = resolution["options"]["sampling"] or {}
+    ends = (("open", "first"), ("close", "last"))
+    if natural := [f"{end} {n if isinstance(n := o[key], int) else f'{n:.0%}'}" for key, end in ends if o.get(key)]:
+        title += f"; epochs drawn as the data is: {', '.join(natural)}"
+    rows = [
+        (
+            name,
+            str(row["images"]),
+            str(row["boxes"]),
+            f"{row['natural']:.2%}",
+            f"{row['factor']:.2f}",
+            f"{row['requested']:.2%}",
+            f"{row['largest_image_share']:.2%}",
+        )
+        for name, row in resolution["classes"].items()
+    ]
+    headings = ("class", "images", "boxes", "share of boxes", "factor", "share asked for", "most from one image")
+    return f"{title}\n{table(headings, rows)}"
+
+
+def factors_table(resolution: Any) -> str:
+    """Return the weight of an object by class, beside one of the commonest; empty if no loss has a part in it."""
+    classes = resolution["classes"]
+    if not all("product" in row for row in classes.values()):
+        return ""
+    rows = [(name, *(f"{row[key]:.2f}" for key in FACTORS)) for name, row in classes.items()]
+    title = (
+        "Weight of an object beside one of the commonest class: how often it is shown, times what the losses give it"
+    )
+    return f"\n{title}\n{table(('class', *FACTORS.values()), rows)}\n"
+
+
+def deviation_line(exposure: Exposure, epoch: int, sampling: SamplingConfig | None, planned: int) -> str | None:
+    """Return a line if an epoch was off its plan: by how much, why, and the share lost to cropping; else None.
+
+    Args:
+        exposure: The epoch's counts.
+        epoch: Counted from 1.
+        sampling: The section.
+        planned: Images the plan has.
+    """
+    deviations = exposure.deviations()
+    if not deviations:
+        return None
+    if exposure.images < planned:
+        reason = f"the epoch ended after {exposure.images} of {planned} images"
+    elif not any(d.partners for d in deviations):
+        reason = "the loader gave other images than the plan"
+    elif sampling is not None and not sampling.partners:
+        reason = "tiles and partners are left to Ultralytics (partners: false)"
+    else:
+        reason = "tiles or partners were picked outside the plan, by a transform of another kind"
+    taken = dict(zip(exposure.names, lost(exposure.drawn, exposure.reached), strict=True))
+    off = [
+        f"{d.name} {d.drawn:.1%} of the boxes drawn, {d.requested:.1%} asked for, {taken[d.name]:.1%} lost to cropping"
+        for d in sorted(deviations, key=lambda d: -abs(d.drawn - d.requested))
+    ]
+    return f"Exposure: epoch {epoch} is off its plan ({reason}): {'; '.join(off[:MOST])}" + (
+        f"; and {len(off) - MOST} more classes" if len(off) > MOST else ""
+    )
+
+
+def exposure_table(exposure: Exposure) -> str:
+    """Return the run's exposure over all epochs as a console table."""
+    drawn, reached, requested = map(shares, exposure.total)
+    taken = lost(*exposure.total[:2])
+    rows = [
+        (
+            name,
+            f"{exposure.natural[c]:.2%}",
+            f"{requested[c]:.2%}",
+            f"{drawn[c]:.2%}",
+            f"{reached[c]:.2%}",
+            "-" if math.isnan(taken[c]) else f"{taken[c]:.1%}",
+        )
+        for c, name in enumerate(exposure.names)
+    ]
+    headings = ("class", "in the data", "asked for", "drawn", "reached", "lost to cropping")
+    return f"Exposure: shares of boxes over all epochs\n{table(headings, rows)}"
