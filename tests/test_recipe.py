@@ -105,4 +105,4 @@ def test_a_run_says_what_auto_is_on_its_data(tiny_data, tmp_path, caplog):
     assert written["balance"] == {"auto": True}
     options = written["resolved"]["options"]
     assert options["sampling"]["strategy"] == "inverse_frequency"
-    assert BalanceConfig.load(options) == resolve(AUTO, model.trainer.statistics)
+    assert BalanceConfig.load(options) == resolve(AUTO, model.trainer.resolved.statistics)

@@ -1,4 +1,4 @@
-"""`compare`: arms x seeds of runs, paired by seed and by optimiser steps, and what the arms differ by."""
+"""`compare`: arms x seeds of runs, paired by seed and by optimiser steps, and the differences between the arms."""
 
 from __future__ import annotations
 
@@ -39,24 +39,24 @@ def compare(
     say: Callable[[str], None] = print,
     **overrides: Any,
 ) -> tuple[Comparison, list[Path]]:
-    """Train every arm at every seed and compare them with the first.
+    """Train every arm at every seed and compare the arms with the first.
 
-    Each run is a process of its own and has the folder `<out>/<arm>/seed<seed>`, its YAML in `run.yaml` and what it
-    prints in `log.txt`. A run that is finished there, of the same YAML, is not run again; one that was interrupted is
-    run anew. Of arms that differ in their calibration only one is trained, the others calibrate its runs. All arms are
-    checked before the first run.
+    Each run is a process of its own and has the folder `<out>/<arm>/seed<seed>`, with its YAML in `run.yaml` and its
+    output in `log.txt`. A finished run of the same YAML is not run again; an interrupted run starts anew. Of arms that
+    differ only in their calibration one is trained, and the others calibrate its runs. All arms are checked before the
+    first run.
 
     Args:
         config: YAML of a run.
-        arms: YAML of what each arm changes (`arms`); without any the configuration is the only arm.
-        seeds: Each arm is trained with each.
+        arms: A YAML per arm, with the keys that the arm changes; without any the configuration is the only arm.
+        seeds: Seeds that each arm is trained with.
         jobs: Runs side by side, on the device that the YAML names; with `ray`, on each GPU.
-        ray: Run on a Ray cluster: its address, or True for that of RAY_ADDRESS, else one of this machine. Every machine
-            has this package, and this folder, the data and `out` at the same paths.
-        cpus: CPUs that a run takes there, 1 when left out.
+        ray: Run on a Ray cluster: its address, or True for the address in RAY_ADDRESS, else a cluster on this machine.
+            Every machine has this package, and this folder, the data and `out` at the same paths.
+        cpus: CPUs of a run on the cluster, 1 when left out.
         out: Folder of the runs and the results; `<stem of config>_compare` when left out.
-        say: Takes a line of what people read.
-        **overrides: Keys that replace those of the configuration; dotted ones reach into sections.
+        say: Called with each line of progress.
+        **overrides: Keys that replace those of the configuration; dotted keys reach into sections.
 
     Returns:
         The comparison, and the files written. Runs that failed are in `Comparison.failed`.
@@ -64,7 +64,7 @@ def compare(
     Raises:
         ConfigError: With every problem of every arm; nothing was run.
         DataError: No run finished.
-        KeyboardInterrupt: After the runs under way were ended; what is finished stays.
+        KeyboardInterrupt: After the running processes were ended; finished runs stay.
     """
     problems = []
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
@@ -116,10 +116,10 @@ def _runs(arms: Sequence[Arm], seeds: Sequence[int], folder: Path) -> list[Run]:
 
 
 def planned(arms: Sequence[Arm]) -> list[str]:
-    """One line per arm: its epochs, their length and the optimiser steps, and what it trains otherwise."""
+    """Return a line per arm: epochs, their length, optimiser steps, and differences from the first arm."""
     first, lines = arms[0], []
     for arm in arms:
-        epochs, images = counted(arm.value("epochs"), "epoch"), counted(arm.found.images_per_epoch, "image")
+        epochs, images = counted(arm.value("epochs"), "epoch"), counted(arm.data.resolved.images_per_epoch, "image")
         line = f"{plain(arm.name)}: {epochs} of {images}, about {arm.steps:.0f} optimiser steps"
         if trained := arm.trained_as(arms):
             line = f"{plain(arm.name)}: trained as {plain(trained.name)} is, calibrated after"
@@ -134,15 +134,15 @@ def planned(arms: Sequence[Arm]) -> list[str]:
 
 
 def _check_devices(arms: Sequence[Arm], config: str | Path) -> None:
-    """Raise for each that names a GPU.
+    """Raise ConfigError for arms that name a GPU.
 
-    A run sees only the GPU that Ray gave it, whatever its number; and Ultralytics may put the number that it is given
-    in place of what Ray says.
+    A run sees only the GPU that Ray gave it, whatever its number. Ultralytics would replace Ray's choice by the number
+    in `device`.
     """
     if all(arm.value("device") == "cpu" for arm in arms):
         return
     given = {
-        (arm.file if "device" in arm.said else config): arm.value("device")
+        (arm.file if "device" in arm.stated else config): arm.value("device")
         for arm in arms
         if arm.value("device") not in (None, "")
     }
@@ -160,7 +160,7 @@ def _check_devices(arms: Sequence[Arm], config: str | Path) -> None:
 def _engine(
     arms: Sequence[Arm], jobs: int, ray: bool | str, cpus: int, say: Callable[[str], None]
 ) -> Iterator[Callable[..., list[Run]]]:
-    """What runs are executed by: this machine, or a cluster that stays connected as long."""
+    """Yield the function that executes runs: on this machine, or on a cluster that stays connected meanwhile."""
     if not ray:
         yield partial(runs.execute, jobs=jobs)
         return
@@ -186,7 +186,7 @@ def _results(
         raise DataError("\n".join([*missing.values(), "compare: no run finished, there is nothing to compare"]))
     comparison = Comparison.of(
         figures,
-        [int(n) for n in arms[0].found.train.boxes],
+        [int(n) for n in arms[0].data.resolved.statistics.boxes],
         first=arms[0].name,
         seeds=seeds,
         changes={arm.name: arm.changes(arms[0]) for arm in arms},
