@@ -51,7 +51,7 @@ def carl_weights(
 
 
 def with_gradient_share(x: Tensor, share: float) -> Tensor:
-    """`x`, of whose gradient that share flows back."""
+    """Return `x`, with only a share of the gradient flowing back."""
     return x if share == 1 else x.detach() if share == 0 else share * x + (1 - share) * x.detach()
 
 
@@ -63,20 +63,13 @@ class CARL(Term):
     Args:
         k: Exponent of the score.
         bias: Importance at score zero.
-        gain: Size of the added loss; None puts v' in place of the host's equal weights.
-        gradient: Share of the gradient that reaches the score. The paper's two losses count alike; where the host
-            multiplies its box loss by more than its classification loss, their ratio puts that right.
-        published: Whether v' has mean 1 over positives, as published, and not over the host's box weights.
+        gain: Size of the added loss; None puts v' in place of Ultralytics' equal weights.
+        gradient: Share of the gradient that reaches the score. The paper's two losses count alike; Ultralytics
+            multiplies its box loss by more than its classification loss, and the ratio of the two gains corrects that.
+        published: Whether v' has mean 1 over positives, as published, and not over Ultralytics' box weights.
     """
 
-    def __init__(
-        self,
-        k: float = 1.0,
-        bias: float = 0.2,
-        gain: float | None = None,
-        gradient: float = 1.0,
-        published: bool = False,
-    ):
+    def __init__(self, *, k: float, bias: float, gain: float | None, gradient: float, published: bool):
         self.k, self.bias, self.gain, self.gradient, self.published = k, bias, gain, gradient, published
 
     def box_weights(self, assignment: Assignment) -> Tensor:

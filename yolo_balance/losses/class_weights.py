@@ -80,7 +80,7 @@ class ClassWeights(Term):
 
     `positives` weighs each positive at its own class. That moves the balance of the class's positive and negative
     gradient, hence its scores and its recall. `column` weighs all of a class's binary problem, negatives included, as
-    the host's own `cls_pw` does. That scales how fast the class is learnt and leaves the balance, so its scores, alone.
+    Ultralytics' own `cls_pw` does. That scales how fast the class is learnt and leaves the balance and the scores.
 
     Weights are used as given. The sum of a batch's loss is not restored: in a batch of one class that would undo them.
     Weights that come from `normalised` have mean 1 over an epoch's boxes instead.
@@ -90,7 +90,7 @@ class ClassWeights(Term):
         on: What is weighed.
     """
 
-    def __init__(self, weights: npt.ArrayLike | Tensor, on: Literal["positives", "column"] = "positives"):
+    def __init__(self, weights: npt.ArrayLike | Tensor, *, on: Literal["positives", "column"]):
         self.weights, self.on = PerClass(weights), on
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor | None:

@@ -23,7 +23,7 @@ def focusing_factors(ratio: Tensor, *, gamma: float = 2.0, scale: float = 8.0) -
     Args:
         ratio: (C,) g, accumulated gradient of positives / of negatives, >= 0.
         gamma: Exponent of a class in balance, > 0; the paper's gamma_b.
-        scale: What the least balanced class gets beside it, >= 0.
+        scale: Addition to gamma for the least balanced class, >= 0.
 
     Returns:
         (C,), at least float32, detached.
@@ -35,6 +35,8 @@ def equalized_focal(logits: Tensor, target: Tensor, gamma_c: Tensor, *, gamma: f
     """Equalised focal loss, in quality focal's form for soft targets.
 
         EFL = gamma_c / gamma * |target - sigma|^gamma_c * BCE(sigma, target),   sigma = sigmoid(logits)
+
+    The reference form; training uses `EqualizedFocal`, which weighs Ultralytics' own loss and preserves its sum.
 
     At hard targets this is the paper's (gamma_c / gamma) (1 - p_t)^gamma_c (-log p_t), without its constant alpha_t.
     The larger exponent spares a rare class the gradient of its many easy negatives, and gamma_c / gamma makes up for
@@ -83,7 +85,7 @@ def equalized_focal_gradient(logits: Tensor, target: Tensor, gamma_c: Tensor, *,
 
 
 class EqualizedFocal(Term):
-    """Equalised focal weights on the host's classification loss, its sum preserved.
+    """Equalised focal weights on Ultralytics' classification loss, its sum preserved.
 
     Gradients are accumulated of the loss with these weights, as the published code does by a hook on the backward
     pass, and before the factor that preserves the sum, which is one number for the whole batch. Weights of other terms
@@ -92,19 +94,13 @@ class EqualizedFocal(Term):
     Args:
         gradients: The run's accumulated gradients, updated by every batch that is trained on.
         gamma: Exponent of a class in balance.
-        scale: What the least balanced class gets beside it.
-        room: (C,) largest gamma_c / gamma of each class, >= 1: what the user's `max_weight` leaves after the class's
-            other factors. It caps gamma_c itself, for a smaller factor on the same exponent would weaken the class.
-            None: no cap.
+        scale: Addition to gamma for the least balanced class.
+        room: (C,) largest gamma_c / gamma of each class, >= 1: the part of the user's `max_weight` that the class's
+            other factors leave. It caps gamma_c itself: a smaller factor on the same exponent would weaken the
+            class. None: no cap.
     """
 
-    def __init__(
-        self,
-        gradients: GradientRatio,
-        gamma: float = 2.0,
-        scale: float = 8.0,
-        room: npt.ArrayLike | Tensor | None = None,
-    ):
+    def __init__(self, gradients: GradientRatio, *, gamma: float, scale: float, room: npt.ArrayLike | Tensor | None):
         self.gradients, self.gamma, self.scale = gradients, gamma, scale
         self.room = None if room is None else PerClass(room)
 

@@ -23,7 +23,7 @@ def eqlv2_weights(ratio: Tensor, *, alpha: float = 4.0, gamma: float = 12.0, mu:
 
     Args:
         ratio: (C,) g, accumulated gradient of positives / of negatives, >= 0.
-        alpha: How much positives gain at most.
+        alpha: Largest gain of positives.
         gamma: Steepness of f, > 0.
         mu: Ratio at which f is one half.
 
@@ -35,7 +35,7 @@ def eqlv2_weights(ratio: Tensor, *, alpha: float = 4.0, gamma: float = 12.0, mu:
 
 
 class EQLv2(Term):
-    """EQLv2 weights on the host's classification loss, its sum preserved.
+    """EQLv2 weights on Ultralytics' classification loss, its sum preserved.
 
     Gradients are accumulated with q and r in force, as the published code does, and before the factor that preserves
     the sum. That factor is one number for the whole batch: it says nothing about the balance of a class, and would let
@@ -44,20 +44,21 @@ class EQLv2(Term):
 
     Args:
         gradients: The run's accumulated gradients, updated by every batch that is trained on.
-        alpha: How much positives gain at most.
+        alpha: Largest gain of positives.
         gamma: Steepness of the map from ratio to weight.
         mu: Ratio at which that map is one half.
-        room: (C,) largest q of each class, >= 1: what the user's `max_weight` leaves after the class's other factors.
-            q is relative to a class in balance, whose q is 1. None: no cap.
+        room: (C,) largest q of each class, >= 1: the part of the user's `max_weight` that the class's other factors
+            leave. q is relative to a class in balance, whose q is 1. None: no cap.
     """
 
     def __init__(
         self,
         gradients: GradientRatio,
-        alpha: float = 4.0,
-        gamma: float = 12.0,
-        mu: float = 0.8,
-        room: npt.ArrayLike | Tensor | None = None,
+        *,
+        alpha: float,
+        gamma: float,
+        mu: float,
+        room: npt.ArrayLike | Tensor | None,
     ):
         self.gradients, self.alpha, self.gamma, self.mu = gradients, alpha, gamma, mu
         self.room = None if room is None else PerClass(room)

@@ -17,6 +17,8 @@ def quality_focal(logits: Tensor, target: Tensor, *, beta: float = 2.0) -> Tenso
 
         QFL = |target - sigma|^beta * BCE(sigma, target),   sigma = sigmoid(logits)
 
+    The reference form; training uses `QualityFocal`, which weighs Ultralytics' own loss and preserves its sum.
+
     beta = 0 is cross-entropy. The loss is zero where the score equals its soft target. The factor carries gradient, as
     in the paper.
 
@@ -91,7 +93,7 @@ def modulation(
 
 
 class _Modulation(torch.autograd.Function):
-    """Its backward pass in closed form: as a chain of operations it takes three times as long, on the whole grid."""
+    """A factor with its backward pass in closed form: a chain of operations takes three times as long on the grid."""
 
     @staticmethod
     def forward(
@@ -123,9 +125,9 @@ class _Modulation(torch.autograd.Function):
 
 
 class QualityFocal(Term):
-    """Quality focal weights on the host's classification loss, its sum preserved."""
+    """Quality focal weights on Ultralytics' classification loss, its sum preserved."""
 
-    def __init__(self, beta: float = 2.0):
+    def __init__(self, *, beta: float):
         self.beta = beta
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
@@ -138,13 +140,13 @@ class QualityFocal(Term):
 
 
 class ClassicFocal(Term):
-    """Focal weights on the host's classification loss, whose targets stay soft; its sum preserved.
+    """Focal weights on Ultralytics' classification loss, whose targets stay soft; its sum preserved.
 
     A positive is each foreground anchor's own class, whatever its soft target. The factor falls as a positive's score
     rises, past its soft target, too: unlike the quality form this one draws scores above their targets.
     """
 
-    def __init__(self, gamma: float = 2.0, alpha: float | None = 0.25):
+    def __init__(self, *, gamma: float, alpha: float | None):
         self.gamma, self.alpha = gamma, alpha
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:

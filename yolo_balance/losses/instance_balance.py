@@ -16,6 +16,8 @@ def instance_balanced_positives(gt: Tensor, num: int | Tensor, *, generator: Gen
     Of K objects each gives num / K positives, drawn without replacement: floor(num / K), and as many objects as needed,
     drawn too, one more. What an object cannot give is drawn without replacement from all positives that are left.
 
+    The reference form; training uses `InstanceBalanced`, which weighs each positive by its chance to be drawn.
+
     Args:
         gt: (N,) id of each positive's object.
         num: How many to take: a number, or a 0-d integer tensor.
@@ -36,12 +38,12 @@ def instance_balanced_positives(gt: Tensor, num: int | Tensor, *, generator: Gen
 
 @torch.no_grad()
 def instance_balanced_weights(gt: Tensor, *, mask: Tensor | None = None) -> Tensor:
-    """Weights that give every object the same share: what drawing evenly over objects amounts to on average.
+    """Weights that give every object the same share, as drawing evenly over objects does on average.
 
         w = N / (K * n)
 
     N positives, K objects that have any, n positives of the sample's own object. One object, or objects of as many
-    positives each, give ones.
+    positives each, give ones. The reference form; training uses `InstanceBalanced`, which needs no sort.
 
     Args:
         gt: (N,) id of each positive's object.
@@ -76,7 +78,7 @@ class InstanceBalanced(Term):
         return preserving(self._shares(assignment), loss, assignment.foreground)
 
     def box_weights(self, assignment: Assignment) -> Tensor:
-        """(B, A), detached; 1 where not foreground. What stays is the sum of the host's own box weights."""
+        """(B, A), detached; 1 where not foreground. The sum of Ultralytics' own box weights stays."""
         return preserving(self._shares(assignment), assignment.host_box_weights, assignment.foreground)
 
     @staticmethod
