@@ -1,17 +1,18 @@
-"""Draw what Prime Sample Attention is to change: score against IoU of each object's best-fitting box, for two runs.
+"""Draw the effect of Prime Sample Attention: score against IoU of each object's best-fitting box, for two runs.
 
     python examples/prime_samples.py [--data demo] [--epochs 20] [--config cfg/pisa.yaml] [--imgsz 128]
     python examples/prime_samples.py --data mine.yaml --imgsz 640 --weights stock.pt balanced.pt
 
 Trains the configuration with its `balance:` section emptied, then as it is, into `runs/prime_samples/`; or takes two
-models that are there. Draws both to `prime_samples.png` and prints for each the share of high-scoring boxes that lie
+existing models. Draws both to `prime_samples.png` and prints for each the share of high-scoring boxes that lie
 elsewhere (score >= 0.3, IoU with an object of their class below 0.5) and the rank correlation of score and IoU over the
 objects. Needs nothing but this package and, for `yolo26n.pt` to start from, the network; without it training starts
-from scratch. On the demo set two runs of 20 epochs take about ten minutes on two CPU cores, two models that are there a
-few seconds; after 3 epochs from scratch no score reaches 0.3 yet.
+from scratch. On the demo set two runs of 20 epochs take about ten minutes on two CPU cores, two existing models a few
+seconds; after 3 epochs from scratch no score reaches 0.3 yet.
 
-It is not a benchmark: one seed, one split, and boxes of one image are not independent trials, as the interval takes
-them to be. Nor does a picture say what is found: for that read recall at a false-alarm budget.
+The script is not a benchmark: one seed, one split, and boxes of one image are not independent trials, as the interval
+takes them to be. Nor does the picture show which objects the detector finds: read recall at a
+false-alarm budget for this.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ PICTURE = Path("prime_samples.png")
 
 
 def trained(options: argparse.Namespace) -> list[Path]:
-    """The best weights of a stock run and of the configuration's, one after the other."""
+    """Train a stock run and the configuration's, one after the other; return their best weights."""
     given = {"data": options.data, "epochs": options.epochs, "imgsz": options.imgsz, "project": str(FOLDER)}
     given |= {"exist_ok": True, "plots": False}
     train(options.config, **given, name="stock", balance=None)
@@ -41,16 +42,16 @@ def trained(options: argparse.Namespace) -> list[Path]:
 
 
 def line(samples: PrimeSamples) -> str:
-    """What is printed of one run."""
+    """Write the line that is printed of one run."""
     share, n = samples.misplaced()
     hits = round((share or 0) * n)
     low, high = interval(hits, n)
     correlation = samples.correlation()
-    told = "none" if correlation is None else f"{correlation:.2f}"
+    correlated = "none" if correlation is None else f"{correlation:.2f}"
     return (
         f"{hits} of {n} boxes with score >= 0.3 lie below IoU 0.5, a share of "
         f"{'-' if share is None else f'{share:.2f}'} [{low:.2f}, {high:.2f}]; "
-        f"rank correlation of score and IoU over {len(samples.iou)} objects {told}"
+        f"rank correlation of score and IoU over {len(samples.iou)} objects {correlated}"
     )
 
 

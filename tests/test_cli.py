@@ -165,7 +165,7 @@ def test_labels_that_are_missing_altogether_are_one_line(make_data, write, capsy
 def test_background_that_is_asked_for_and_not_there_is_one_line(make_data, write, capsys):
     data = make_data([[0], [1]], [[0], [1]])
     (line,) = fails(write(data=str(data), balance={"sampling": {"background": 0.3}}), capsys)
-    assert line.startswith("balance.sampling.background: a share of 0.3 was asked for, but none of the 2 train images")
+    assert line.startswith("balance.sampling.background: expected background images for a share of 0.3, but all")
 
 
 def test_a_last_batch_that_cannot_be_normalised_is_one_line(tiny_data, write, capsys):
@@ -255,7 +255,7 @@ def test_a_checkpoint_that_cannot_be_downloaded_is_said_in_one_line(tiny_data, w
     def offline(file):
         raise ConnectionError("no network\nin this test")
 
-    monkeypatch.setattr("yolo_balance.integration.host.attempt_download_asset", offline)
+    monkeypatch.setattr("yolo_balance.integration.models.attempt_download_asset", offline)
     train(write(data=str(tiny_data), model="yolo26n.pt"))
     said = [line for line in caplog.text.splitlines() if "training starts from scratch" in line]
     assert len(said) == 1
@@ -268,4 +268,4 @@ def test_a_checkpoint_on_disk_is_what_training_starts_from(tiny_data, write, tmp
     YOLO("yolo26n.yaml").save(checkpoint)
     train(write(data=str(tiny_data), model=str(checkpoint)))
     assert "from scratch" not in caplog.text
-    assert "Transferred" in caplog.text  # the host's word for weights taken over
+    assert "Transferred" in caplog.text  # Ultralytics' word for weights taken over

@@ -9,11 +9,8 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 import yolo_balance
-from yolo_balance.config import SamplingConfig, dotted_keys
-from yolo_balance.config.losses import LossesConfig
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -45,24 +42,6 @@ def test_files_the_readme_links_to_exist():
     for link in re.findall(r"\]\(([^)#]+)\)", README):
         if "://" not in link:
             assert (ROOT / link).exists(), link
-
-
-def test_cfg_explains_every_key():
-    text = (ROOT / "cfg" / "defects.yaml").read_text()
-    for key in dotted_keys():
-        name = key.rpartition(".")[2]
-        own_line = rf"^ +(# )?{name}: .*# .+"
-        if key.count(".") > 1:
-            assert re.search(own_line if key.count(".") == 2 else rf"\b{name}\b", text, re.MULTILINE), key
-
-
-def test_keys_that_cfg_leaves_out_are_shown_at_their_defaults():
-    text = (ROOT / "cfg" / "defects.yaml").read_text()
-    shown = dict(re.findall(r"^    # (\w+): (.+?) +# ", text, re.MULTILINE))
-    assert len(shown) > 5
-    for key, value in shown.items():
-        section = SamplingConfig() if hasattr(SamplingConfig(), key) else LossesConfig()
-        assert yaml.safe_load(value) == getattr(section, key), key
 
 
 def test_the_version_is_said_once_and_agrees():

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import yaml
 
-from yolo_balance import __version__
 from yolo_balance.errors import BalanceError, ConfigError
+from yolo_balance.parser import build_parser
 
-OK, USER_ERROR, UNKNOWN_ERROR, INTERRUPTED = 0, 1, 3, 130  # 2 is a verb's own answer: gate cannot conclude
+OK, USER_ERROR, UNKNOWN_ERROR, INTERRUPTED = 0, 1, 3, 130  # 2: gate cannot conclude
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
 
-    0 is success, 1 an error of the user's said in one line each, 3 a bug with its traceback. `gate` also answers by it:
-    0 for targets that are met, 1 for one that is missed, 2 where the report cannot say.
+    0 is success, 1 a user's error with one line for each problem, 3 a bug with its traceback. `gate` returns 0 if all
+    targets are met, 1 if a target is missed and 2 if the report cannot decide.
     """
     try:
         arguments = _parse(argv)
-        code: int = arguments.verb(arguments)
+        code = VERBS[arguments.verb](arguments)
     except BalanceError as e:
         for line in str(e).splitlines():
             print(f"error: {line}", file=sys.stderr)
@@ -120,7 +121,7 @@ def _gate(arguments: argparse.Namespace) -> int:
 
 def _predict(arguments: argparse.Namespace) -> int:
     overrides = parse_overrides(arguments.overrides)
-    os.environ.setdefault("YOLO_OFFLINE", "true")  # read when the host is imported: it then fetches no package
+    os.environ.setdefault("YOLO_OFFLINE", "true")  # read when Ultralytics is imported: it then fetches no package
     from yolo_balance.integration.prediction.predict import predict
 
     verdicts, file = predict(
@@ -138,6 +139,38 @@ def _predict(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _init(arguments: argparse.Namespace) -> int:
+    from yolo_balance.config.documents import run_yaml
+
+    if arguments.path is None:
+        print(run_yaml(), end="")
+        return OK
+    try:
+        with open(arguments.path, "x", encoding="utf-8") as file:
+            file.write(run_yaml())
+    except FileExistsError:
+        raise ConfigError(f"{arguments.path}: expected the path of a new file, but this one exists") from None
+    except OSError as e:
+        raise ConfigError(f"{arguments.path}: cannot be written ({e.strerror})") from None
+    _print(f"Written: {arguments.path}")
+    return OK
+
+
+def _validate(arguments: argparse.Namespace) -> int:
+    from yolo_balance.config import BalanceConfig, apply_overrides, read_yaml
+
+    BalanceConfig.load(apply_overrides(read_yaml(arguments.file), parse_overrides(arguments.overrides)))
+    _print(f"{arguments.file}: the balance section is valid; the keys of Ultralytics and the data were not checked")
+    return OK
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    from yolo_balance.config.documents import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+    return OK
+
+
 def _print(text: str) -> None:
     """Print, writing what the terminal's encoding lacks as escapes."""
     encoding = sys.stdout.encoding or "utf-8"
@@ -145,7 +178,7 @@ def _print(text: str) -> None:
 
 
 def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
-    """`key=value` words as a mapping; values are read as YAML, so that 5, 0.1, true, null and [1, 2] mean the same.
+    """Parse `key=value` words; values are read as YAML, so that 5, 0.1, true, null and [1, 2] mean the same.
 
     Raises:
         ConfigError: For every word that is not of that form.
@@ -166,7 +199,7 @@ def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """`5` as the seeds 0 to 4, `0,3,7` as those three, `3,` as the one.
+    """Parse seeds: `5` is 0 to 4, `0,3,7` are these three, `3,` is the one.
 
     Raises:
         ConfigError: For anything else.
@@ -187,16 +220,9 @@ def _value(text: str) -> Any:
     return value
 
 
-class _Parser(argparse.ArgumentParser):
-    """Usage errors like all others: one line, exit code 1."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; see {self.prog} --help")
-
-
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse; `key=value` words may also follow an option, where argparse itself does not take them."""
-    parser = _parser()
+    parser = build_parser()
     arguments, rest = parser.parse_known_args(argv)
     takes = hasattr(arguments, "overrides")
     if unknown := [word for word in rest if word.startswith("-") or "=" not in word or not takes]:
@@ -206,90 +232,15 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="yolo_balance", description="Train detectors that must not miss the rare class.")
-    parser.add_argument("--version", action="version", version=f"yolo_balance {__version__}")
-    verbs = parser.add_subparsers(metavar="verb", required=True, parser_class=_Parser)
-    train = verbs.add_parser("train", help="train as a YAML says and read recall per class")
-    train.add_argument("file", help="YAML: what Ultralytics accepts, and our sections under balance:")
-    train.add_argument("overrides", nargs="*", metavar="key=value", help="replaces a key of the file, dotted or not")
-    train.set_defaults(verb=_train)
-    compare = verbs.add_parser(
-        "compare",
-        help="train arms at several seeds and say what they differ by",
-        epilog="exit code: 0 every run finished; 1 one failed, or an error in one line; 3 a bug",
-    )
-    compare.add_argument("file", metavar="CONFIG", help="YAML of a run, that every arm is laid over")
-    compare.add_argument("overrides", nargs="*", metavar="key=value", help="replaces a key of CONFIG, dotted or not")
-    compare.add_argument(
-        "--arms",
-        nargs="+",
-        default=[],
-        metavar="ARM",
-        help="YAML of what each arm changes, the first is compared with; CONFIG itself when left out",
-    )
-    compare.add_argument("--seeds", default="5", metavar="5", help="how many, from 0 on, or a list such as 0,3,7")
-    compare.add_argument("--jobs", type=int, default=1, metavar="N", help="runs side by side on the device; 1")
-    compare.add_argument(
-        "--ray",
-        nargs="?",
-        const=True,
-        default=False,
-        metavar="ADDRESS",
-        help="run on a Ray cluster, --jobs runs on each GPU; that of RAY_ADDRESS, else this machine, without ADDRESS",
-    )
-    compare.add_argument("--cpus", type=int, metavar="N", help="CPUs that a run takes with --ray; 1")
-    compare.add_argument("--out", metavar="FOLDER", help="folder of runs and results; <stem>_compare when left out")
-    compare.set_defaults(verb=_compare)
-    analyze = verbs.add_parser("analyze", help="say what imbalance costs before any training")
-    analyze.add_argument("file", help="a data YAML or a whole run's YAML")
-    analyze.add_argument("overrides", nargs="*", metavar="key=value", help="replaces a key of the run, dotted or not")
-    analyze.add_argument("--out", metavar="FOLDER", help="folder of the files; <stem>_analysis when left out")
-    analyze.add_argument(
-        "--suggest",
-        nargs="?",
-        const=True,
-        default=False,
-        metavar="PATH",
-        help="also write a commented YAML to start from; suggested.yaml in FOLDER when no PATH is given",
-    )
-    analyze.set_defaults(verb=_analyze)
-    report = verbs.add_parser("report", help="read the recall per class of a finished model on a split")
-    report.add_argument("weights", help="any model Ultralytics validates: best.pt, best.onnx, ...")
-    report.add_argument(
-        "overrides",
-        nargs="*",
-        metavar="key=value",
-        help="data=... (required), split=val|test|train, what else Ultralytics' val accepts, and balance.recall.* keys",
-    )
-    report.add_argument("--out", metavar="FOLDER", help="folder of the files; Ultralytics' own when left out")
-    report.add_argument("--config", metavar="CFG", help="a run's YAML whose balance.recall section is used")
-    report.set_defaults(verb=_report)
-    calibrate = verbs.add_parser("calibrate", help="adjust class scores of a finished run without training it again")
-    calibrate.add_argument("run", metavar="RUN", help="folder of the run, which stays as it is")
-    keys = "balance.recall.calibration.* and other balance.recall keys, and what Ultralytics' val accepts"
-    calibrate.add_argument("overrides", nargs="*", metavar="key=value", help=keys)
-    calibrate.add_argument("--out", metavar="FOLDER", help="folder of the calibrated run; RUN_calibrated when left out")
-    calibrate.add_argument("--config", metavar="CFG", help="a run's YAML whose balance.recall is used; RUN's otherwise")
-    calibrate.set_defaults(verb=_calibrate)
-    gate = verbs.add_parser(
-        "gate",
-        help="check promised recall against a recall.json",
-        epilog="exit code: 0 all targets are met; 1 one is missed, or an error in one line; 2 none is missed, and the "
-        "report cannot say of one (too few objects, or none); 3 a bug",
-    )
-    gate.add_argument("file", metavar="RECALL_JSON", help="the recall.json of a run or of report")
-    gate.add_argument(
-        "--targets", required=True, metavar="CFG", help="YAML: a run's balance.recall.targets, or lines crack: 0.95"
-    )
-    gate.add_argument(
-        "--budget", type=float, metavar="0.1", help="false boxes per clean image; the report's first when left out"
-    )
-    gate.set_defaults(verb=_gate)
-    predict = verbs.add_parser("predict", help="pass, review or reject images at the thresholds of a model")
-    predict.add_argument("weights", metavar="WEIGHTS", help="a checkpoint or exported model")
-    predict.add_argument("source", metavar="SOURCE", help="an image, a video, a folder or a glob")
-    predict.add_argument("overrides", nargs="*", metavar="key=value", help="what Ultralytics' predict accepts")
-    predict.add_argument("--thresholds", metavar="PATH", help="thresholds.yaml; that beside the weights when left out")
-    predict.set_defaults(verb=_predict)
-    return parser
+VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "train": _train,
+    "compare": _compare,
+    "analyze": _analyze,
+    "report": _report,
+    "calibrate": _calibrate,
+    "gate": _gate,
+    "predict": _predict,
+    "init": _init,
+    "validate": _validate,
+    "schema": _schema,
+}

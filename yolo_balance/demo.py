@@ -1,9 +1,9 @@
 """Procedural surface defects: the data set behind `data: demo`.
 
-Grey, brushed, metal-like surfaces with defects of six kinds, drawn from a seed. It exists so that every part of the
-package can be tried and tested at once, offline and on a CPU: the majority of the images is defect-free, and in train
-the classes fall in a tail of 100:1. It is not a benchmark and no stand-in for a factory: a method that wins here
-has shown that it runs and acts in the right direction, no more.
+Grey, brushed, metal-like surfaces with defects of six kinds, drawn from a seed. The set exists so that every part of
+the package can be tried and tested at once, offline and on a CPU: the majority of the images is defect-free, and in
+train the classes fall in a tail of 100:1. The demo set is not a benchmark and no stand-in for a factory: a method that
+wins here has shown that it runs and acts in the right direction, no more.
 
 Every defect is a filled polygon, shaded, so the outline in the label file is the outline that was drawn. The labels
 are polygons; Ultralytics takes the boxes from them, and one folder serves detection and segmentation.
@@ -53,7 +53,7 @@ def generate(folder: str | Path, *, seed: int = 0) -> Path:
     if _is_complete(folder, seed):
         return folder / "data.yaml"
     if folder.exists() and not _is_ours(folder):
-        raise FileExistsError(f"{folder} exists and holds no demo data set; name a new or an empty folder")
+        raise FileExistsError(f"{folder} exists and holds no demo data set; expected a new or an empty folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratchpad:
         fresh = Path(scratchpad, "fresh")
@@ -73,7 +73,7 @@ def generate(folder: str | Path, *, seed: int = 0) -> Path:
 
 
 def _header(seed: int) -> str:
-    """First line of `data.yaml`, by which a folder is recognised."""
+    """Return the first line of `data.yaml`, by which a folder is recognised."""
     return f"# yolo_balance demo, version {VERSION}, seed {seed}"
 
 
@@ -85,12 +85,12 @@ def _first_line(folder: Path) -> str:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether the folder may be replaced: it is empty or a demo set of any version."""
+    """Return whether the folder may be replaced: it is empty or a demo set of any version."""
     return folder.is_dir() and (not any(folder.iterdir()) or _first_line(folder).startswith("# yolo_balance demo,"))
 
 
 def _is_complete(folder: Path, seed: int) -> bool:
-    """Whether this version and seed is there with all its files; the count catches a set thinned out by hand."""
+    """Return whether this version and seed is there with all its files, by name and count."""
     total = sum(dirty + clean for _, dirty, clean in SPLITS.values())
     return _first_line(folder) == _header(seed) and all(
         sum(1 for _ in folder.glob(pattern)) == total for pattern in ("images/*/*.png", "labels/*/*.txt")
@@ -113,14 +113,14 @@ def _write_split(root: Path, split: str, seed: tuple[int, int]) -> None:
 
 
 def _deal(rng: np.random.Generator, boxes: tuple[int, ...], dirty: int, clean: int) -> list[list[int]]:
-    """Classes to draw on each image: the shuffled boxes are dealt in turn to the dirty images, at least one each."""
+    """Deal the shuffled boxes in turn to the dirty images, at least one each; return the classes of each image."""
     deck = rng.permutation(np.repeat(np.arange(len(boxes)), boxes))
     hands = [deck[i::dirty].tolist() if i < dirty else [] for i in range(dirty + clean)]
     return [hands[i] for i in rng.permutation(len(hands))]
 
 
 def draw(rng: np.random.Generator, classes: list[int]) -> tuple[Array, list[tuple[int, Array]]]:
-    """One image (SIZE, SIZE) uint8 with a defect per entry of `classes`, and each defect's class and outline."""
+    """Draw an image (SIZE, SIZE) uint8 with a defect per entry of `classes`; return their classes and outlines too."""
     image = surface(rng)
     taken: Array = np.zeros((SIZE, SIZE), bool)
     outlines = []
@@ -137,7 +137,7 @@ def draw(rng: np.random.Generator, classes: list[int]) -> tuple[Array, list[tupl
 
 
 def surface(rng: np.random.Generator) -> Array:
-    """A clean surface, float32: brushed grain along one direction, uneven light, sensor noise, and harmless marks.
+    """Draw a clean surface, float32: brushed grain along one direction, uneven light, sensor noise, and harmless marks.
 
     The marks (machining lines, dust, smudges) are what a detector takes for scratches, pits and stains. Without them
     nothing on a clean image would raise a false alarm, and recall at a false-alarm budget would have no meaning.
@@ -160,26 +160,26 @@ def surface(rng: np.random.Generator) -> Array:
 
 
 def _scratch(rng: np.random.Generator) -> Defect:
-    """A thin bright groove, gently bent and slanted; one in four is dark, which is what a crack looks like."""
+    """Draw a thin bright groove, gently bent and slanted; one in four is dark, as a crack is."""
     outline = _settle(rng, _band(rng, length=rng.uniform(40, 85), width=rng.uniform(2.5, 4.5), jitter=0.0))
     level = rng.uniform(30, 75) * (-0.9 if rng.random() < 0.25 else 1.0)
     return level * _soft(outline), outline
 
 
 def _crack(rng: np.random.Generator) -> Defect:
-    """A dark, jagged line, thick in the middle."""
+    """Draw a dark, jagged line, thick in the middle."""
     outline = _settle(rng, _band(rng, length=rng.uniform(40, 85), width=rng.uniform(4, 6.5), jitter=3.0))
     return rng.uniform(-75, -40) * _soft(outline), outline
 
 
 def _pit(rng: np.random.Generator) -> Defect:
-    """A small round dark hole, darkest in the middle."""
+    """Draw a small round dark hole, darkest in the middle."""
     outline = _settle(rng, _blob(rng, radius=rng.uniform(6, 11), stretch=rng.uniform(0.8, 1.0), rough=0.06))
     return rng.uniform(-75, -35) * _soft(outline) * (1.3 - 0.6 * _rim(outline)), outline
 
 
 def _inclusion(rng: np.random.Generator) -> Defect:
-    """A dark grainy shard with corners, longer than a pit and otherwise much like one."""
+    """Draw a dark grainy shard with corners, longer than a pit and otherwise much like one."""
     corners = _blob(rng, radius=rng.uniform(8, 14), stretch=rng.uniform(0.4, 0.65), rough=0.15, points=6)
     outline = _settle(rng, corners)
     grain = rng.normal(1.0, 0.5, (SIZE, SIZE)).astype(np.float32)
@@ -187,13 +187,13 @@ def _inclusion(rng: np.random.Generator) -> Defect:
 
 
 def _stain(rng: np.random.Generator) -> Defect:
-    """A large irregular film, even in tone and of low contrast, with a darker edge where the liquid dried."""
+    """Draw a large irregular film, even in tone and of low contrast, with a darker edge where the liquid dried."""
     outline = _settle(rng, _blob(rng, radius=rng.uniform(14, 26), stretch=rng.uniform(0.6, 1.0), rough=0.18))
     return rng.uniform(-40, -20) * _soft(outline) * (0.7 + 0.6 * _rim(outline)), outline
 
 
 def _dent(rng: np.random.Generator) -> Defect:
-    """A smooth hollow: one flank in shadow, the other in the light, from any side."""
+    """Draw a smooth hollow: one flank in shadow, the other in the light, from any side."""
     outline = _settle(rng, _blob(rng, radius=rng.uniform(12, 22), stretch=rng.uniform(0.7, 1.0), rough=0.03))
     centre, angle = outline.mean(0), rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)
@@ -207,7 +207,7 @@ DRAWERS: dict[str, Callable[[np.random.Generator], Defect]] = dict(
 
 
 def _band(rng: np.random.Generator, *, length: float, width: float, jitter: float) -> Array:
-    """Outline of a line that bends by up to a tenth of its length, slanted by 20 to 70 degrees to either side.
+    """Outline a line that bends by up to a tenth of its length, slanted by 20 to 70 degrees to either side.
 
     The slant keeps boxes away from three pixels of height, where an IoU of 0.5 would test the pixel grid. The width is
     laid off across the line's axis, not its local normal, so that the outline of a jagged line never crosses itself.
@@ -221,7 +221,7 @@ def _band(rng: np.random.Generator, *, length: float, width: float, jitter: floa
 
 
 def _blob(rng: np.random.Generator, *, radius: float, stretch: float, rough: float, points: int = 24) -> Array:
-    """Outline of an ellipse of semi-axes radius and radius * stretch, its border moved by three random waves."""
+    """Outline an ellipse of semi-axes radius and radius * stretch, its border moved by three random waves."""
     phi = np.linspace(0, 2 * np.pi, points, endpoint=False)
     waves = sum(rng.uniform(-rough, rough) * np.cos(k * phi + rng.uniform(0, 2 * np.pi)) for k in (2, 3, 5))
     r = radius * (1 + np.asarray(waves))
@@ -242,7 +242,7 @@ def _settle(rng: np.random.Generator, points: Array) -> Array:
 
 
 def _fill(outline: Array) -> Array:
-    """The part of each pixel that the polygon covers, float32 0..1, from a fill at four times the resolution.
+    """Return the part of each pixel that the polygon covers, float32 0..1, from a fill at four times the resolution.
 
     OpenCV's own smoothed fill is up to a pixel too wide on every side, and then the label would be too small. Outlines
     count from the image's corner as labels do, OpenCV from the middle of the first pixel: hence the half.
@@ -253,11 +253,11 @@ def _fill(outline: Array) -> Array:
 
 
 def _soft(outline: Array) -> Array:
-    """Coverage 0..1, blurred by less than a pixel, as a lens does."""
+    """Return coverage 0..1, blurred by less than a pixel, as a lens does."""
     return np.asarray(cv2.GaussianBlur(_fill(outline), (3, 3), 0.6))
 
 
 def _rim(outline: Array) -> Array:
-    """1 at the outline, falling to 0 in the middle of the shape."""
+    """Return 1 at the outline, falling to 0 in the middle of the shape."""
     depth = cv2.distanceTransform((_fill(outline) > 0.5).astype(np.uint8), cv2.DIST_L2, 3)
     return 1 - depth / max(float(depth.max()), 1.0)

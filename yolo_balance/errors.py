@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree.
+"""Errors that a user can cause, as one tree.
 
 BalanceError             anything a user can cause; the command line prints it and exits with 1
 ├── ConfigError          a YAML file, a key or a value; carries every problem found, one line each
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 
 class BalanceError(Exception):
-    """Base of every error a user can cause; its text is meant to be read as it stands."""
+    """Base of every error a user can cause; the text is a complete message for the user."""
 
 
 class ConfigError(BalanceError):

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and names into CSV files that a spreadsheet opens."""
+"""Write files whole or not at all, and names into CSV files that a spreadsheet opens."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from pathlib import Path
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that a reader, or a run that is killed, finds the old content or the new one.
+    """Write a text file whole: a reader, or a run that is killed, finds the old content or the new one.
 
-    What is no Unicode, as bytes of a file name may be, is written as escapes. Raises OSError where that fails.
+    Characters that UTF-8 cannot hold, such as stray bytes of a file name, are written as escapes. Raises
+    OSError if the file cannot be written.
     """
     write_bytes_whole(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_bytes_whole(path: Path, content: bytes) -> None:
-    """Write a binary file in the same way."""
+    """Write a binary file whole, as `write_whole` does."""
     with _partial(path) as partial:
         partial.write_bytes(content)
 
 
 def copy_whole(source: Path, path: Path) -> None:
-    """Copy a file in the same way."""
+    """Copy a file whole, as `write_whole` writes one."""
     with _partial(path) as partial:
         shutil.copyfile(source, partial)
 
@@ -41,10 +42,10 @@ def _partial(path: Path) -> Iterator[Path]:
 
 
 def csv_text(name: str) -> str:
-    """A name as a CSV field that a spreadsheet takes for text.
+    """Return a name as a CSV field that a spreadsheet takes for text.
 
-    One that begins with = + - @, a tab or a carriage return, which start a formula, gets an apostrophe before it
-    (OWASP, CSV Injection); so does one that already has apostrophes there, or `csv_name` could not tell them apart.
+    A name that begins with = + - @, a tab or a carriage return would start a formula, so it gets an apostrophe in front
+    (OWASP, CSV Injection). A name that already has apostrophes there gets one more, so that `csv_name` can undo it.
 
     Example:
         >>> csv_text("crack"), csv_text("=1+1"), csv_name("'=1+1")
@@ -54,5 +55,5 @@ def csv_text(name: str) -> str:
 
 
 def csv_name(field: str) -> str:
-    """The name that `csv_text` made this field of."""
+    """Return the name from which `csv_text` made this field."""
     return field[1:] if re.match(r"'+[=+\-@\t\r]", field) else field

@@ -1,11 +1,11 @@
-"""Whether three ways of counting agree on your data: ours, the host's own matching, and a COCO evaluator.
+"""Check that three ways of counting agree on your data: ours, Ultralytics' own matching, and a COCO evaluator.
 
     python examples/benchmarks/agreement.py DATA.yaml WEIGHTS [--imgsz 640] [--split val] [--iou 0.5]
 
 Validates once. At every budget, with one confidence for all classes and with one for each (`own`), objects found and
 false boxes are counted per class from `RecallReport`, from the true positives Ultralytics keeps for its mAP, and by
-faster-coco-eval (`pip install '.[test]'`), which works out overlap and matching anew from what the host was about to
-match: boxes, masks or key points. It knows no oriented boxes. Ends with 1 if a count differs.
+faster-coco-eval (`pip install '.[test]'`), which works out overlap and matching anew from what Ultralytics was
+about to match: boxes, masks or key points. faster-coco-eval knows no oriented boxes. Ends with 1 if a count differs.
 
 Ultralytics 8.4.0 leaves a box whose best object is taken without another, so it may find fewer where objects overlap.
 """
@@ -36,12 +36,12 @@ from yolo_balance.integration.hooks.validator import balance_validator
 Array = npt.NDArray[Any]
 KINDS = {"detect": "bbox", "segment": "segm", "pose": "keypoints"}
 MATCHED = {"segment": "tp_m", "pose": "tp_p"}
-"""What the host finds by masks and key points; by boxes it is `tp`."""
+"""Hits that Ultralytics finds, by name of its statistic: by masks and key points; `tp` is by boxes."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What one image is matched by: T objects and P boxes.
+    """Input of one image's matching: T objects and P boxes.
 
     Attributes:
         objects: (T, 4) boxes x1, y1, x2, y2, (T, h, w) masks, or (T, k, 3) key points.
@@ -60,10 +60,10 @@ class Scene:
     confidence: Array
 
     @property
-    def told(self) -> Array:
-        """Indices of the objects that an evaluator is told of, backwards: all, of key points those with one visible.
+    def truth(self) -> Array:
+        """Indices of the objects that the evaluator receives, backwards: all, or those with a visible key point.
 
-        Of objects that a box overlaps equally the evaluator takes the last one, and we the first.
+        Where a box overlaps several objects equally, the evaluator takes the last one, and we the first.
         """
         visible = self.objects[..., 2].any(1) if self.objects.ndim == 3 and self.objects.shape[2] == 3 else None
         return np.arange(len(self.objects))[::-1] if visible is None else np.flatnonzero(visible)[::-1]
@@ -85,14 +85,14 @@ def coco_evaluation(
         sigmas: (k,) of the key points.
 
     Returns:
-        found: (P,) object that each box found, counted over all images, -1 for none and for boxes left out.
+        match: (P,) object that each box found, counted over all images, -1 for none and for boxes left out.
         recall: (C,) as the evaluator says it, -1 for classes without objects.
     """
     truth: list[dict[str, Any]] = []
     detections: list[dict[str, Any]] = []
     box_of, object_of, start, first = [], [0], 0, 0
     for image, scene in enumerate(scenes):
-        for i in scene.told:
+        for i in scene.truth:
             x1, y1, x2, y2 = scene.object_box[i].tolist()
             size = {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": 0}
             truth.append(_annotation(kind, scene.objects[i], image, scene.object_class[i], len(truth) + 1, size))
@@ -104,10 +104,10 @@ def coco_evaluation(
             box_of.append(start + i)
         start += len(scene.boxes)
         first += len(scene.objects)
-    found, recall = np.full(start, -1), np.full(classes, -1.0)
+    match, recall = np.full(start, -1), np.full(classes, -1.0)
     if not detections or not truth:
         recall[[t["category_id"] for t in truth]] = 0
-        return found, recall
+        return match, recall
     with contextlib.redirect_stdout(io.StringIO()):
         given = COCO()
         given.dataset = {
@@ -128,8 +128,8 @@ def coco_evaluation(
         evaluator.accumulate()
     for number, detection in evaluator.cocoDt.anns.items():
         if "gt_id" in detection:
-            found[box_of[number - 1]] = object_of[detection["gt_id"]]
-    return found, np.asarray(evaluator.eval["recall"])[0, :, 0, -1]
+            match[box_of[number - 1]] = object_of[detection["gt_id"]]
+    return match, np.asarray(evaluator.eval["recall"])[0, :, 0, -1]
 
 
 def _annotation(kind: str, shape: Array, image: int, c: Any, number: int, more: dict[str, Any]) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def _size(kind: str, scene: Scene) -> dict[str, int]:
 
 
 class NotingMixin:
-    """A validator that keeps what its matching is given; its boxes fall in confidence, as the host's do."""
+    """A validator that keeps the input of its matching; boxes are in order of falling confidence, as in Ultralytics."""
 
     scenes: list[Scene]
     args: Any
@@ -170,7 +170,7 @@ class NotingMixin:
 
 
 def validate(model: Any, recall: RecallConfig, **arguments: Any) -> tuple[Any, dict[str, Array]]:
-    """The validator after one validation, and what the host kept for its metrics."""
+    """Validate once; return the validator and the hits that Ultralytics kept for its metrics."""
     validators: list[Any] = []
     kept: dict[str, Array] = {}
 
@@ -192,7 +192,7 @@ def validate(model: Any, recall: RecallConfig, **arguments: Any) -> tuple[Any, d
 
 
 def compare(validator: Any, kept: dict[str, Array]) -> tuple[list[tuple[str, ...]], int]:
-    """Rows of the table, and how many of its counts differ."""
+    """Return the rows of the table, and how many of its counts differ."""
     outcomes, report = validator.outcomes, validator.recall_report
     task, classes, iou = validator.args.task, outcomes.num_classes, report.iou
     matched = kept[MATCHED.get(task, "tp")][:, round((iou - 0.5) * 20)]
@@ -204,8 +204,8 @@ def compare(validator: Any, kept: dict[str, Array]) -> tuple[list[tuple[str, ...
             counts = [[(row.hits, row.false_boxes) for row in ours.values()], _counts(matched, keep, kept, classes)]
             if task in KINDS:
                 sigmas = getattr(validator, "sigma", None)
-                found, _ = coco_evaluation(validator.scenes, keep, KINDS[task], classes, iou, sigmas)
-                counts.append(_counts(found >= 0, keep, kept, classes))
+                match, _ = coco_evaluation(validator.scenes, keep, KINDS[task], classes, iou, sigmas)
+                counts.append(_counts(match >= 0, keep, kept, classes))
             for c, (name, row) in enumerate(ours.items()):
                 of_class = [count[c] for count in counts]
                 same = len(set(of_class)) == 1
@@ -217,7 +217,7 @@ def compare(validator: Any, kept: dict[str, Array]) -> tuple[list[tuple[str, ...
 
 
 def _counts(matched: Array, keep: Array, kept: dict[str, Array], classes: int) -> list[tuple[int, int]]:
-    """Per class, boxes among the kept that found an object and that did not."""
+    """Count per class the kept boxes that found an object and those that did not."""
     c = kept["pred_cls"].astype(int)
     hits, false = (np.bincount(c[keep & which], minlength=classes).tolist() for which in (matched, ~matched))
     return list(zip(hits, false, strict=True))
@@ -237,10 +237,10 @@ def main() -> None:
     recall = RecallConfig.model_validate({"iou": options.iou})
     data = resolve_data(options.data, model.task)
     given = {"data": data, "imgsz": options.imgsz, "split": options.split, "plots": False, "save_json": False}
-    with tempfile.TemporaryDirectory() as folder:  # where the host wants to leave a run
+    with tempfile.TemporaryDirectory() as folder:  # Ultralytics leaves a run there
         validator, kept = validate(model, recall, project=folder, **given)
     rows, different = compare(validator, kept)
-    head = ("budget", "class", "n", "confidence", "ours: hits + false", "host", "faster-coco-eval", "")
+    head = ("budget", "class", "n", "confidence", "ours: hits + false", "Ultralytics", "faster-coco-eval", "")
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
         print("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

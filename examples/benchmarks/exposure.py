@@ -1,13 +1,13 @@
-"""What a sampling plan asks for, what is drawn and what is left after cropping, over ten epochs of 1,000 images.
+"""Shares of classes that a plan asks for, that are drawn and that cropping leaves, over ten epochs of 1,000 images.
 
     python examples/benchmarks/exposure.py [--quick] [--partners-off]
 
 Makes 1,000 images of three classes 800/150/15 with one box each, all of one size, and 35 of background, and counts what
 the loader gives for every strategy x cache (off, in memory, on disk) x MixUp 0 and 0.5 x Mosaic 0 and 1 x 0 and 4
-workers. Prints for each the largest deviation of a class's share from what was asked for, among the boxes drawn and
-among those that cropping left, in percentage points, and the largest of all at the end. `--quick` keeps to
-repeat factors. `--partners-off` compares, for repeat factors, partners on the plan with partners left to Ultralytics,
-and prints the shares.
+workers. Prints for each the largest deviation of a class's share from the requested one, among the boxes drawn and
+among those that cropping left, in percentage points, and the largest of all at the end. `--quick` keeps to repeat
+factors. `--partners-off` compares, for repeat factors, partners on the plan with partners that Ultralytics draws, and
+prints the shares.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
 
 
 def count(data: str, root: Path, sampling: dict[str, Any], **arguments: Any) -> Any:
-    """The exposure of all epochs together."""
+    """Return the exposure of all epochs together."""
     cls = BalancedDetectionTrainer.configured({"sampling": sampling})
     trainer = build(cls, data, root, imgsz=SIZE, batch=50, **arguments)
     assert trainer.sampling is not None
@@ -52,12 +52,12 @@ def count(data: str, root: Path, sampling: dict[str, Any], **arguments: Any) -> 
 
 
 def furthest(counts: npt.NDArray[np.int64], requested: npt.NDArray[np.float64]) -> float:
-    """Largest deviation of a share in percentage points."""
+    """Return the largest deviation of a share in percentage points."""
     return float(100 * np.abs(counts / counts.sum() - requested).max())
 
 
 def shown(shares: npt.NDArray[np.float64]) -> str:
-    """Shares in percent."""
+    """Return shares in percent."""
     return " ".join(f"{100 * share:5.2f}" for share in shares)
 
 
@@ -69,17 +69,17 @@ def matrix(data: str, root: Path, strategies: list[str]) -> None:
         sampling = {"strategy": strategy, **STRATEGIES[strategy]}
         e = count(data, root, sampling, cache=cache, mixup=mixup, mosaic=mosaic, workers=workers)
         what = f"{strategy:17} cache={cache!s:5} mixup={mixup} mosaic={mosaic} workers={workers}"
-        found = {"drawn": furthest(e.drawn, e.requested), "reached": furthest(e.reached, e.requested)}
-        for kind, deviation in found.items():
+        deviations = {"drawn": furthest(e.drawn, e.requested), "reached": furthest(e.reached, e.requested)}
+        for kind, deviation in deviations.items():
             worst[kind] = max(worst.get(kind, (0.0, "")), (deviation, what))
-        line = "  ".join(f"{kind} {deviation:5.2f}" for kind, deviation in found.items())
+        line = "  ".join(f"{kind} {deviation:5.2f}" for kind, deviation in deviations.items())
         print(f"{what}  requested {shown(e.requested)}  {line}", flush=True)
     for kind, (deviation, what) in worst.items():
         print(f"largest deviation {kind}: {deviation:.2f} points, {what}")
 
 
 def partners_off(data: str, root: Path) -> None:
-    """Print partners on the plan beside partners left to the host."""
+    """Print partners on the plan beside partners that Ultralytics draws."""
     for partners, cache, mixup in product((True, False), (False, "ram"), (0.0, 0.5)):
         e = count(data, root, {**STRATEGIES["repeat_factor"], "partners": partners}, cache=cache, mixup=mixup)
         drawn, reached = (
@@ -93,7 +93,7 @@ def partners_off(data: str, root: Path) -> None:
 
 
 def main() -> None:
-    """Count every combination asked for and print a line each."""
+    """Count every combination and print a line each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--partners-off", action="store_true")

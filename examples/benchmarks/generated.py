@@ -1,4 +1,4 @@
-"""What the benchmarks share: a generated data set in a long tail, and trainers on it that only load."""
+"""Shared by the benchmarks: a generated data set in a long tail, and trainers on it that only load."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def write_data(root: Path, width: int, height: int, *, suffix: str = "png", poly
 
     Args:
         root: Folder to write to.
-        width: Of every image, in pixels.
-        height: Of every image, in pixels.
+        width: Width of every image, in pixels.
+        height: Height of every image, in pixels.
         suffix: Image format.
         polygons: Whether labels are outlines, which CopyPaste needs, in place of boxes.
 
@@ -48,14 +48,15 @@ def write_data(root: Path, width: int, height: int, *, suffix: str = "png", poly
 
 
 def build(cls: Any, data: str, root: Path, workers: int = 0, **arguments: Any) -> Any:
-    """A trainer with its loader built, nothing trained.
+    """Build a trainer with its loader, nothing trained.
 
-    The host allows no workers on a CPU, and no more than there are cores: how many is set once it has built its loader.
+    Ultralytics allows no workers on a CPU, and no more than there are cores, so their number is set after it has built
+    its loader.
     """
     overrides = {"model": "yolo26n.yaml", "data": data, "plots": False, "device": "cpu", "project": str(root)}
     trainer = cls(overrides={**overrides, "verbose": False, **arguments})
     trainer.args.workers = workers
-    with contextlib.redirect_stdout(io.StringIO()):  # the host's progress in caching images
+    with contextlib.redirect_stdout(io.StringIO()):  # Ultralytics' progress in caching images
         trainer._setup_train()
     trainer.train_loader.num_workers = workers
     if workers:

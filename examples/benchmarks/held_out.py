@@ -23,7 +23,7 @@ from yolo_balance.recall import Outcomes, share_budget, threshold_at
 
 
 def chosen(outcomes: Outcomes, budget: float, floor: float) -> dict[str, np.ndarray]:
-    """(C,) thresholds by how they are chosen."""
+    """Return (C,) thresholds by the rule that chose them."""
     alarms, images = outcomes.confidence[outcomes.alarming], max(outcomes.alarm_images, 1)
     common = threshold_at(alarms, images, budget, floor=floor)
     return {
@@ -33,7 +33,7 @@ def chosen(outcomes: Outcomes, budget: float, floor: float) -> dict[str, np.ndar
 
 
 def read(outcomes: Outcomes, thresholds: np.ndarray) -> tuple[float, float, float]:
-    """Recall of the worst class, mean recall of those with objects, false boxes per image."""
+    """Return recall of the worst class, mean recall of classes with objects, and false boxes per image."""
     there = outcomes.objects > 0
     recall = outcomes.hits_at(thresholds)[there] / outcomes.objects[there]
     alarms = (outcomes.counts(thresholds) & outcomes.alarming).sum() / max(outcomes.alarm_images, 1)
@@ -41,7 +41,7 @@ def read(outcomes: Outcomes, thresholds: np.ndarray) -> tuple[float, float, floa
 
 
 def main() -> None:
-    """Validate, split, print."""
+    """Validate, split and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
     parser.add_argument("weights")

@@ -1,11 +1,11 @@
-"""How many images are decoded per epoch while none are cached, against stock Ultralytics.
+"""Images decoded per epoch while none are cached, against stock Ultralytics.
 
     python examples/benchmarks/images_decoded.py [--epochs 4] [--batch 16]
 
 1,000 generated images, labelled by outlines so that CopyPaste has something to copy, with each mix transform on and off
-and with 0 and 4 workers. Ultralytics keeps the images it decoded last and notes each in its buffer; what is counted, in
-all workers together, is what enters there. Prints decoded images per image that the loader gave, for stock and for a
-balanced loader, and their ratio. Workers read ahead of the epoch, stock and balanced alike, which is counted too.
+and with 0 and 4 workers. Ultralytics keeps the images it decoded last and notes each in its buffer; images that enter
+this buffer are counted, in all workers together. Prints decoded images per image that the loader gave, for stock and
+for a balanced loader, and their ratio. Workers read ahead of the epoch, stock and balanced alike, which is counted too.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MIXES: dict[str, dict[str, Any]] = {
 
 
 class Decoded(list[int]):
-    """The host's list of images it holds, counting over all processes those that enter."""
+    """List of the images that Ultralytics keeps in memory; counts over all processes those that enter."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Decoded(list[int]):
 
 
 def set_tiles(transform: Any, n: int) -> None:
-    """Make every Mosaic inside a transform one of n tiles; the host builds them of four."""
+    """Make every Mosaic inside a transform one of n tiles; Ultralytics builds Mosaics of four."""
     if isinstance(transform, Compose):
         for inner in transform.transforms:
             set_tiles(inner, n)
@@ -64,7 +64,7 @@ def set_tiles(transform: Any, n: int) -> None:
 
 
 def decoded(cls: Any, data: str, root: Path, epochs: int, n: int = 4, **arguments: Any) -> float:
-    """Images decoded per image given."""
+    """Return the number of images decoded per image given."""
     trainer = build(cls, data, root, imgsz=64, **arguments)
     loader, dataset = trainer.train_loader, trainer.train_loader.dataset
     loader.multiprocessing_context = "fork" if loader.num_workers else None

@@ -62,34 +62,34 @@ class Watcher(Term):
 
     def __init__(self, hyp: Any):
         self.hyp, self.epoch, self.batches = hyp, 0, 0
-        self.looks: dict[int, list[tuple[float, ...]]] = defaultdict(list)
+        self.records: dict[int, list[tuple[float, ...]]] = defaultdict(list)
 
     def box_weights(self, assignment: Assignment) -> None:
-        """None; looks at what the box loss is about to see."""
+        """Record the positives that the box loss is about to see; return None."""
         a, logits = assignment, assignment.logits
         if logits is None or not logits.requires_grad:
             return
         self.batches += 1
         if self.batches % EVERY or not a.foreground.any():
             return
-        scores, targets = (x.detach()[a.foreground] for x in (a.scores, a.host_box_weights))
+        scores, targets = (x.detach()[a.foreground] for x in (a.scores, a.stock_box_weights))
         iou, positive, size = a.iou[a.foreground].mean().item(), a.positive, len(a.foreground) * self.hyp.cls
         own = size * (scores - targets).sum().item() / max(float(a.target_scores.sum()), 1.0)
-        look, epoch = (scores.mean().item(), iou), self.epoch
+        figures, epoch = (scores.mean().item(), iou), self.epoch
 
         def total(gradient: Tensor) -> None:
             box = gradient[positive].sum().item() - own
-            self.looks[epoch].append((*look, -own, -box))
+            self.records[epoch].append((*figures, -own, -box))
 
         logits.register_hook(total)  # type: ignore[no-untyped-call]
 
     def curve(self) -> np.ndarray[Any, Any]:
-        """(epochs, 4) means."""
-        return np.array([np.mean(self.looks[epoch], axis=0) for epoch in sorted(self.looks)])
+        """Return means (epochs, 4) of the recorded figures."""
+        return np.array([np.mean(self.records[epoch], axis=0) for epoch in sorted(self.records)])
 
 
 def run(options: argparse.Namespace, arm: str, seed: int) -> tuple[dict[str, float], np.ndarray[Any, Any]]:
-    """Train one arm at one seed; its figures and its positives over the epochs."""
+    """Train one arm at one seed; return its figures and its positives over the epochs."""
     model, watchers, ap = YOLO(options.model), list[Watcher](), dict[int, float]()
     # an ISR of exponent 0 and bias 1 weighs all alike: it opens the hooks that the watcher looks through
     losses = ARMS[arm] or {"isr": {"k": 0.0, "bias": 1.0}}
@@ -124,7 +124,7 @@ def run(options: argparse.Namespace, arm: str, seed: int) -> tuple[dict[str, flo
 
 
 def table(runs: dict[Run, dict[str, float]]) -> str:
-    """Means over seeds, and paired differences to the base."""
+    """Print means over seeds, and paired differences to the base."""
     lines = []
     for arm in dict.fromkeys(arm for arm, _ in runs):
         seeds = [seed for a, seed in runs if a == arm]
@@ -141,7 +141,7 @@ def table(runs: dict[Run, dict[str, float]]) -> str:
 
 
 def draw(path: Path, curves: dict[str, np.ndarray[Any, Any]]) -> None:
-    """The positives over the epochs."""
+    """Draw the positives over the epochs."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 3.6), layout="constrained")

@@ -1,4 +1,4 @@
-"""What the loss terms cost, paired against stock in one process: time, memory and waits for the device.
+"""Cost of the loss terms, paired against stock in one process: time, memory and waits for the device.
 
     python examples/benchmarks/loss_overhead.py [--model yolo26n.yaml] [--imgsz 640] [--batch 16] [--classes 80]
 
@@ -49,7 +49,7 @@ ARMS: dict[str, dict[str, Any] | None] = {"stock": None, "three": THREE, "everyt
 
 
 def terms(losses: dict[str, Any] | None, classes: int) -> Callable[[str], Any]:
-    """A head's terms, on a long tail of classes."""
+    """Build a head's terms, on a long tail of classes."""
     if losses is None:
         return lambda head: []
     labels = [np.full(1, c) for c in range(classes) for _ in range(1 + 400 // (c + 1))]
@@ -60,7 +60,7 @@ def terms(losses: dict[str, Any] | None, classes: int) -> Callable[[str], Any]:
 
 
 def make_batch(options: argparse.Namespace, objects: int) -> dict[str, Any]:
-    """Noise images with so many boxes each."""
+    """Build noise images with a number of boxes each."""
     g = torch.Generator().manual_seed(0)
     images, imgsz = options.batch, options.imgsz
     n = images * objects
@@ -85,11 +85,11 @@ class Bench:
         self.batch: dict[str, Any] = {}
 
     def criterion(self, arm: str) -> Any:
-        """A new criterion with an arm's terms."""
+        """Build a new criterion with an arm's terms."""
         return balance_criterion(self.model.init_criterion(), terms(ARMS[arm], self.classes))
 
     def step(self, criterion: Any) -> None:
-        """One whole training step."""
+        """Run one whole training step."""
         self.optimizer.zero_grad()
         with torch.autocast("cuda", enabled=self.device == "cuda"):
             loss = criterion(self.model(self.batch["img"]), self.batch)[0].sum()
@@ -98,17 +98,17 @@ class Bench:
         self.wait()
 
     def output(self) -> Any:
-        """The head's output as leaves, so that a loss can be taken of it again and again."""
+        """Return the head's output as leaves, so that a loss can be taken of it again and again."""
         with torch.no_grad():
             return _leaves(self.model(self.batch["img"]))
 
     def loss(self, criterion: Any, output: Any) -> None:
-        """The loss and its gradient with respect to the head's output."""
+        """Compute the loss and its gradient with respect to the head's output."""
         criterion(output, self.batch)[0].sum().backward()
         self.wait()
 
     def wait(self) -> None:
-        """For the device, if it works on its own."""
+        """Wait for the device, if it works on its own."""
         if self.device == "cuda":
             torch.cuda.synchronize()
 
@@ -122,14 +122,14 @@ def _leaves(x: Any) -> Any:
 
 
 def timed(call: Callable[[], None]) -> float:
-    """Milliseconds of one call."""
+    """Measure one call in milliseconds."""
     start = time.perf_counter()
     call()
     return (time.perf_counter() - start) * 1e3
 
 
 def paired(stock: Callable[[], None], balanced: Callable[[], None], rounds: int) -> Any:
-    """(rounds, 2) milliseconds, after a warm-up of each."""
+    """Return (rounds, 2) milliseconds, after a warm-up of each."""
     calls = (stock, balanced)
     for call in calls:
         call()
@@ -141,7 +141,7 @@ def paired(stock: Callable[[], None], balanced: Callable[[], None], rounds: int)
 
 
 def waits(call: Callable[[], None]) -> int:
-    """Times the host waits for the GPU."""
+    """Count the times that the CPU waits for the GPU."""
     call()
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
@@ -152,7 +152,7 @@ def waits(call: Callable[[], None]) -> int:
 
 
 def peak(options: argparse.Namespace, arm: str, objects: int) -> float:
-    """Peak memory of a whole step in MB, in a fresh process."""
+    """Measure the peak memory of a whole step in MB, in a fresh process."""
     words = [sys.executable, __file__, "--model", options.model, "--imgsz", str(options.imgsz)]
     words += ["--batch", str(options.batch), "--device", options.device, "--classes", str(options.classes)]
     words += ["--peak", arm, str(objects)]
@@ -160,7 +160,7 @@ def peak(options: argparse.Namespace, arm: str, objects: int) -> float:
 
 
 def print_peak(options: argparse.Namespace) -> None:
-    """What `peak` asks its process for."""
+    """Print the peak memory of a step; `peak` runs this in a process of its own."""
     arm, objects = options.peak
     bench = Bench(options)
     bench.batch = make_batch(options, int(objects))
@@ -204,7 +204,7 @@ def main() -> None:
 
 
 def compare(bench: Bench, arm: str, took: float, options: argparse.Namespace) -> None:
-    """Print what an arm's loss adds to a step that took so many milliseconds."""
+    """Print the time that an arm's loss adds to a step that takes `took` milliseconds."""
     criteria, output = (bench.criterion("stock"), bench.criterion(arm)), bench.output()
     losses = [partial(bench.loss, criterion, output) for criterion in criteria]
     times = paired(losses[0], losses[1], options.rounds)

@@ -1,10 +1,10 @@
-"""What following the plan costs in the train loader: the time inside this package's hooks, as a share of the loader's.
+"""Cost of following the plan in the train loader: time inside this package's hooks, as a share of the loader's.
 
     python examples/benchmarks/partner_cost.py [--imgsz 320] [--batch 16] [--epochs 5] [--rounds 15]
 
 1,000 generated JPEG images of 640x480, no workers. Times with and without images in memory and MixUp 0 and 0.5. Hooks
-are: the choice of tiles and partners; noting what is shown and picked, and counting its boxes; an epoch's plan. They
-are timed from outside, less what the host's own methods take inside them; the timer's own cost counts as ours, and
+are: the choice of tiles and partners; noting what is shown and picked, and counting its boxes; an epoch's plan. Hooks
+are timed from outside, less the time of Ultralytics' own methods inside them; the timer's own cost counts as ours, and
 nothing is deducted for the choice that stock makes in place of ours. Prints microseconds per batch and the share of the
 loader's whole time, medians and quartiles over epochs; then ten batches of stock and balanced in pairs.
 """
@@ -32,7 +32,7 @@ from yolo_balance.integration.hooks.loader import EpochSampler, start_epoch
 from yolo_balance.sampling import ClassStatistics
 
 SAMPLING = {"power": 1.0, "threshold": 0.3}
-PARTS = {  # what is ours, and what in it is the host's
+PARTS = {  # methods of ours to add, and methods of Ultralytics inside them to subtract
     "choice of partners": [(PartnerIndexes, "__call__", 1)],
     "noting what is picked": [
         (CountingMixin, "__getitem__", 1),

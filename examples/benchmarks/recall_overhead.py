@@ -1,15 +1,15 @@
-"""What reading recall adds to an epoch's validation, measured inside it and paired against stock in one process.
+"""Time that reading recall adds to an epoch's validation, measured inside it and paired against stock in one process.
 
     python examples/benchmarks/recall_overhead.py [--images 5000] [--imgsz 640] [--classes 80] [--paired 500]
 
 The data are generated: seven objects per image on the average, a third of the images without any, drawn from what the
-untrained model reports there, so that they are found; 300 boxes per image, the most the host keeps. End-to-end models
-validate without non-maximum suppression, where the host is fastest and our share is largest. First, one
-validation of all images with our part of each method timed: what the method takes less what the host's own takes
-inside it. This is precise, and says where the time goes. Then validations of `--paired` images with and without our
-part, one after the other in alternating order, `--rounds` times: this is the whole, and the machine's unrest with it.
-What is added per image is the same for any number of images; what is added at the end grows with their number a little
-faster.
+untrained model reports there, so that they are found; 300 boxes per image, the most that Ultralytics keeps. End-to-end
+models validate without non-maximum suppression, where Ultralytics is fastest and our share is largest. First, one
+validation of all images with our part of each method timed: what the method takes less what Ultralytics' own takes
+inside it. Times inside a validation are precise, and say where the time goes. Then validations of `--paired` images
+with and without our part, one after the other in alternating order, `--rounds` times: the whole time, with the noise of
+the machine in it. What is added per image is the same for any number of images; what is added at the end grows with
+their number a little faster.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ METHODS = ("init_metrics", "match_predictions", "_process_batch", "gather_stats"
 
 
 def loud_model(options: argparse.Namespace, root: Path) -> Any:
-    """An untrained model whose scores are high and differ, so that it reports as many boxes as the host keeps.
+    """Build an untrained model with high, distinct scores, so that it reports as many boxes as Ultralytics keeps.
 
     Its batch normalisation is fitted to the pictures: without, all places would look alike.
     """
@@ -67,7 +67,7 @@ def loud_model(options: argparse.Namespace, root: Path) -> Any:
 
 
 def draw_pictures(root: Path) -> None:
-    """A few pictures, which all images are."""
+    """Draw a few pictures; every image is one of them."""
     rng = np.random.default_rng(0)
     (root / "pictures").mkdir(parents=True)
     for i in range(PICTURES):
@@ -76,7 +76,7 @@ def draw_pictures(root: Path) -> None:
 
 
 def write_data(root: Path, name: str, images: int, classes: int, reported: Outcomes | None = None) -> str:
-    """A val split of the pictures under many names, with objects near some of the boxes reported on each."""
+    """Write a val split of the pictures under many names, with objects near some of the boxes reported on each."""
     rng = np.random.default_rng(1)
     for kind in ("images", "labels"):
         (root / name / kind).mkdir(parents=True)
@@ -101,7 +101,7 @@ def _labels(reported: Outcomes, picture: int, count: int, rng: np.random.Generat
 
 
 def timed(layer: str) -> type:
-    """A mixin that adds up what the methods below it take, in `self.seconds[method, layer]`, one entry per call."""
+    """Build a mixin that adds up the time of the methods below it, per call in `self.seconds[method, layer]`."""
 
     def method(name: str) -> Callable[..., Any]:
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -117,7 +117,7 @@ def timed(layer: str) -> type:
 
 
 def validate(model: Any, data: str, options: argparse.Namespace, make: Callable[[Any], Any]) -> tuple[Any, float]:
-    """One validation; the validator and the seconds from its first batch to its last line."""
+    """Validate once; return the validator and the seconds from its first batch to its last line."""
     validators, stamps = [], {}
 
     def validator(**given: Any) -> Any:
@@ -134,12 +134,12 @@ def validate(model: Any, data: str, options: argparse.Namespace, make: Callable[
 
 
 def balanced(validator: Any) -> Any:
-    """With our part."""
+    """Validate with our part."""
     return balance_validator(validator, RecallConfig())
 
 
 def watched(validator: Any) -> Any:
-    """With our part, and clocks above and below it."""
+    """Validate with our part, and clocks above and below it."""
     base = type(validator)
     layers = (timed("above"), RecallValidatorMixin, timed("below"), base)
     validator.__class__ = type(base.__name__, layers, {})
@@ -148,7 +148,7 @@ def watched(validator: Any) -> Any:
 
 
 def inside(model: Any, data: str, options: argparse.Namespace) -> None:
-    """Print what our part of each method takes in one validation."""
+    """Print the time that our part of each method takes in one validation."""
     validator, whole = validate(model, data, options, watched)
     ours = {name: _difference(validator.seconds, name) for name in METHODS}
     total = sum(float(own.sum()) for own in ours.values())
@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--imgsz", type=int, default=640)
     parser.add_argument("--classes", type=int, default=80)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--workers", type=int, default=8, help="of the loader; the host allows none on a CPU")
+    parser.add_argument("--workers", type=int, default=8, help="of the loader; Ultralytics allows none on a CPU")
     parser.add_argument("--device", default="0" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     LOGGER.setLevel("ERROR")

@@ -1,4 +1,4 @@
-"""What sampling costs where the data is large, and what it draws beside two samplers in common use.
+"""Cost of sampling where the data is large, and its draws beside those of two samplers in common use.
 
     python examples/benchmarks/sampling_scale.py [--images 1000000] [--classes 1000] [--ranks 8] [--rounds 7]
 
@@ -11,7 +11,7 @@ read. Prints
 2. the same factors given to `torch.utils.data.WeightedRandomSampler` and to the algorithm of detectron2's
    RepeatFactorTrainingSampler, restated here from its description: time of the factors and of one rank's images, epoch
    lengths, and over the same epochs the largest distance of an image's appearances from its expectation, the largest
-   and the mean deviation of the share of the rarest tenth of the classes, relative to the share asked for, and how many
+   and the mean deviation of the share of the rarest tenth of the classes, relative to the requested share, and how many
    images were not seen in an epoch in which at least one appearance was expected.
 """
 
@@ -52,7 +52,7 @@ assert set(STRATEGIES) == set(get_args(SamplingConfig.model_fields["strategy"].a
 
 
 def draw_table(images: int, classes: int, seed: int = 0) -> LabelTable:
-    """Labels of a long-tailed data set; class c is about c^-1.5 as frequent as class 1."""
+    """Draw labels of a long-tailed data set; class c is about c^-1.5 as frequent as class 1."""
     rng = np.random.default_rng(seed)
     boxes = np.where(rng.random(images) < 0.3, 0, 1 + rng.poisson(3 / 0.7 - 1, images))
     frequency = np.arange(1, classes + 1) ** -1.5
@@ -61,7 +61,7 @@ def draw_table(images: int, classes: int, seed: int = 0) -> LabelTable:
 
 
 def seconds(work: Callable[[], object], rounds: int) -> str:
-    """Median time and quartiles, after a first run that does not count."""
+    """Measure the median time and quartiles, after a first run that does not count."""
     work()
     times = np.empty(rounds)
     for i in range(rounds):
@@ -73,7 +73,7 @@ def seconds(work: Callable[[], object], rounds: int) -> str:
 
 
 def peak(work: Callable[[], object]) -> float:
-    """Largest amount allocated at a time, in MB (10^6 bytes)."""
+    """Measure the largest amount allocated at a time, in MB (10^6 bytes)."""
     tracemalloc.start()
     work()
     _, most = tracemalloc.get_traced_memory()
@@ -87,7 +87,7 @@ def peak(work: Callable[[], object]) -> float:
 
 
 def looped_factors(images: list[list[int]], threshold: float) -> Floats:
-    """Repeat factors (LVIS) image by image, as published: r(I) = max of max(1, sqrt(t / f(c))), 1 without boxes."""
+    """Compute repeat factors (LVIS) image by image, as published: r(I) = max of max(1, sqrt(t / f(c)))."""
     holders: dict[int, int] = {}
     for classes in images:
         for c in set(classes):
@@ -97,7 +97,7 @@ def looped_factors(images: list[list[int]], threshold: float) -> Floats:
 
 
 def rounded_epoch(factors: torch.Tensor, generator: torch.Generator) -> list[int]:
-    """An epoch's images: each factor rounded up with the probability of its fraction, repeated, shuffled."""
+    """Draw an epoch: each factor rounded up with the probability of its fraction, its image repeated, all shuffled."""
     whole = torch.floor(factors)
     counts = whole + (torch.rand(len(factors), generator=generator, dtype=factors.dtype) < factors - whole)
     images = torch.repeat_interleave(torch.arange(len(factors)), counts.long())
@@ -106,12 +106,12 @@ def rounded_epoch(factors: torch.Tensor, generator: torch.Generator) -> list[int
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# What is measured
+# Measurements
 # ---------------------------------------------------------------------------------------------------------------------
 
 
 def cost(strategy: str, table: LabelTable, classes: int, ranks: int, rounds: int) -> None:
-    """Print part 1 for a strategy."""
+    """Print the costs of a strategy (part 1)."""
     names = [f"class {c}" for c in range(classes)]
     options = SamplingConfig.model_validate({"strategy": strategy})
 
@@ -134,13 +134,13 @@ def cost(strategy: str, table: LabelTable, classes: int, ranks: int, rounds: int
 
 
 def outcome(epochs: list[Ints], expectation: Floats, statistics: ClassStatistics) -> str:
-    """What epochs of images came to, against an expectation per image."""
+    """Describe the images drawn over several epochs, against an expectation per image."""
     tail = np.argsort(np.where(statistics.boxes > 0, statistics.boxes, np.iinfo(np.int64).max), kind="stable")
     tail = tail[: max(1, np.count_nonzero(statistics.boxes) // 10)]
-    asked = shares(statistics.box_shares(expectation))[tail]
+    requested = shares(statistics.box_shares(expectation))[tail]
     seen = [np.bincount(images, minlength=len(expectation)) for images in epochs]
     furthest = max(float(np.abs(counts - expectation).max()) for counts in seen)
-    off = np.array([np.abs(statistics.box_shares(counts.astype(np.float64))[tail] / asked - 1) for counts in seen])
+    off = np.array([np.abs(statistics.box_shares(counts.astype(np.float64))[tail] / requested - 1) for counts in seen])
     missed = np.mean([((counts == 0) & (expectation >= 1)).sum() for counts in seen])
     lengths = [len(images) for images in epochs]
     return (
@@ -151,7 +151,7 @@ def outcome(epochs: list[Ints], expectation: Floats, statistics: ClassStatistics
 
 
 def compare(table: LabelTable, classes: int, ranks: int, rounds: int, epochs: int = 5) -> None:
-    """Print part 2."""
+    """Print the comparison with the two samplers (part 2)."""
     statistics = ClassStatistics.of(table, classes)
     frequency = statistics.images / statistics.num_images
     threshold = float(np.median(frequency[frequency > 0]))
@@ -186,7 +186,7 @@ def compare(table: LabelTable, classes: int, ranks: int, rounds: int, epochs: in
     print(f"detectron2, restated   factors {seconds(lambda: looped_factors(images, threshold), min(rounds, 3))}")
     print(f"                       one rank's images {seconds(lambda: rounded_epoch(weights, generator), rounds)}")
     print(f"                       {outcome(rounded, factors, statistics)}")
-    rows = [np.array(part, np.float32) for part in images]  # as the host holds them
+    rows = [np.array(part, np.float32) for part in images]  # as Ultralytics holds them
     print(
         f"\nThe table itself, from an array of classes per image: {seconds(lambda: label_table(rows), min(rounds, 3))}"
     )

@@ -1,4 +1,4 @@
-"""What the package costs, paired against stock in one process: the loss with its terms, and the loader with its plan.
+"""Cost of the package, paired against stock in one process: the loss with its terms, and the loader with its plan.
 
     python examples/benchmarks/step_overhead.py [--model yolo26n.yaml] [--imgsz 320] [--batch 8] [--rounds 20]
 
@@ -31,7 +31,7 @@ BALANCE = {
 
 
 def trainer(cls: Any, folder: str, options: argparse.Namespace) -> Any:
-    """A trainer on the demo set with loader and model built, nothing trained."""
+    """Build a trainer on the demo set with loader and model built, nothing trained."""
     overrides = {
         "model": options.model,
         "data": resolve_data("demo", "detect"),
@@ -44,7 +44,7 @@ def trainer(cls: Any, folder: str, options: argparse.Namespace) -> Any:
 
 
 def loss_step(built: Any, terms: Any) -> Callable[[], None]:
-    """Forward, loss and backward of one batch."""
+    """Run forward, loss and backward of one batch."""
     batch = built.preprocess_batch(next(iter(built.train_loader)))
     criterion = balance_criterion(built.model.init_criterion(), terms)
 
@@ -58,7 +58,7 @@ def loss_step(built: Any, terms: Any) -> Callable[[], None]:
 
 
 def ten_batches(built: Any) -> Callable[[], None]:
-    """Ten batches from the train loader."""
+    """Load ten batches from the train loader."""
 
     def load() -> None:
         for _, _ in zip(range(10), built.train_loader, strict=False):
@@ -68,7 +68,7 @@ def ten_batches(built: Any) -> Callable[[], None]:
 
 
 def compare(what: str, stock: Callable[[], None], balanced: Callable[[], None], rounds: int) -> None:
-    """Time two functions in pairs and print what it says."""
+    """Time two functions in pairs and print their ratio."""
     stock()
     balanced()
     times = np.empty((rounds, 2))

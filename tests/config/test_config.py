@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from yolo_balance import BalanceConfig
 from yolo_balance.config import apply_overrides, dotted_keys, parse_section, read_yaml
+from yolo_balance.config.documents import json_schema
 from yolo_balance.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -36,15 +38,14 @@ def test_nothing_asked_is_everything_off_but_the_report():
         ({"sampling": {"stratgy": "repeat_factor"}}, "balance.sampling.stratgy: unknown key, the nearest valid one is balance.sampling.strategy"),
         ({"focal": {}}, "balance.focal: unknown key, the nearest valid one is balance.losses.focal"),
         ({"losses": {"focal": {"gama": 2.0}}}, "balance.losses.focal.gama: unknown key, the nearest valid one is balance.losses.focal.gamma"),
-        ({"losses": {"focal": {"gamma": 1.0}}}, "balance.losses.focal.gamma: not an option of form quality, got 1.0"),
-        ({"losses": {"focal": {"form": "classic", "beta": 1.0}}}, "balance.losses.focal.beta: not an option of form classic, got 1.0"),
+        ({"losses": {"focal": {"gamma": 1.0}}}, "balance.losses.focal.gamma: expected to be left out beside form: quality, got 1.0"),
+        ({"losses": {"focal": {"form": "classic", "beta": 1.0}}}, "balance.losses.focal.beta: expected to be left out beside form: classic, got 1.0"),
         ({"losses": {"focal": {"form": "classic", "alpha": 1.5}}}, "balance.losses.focal.alpha: expected less than 1, got 1.5"),
-        ({"losses": {"negatives": {"rule": "ohem", "bins": 4}}}, "balance.losses.negatives.bins: not an option of rule ohem, got 4"),
-        ({"losses": {"negatives": {"ratio": 3.0}}}, "balance.losses.negatives.rule: missing, expected a value"),
+        ({"losses": {"negatives": {"rule": "ohem", "bins": 4}}}, "balance.losses.negatives.bins: expected to be left out beside rule: ohem, got 4"),
         ({"losses": {"positives": "balanced"}}, "balance.losses.positives: expected 'instance_balanced', got balanced"),
         ({"losses": {"class_weights": "inverse"}}, "balance.losses.class_weights.rule: expected 'inverse_frequency' or 'effective_number', got inverse"),
         ({"losses": {"class_weights": {"crack": -3.0}}}, "balance.losses.class_weights.values.crack: expected greater than 0, got -3.0"),
-        ({"losses": {"class_weights": {"on": "column"}}}, "balance.losses.class_weights.rule: expected inverse_frequency or effective_number, or weights by class name in values"),
+        ({"losses": {"class_weights": {"powr": "x"}}}, "balance.losses.class_weights.powr: unknown key, the nearest valid one is balance.losses.class_weights.power"),
         ({"losses": {"max_weight": 0.5}}, "balance.losses.max_weight: expected greater than or equal to 1, got 0.5"),
         ({"losses": {"heads": "one2all"}}, "balance.losses.heads: expected 'both', 'one2many' or 'one2one', got one2all"),
         ({"losses": {"focal": {}, "efl": {}}}, "balance.losses.efl: expected null beside focal; equalised focal is a focal loss with exponents by class"),
@@ -56,7 +57,7 @@ def test_nothing_asked_is_everything_off_but_the_report():
         ({"sampling": {"threshold": 2}}, "balance.sampling.threshold: expected 'median' or a frequency in (0, 1], got 2"),
         ({"sampling": {"threshold": "mean"}}, "balance.sampling.threshold: expected 'median' or a frequency in (0, 1], got mean"),
         ({"sampling": {"max_repeat": 0.5}}, "balance.sampling.max_repeat: expected greater than or equal to 1, got 0.5"),
-        ({"sampling": {"epoch_size": 2}}, "balance.sampling.epoch_size: a whole number is a count of images; write 2.0 for 2 times the data set, got 2"),
+        ({"sampling": {"epoch_size": 2}}, "balance.sampling.epoch_size: expected at least 5 for a count of images, or 2.0 for 2 times the data set, got 2"),
         ({"sampling": {"epoch_size": -1.0}}, "balance.sampling.epoch_size: expected a positive multiple of the data set (1.0), a count of images (2000) or 'full', got -1.0"),
         ({"sampling": {"background": 1.5}}, "balance.sampling.background: expected a share of defect-free images in [0, 1), or a section with share and hard, got 1.5"),
         ({"sampling": {"background": {"share": 1.5}}}, "balance.sampling.background.share: expected less than 1, got 1.5"),
@@ -68,7 +69,7 @@ def test_nothing_asked_is_everything_off_but_the_report():
         ({"sampling": {"aggregate": "sum"}}, "balance.sampling.aggregate: expected 'max' or 'mean', got sum"),
         ({"sampling": {"classes": {"crack": 0}}}, "balance.sampling.classes.crack: expected greater than 0, got 0"),
         ({"sampling": {"classes": {"crack": 9.0}, "max_repeat": 5.0}}, "balance.sampling.classes.crack: expected at most max_repeat 5, got 9"),
-        ({"sampling": {"foreground_mosaic": True, "partners": False}}, "balance.sampling.foreground_mosaic: expected false with partners: false, which leaves the tiles to the host"),
+        ({"sampling": {"foreground_mosaic": True, "partners": False}}, "balance.sampling.foreground_mosaic: expected false beside partners: false, with which Ultralytics picks the tiles"),
         ({"sampling": {"open": -1}}, "balance.sampling.open: expected a number of epochs (10), or a share of the run's in (0, 1), got -1"),
         ({"sampling": {"open": 2.5}}, "balance.sampling.open: expected a number of epochs (10), or a share of the run's in (0, 1), got 2.5"),
         ({"sampling": {"close": 1.0}}, "balance.sampling.close: expected a number of epochs (10), or a share of the run's in (0, 1), got 1.0"),
@@ -76,7 +77,6 @@ def test_nothing_asked_is_everything_off_but_the_report():
         ({"recall": {"false_alarms": []}}, "balance.recall.false_alarms: expected at least one item, got []"),
         ({"recall": {"false_alarms": [0.1, -1]}}, "balance.recall.false_alarms.1: expected greater than or equal to 0, got -1"),
         ({"recall": {"targets": {"crack": 95}}}, "balance.recall.targets.crack: expected less than or equal to 1, got 95"),
-        ({"recall": {"costs": {}}}, "balance.recall.costs.escape: missing, expected a value"),
         ({"recall": {"costs": 5}}, "balance.recall.costs: expected a section of keys ({} for its defaults, null for off), got 5"),
         ({"recall": {"costs": {"escape": "dear"}}}, "balance.recall.costs.escape: expected a cost of at least 0, or costs by class name, got dear"),
         ({"recall": {"costs": {"escape": -1}}}, "balance.recall.costs.escape: expected a cost of at least 0, or costs by class name, got -1"),
@@ -87,13 +87,17 @@ def test_nothing_asked_is_everything_off_but_the_report():
         ({"recall": {"costs": {"escape": 5, "defect_rate": 1}}}, "balance.recall.costs.defect_rate: expected less than 1, got 1"),
         ({"recall": {"costs": {"escpe": 5, "escape": 5}}}, "balance.recall.costs.escpe: unknown key, the nearest valid one is balance.recall.costs.escape"),
         ({"recall": {"best": "recall"}}, "balance.recall.best: expected 'fitness', 'worst_class_recall' or 'rare_recall', got recall"),
-        ({"recall": {"floors": {"map50_95": 0.3}}}, "balance.recall.floors: expected null with best: fitness, which with floors would not be stock's best.pt"),
+        ({"recall": {"floors": {"map50_95": 0.3}}}, "balance.recall.floors: expected null beside best: fitness, which keeps the best.pt of Ultralytics"),
         ({"recall": {"best": "rare_recall", "floors": {"overkil": 0.1}}}, "balance.recall.floors.overkil: unknown key, the nearest valid one is balance.recall.floors.overkill"),
         ({"recall": {"best": "rare_recall", "floors": {"map50_95": 30}}}, "balance.recall.floors.map50_95: expected less than or equal to 1, got 30"),
-        ({"recall": {"calibration": {}}}, "balance.recall.calibration.rule: missing, expected a value"),
+        ({"recall": {"level": 0.25}}, "balance.recall.level: expected a level from 0.5 to below 1 (did you mean the conf of Ultralytics?), got 0.25"),
+        ({"recall": {"confidence": 0.25}}, "balance.recall.level: expected a level from 0.5 to below 1 (did you mean the conf of Ultralytics?), got 0.25"),
+        ({"recall": {"level": 95}}, "balance.recall.level: expected a level from 0.5 to below 1, got 95"),
+        ({"recall": {"level": True}}, "balance.recall.level: expected a level from 0.5 to below 1, got true"),
+        ({"recall": {"level": 0.9, "confidence": 0.9}}, "balance.recall.level: expected one of level and its old name confidence, got both"),
         ({"recall": {"calibration": {"rule": "platt"}}}, "balance.recall.calibration.rule: expected 'fitted' or 'logit_adjustment', got platt"),
-        ({"recall": {"calibration": {"rule": "fitted", "tau": 0.5}}}, "balance.recall.calibration.tau: not an option of rule fitted, got 0.5"),
-        ({"recall": {"calibration": {"rule": "logit_adjustment", "strength": 2.0}}}, "balance.recall.calibration.strength: not an option of rule logit_adjustment, got 2.0"),
+        ({"recall": {"calibration": {"rule": "fitted", "tau": 0.5}}}, "balance.recall.calibration.tau: expected to be left out beside rule: fitted, got 0.5"),
+        ({"recall": {"calibration": {"rule": "logit_adjustment", "strength": 2.0}}}, "balance.recall.calibration.strength: expected to be left out beside rule: logit_adjustment, got 2.0"),
         ({"recall": {"calibration": {"rule": "fitted", "strength": 0.0}}}, "balance.recall.calibration.strength: expected greater than 0, got 0.0"),
         ({"recall": {"calibration": {"rule": "logit_adjustment", "tau": -1.0}}}, "balance.recall.calibration.tau: expected greater than or equal to 0, got -1.0"),
         ({"recall": {"calibration": "fitted"}}, "balance.recall.calibration: expected a section of keys ({} for its defaults, null for off), got fitted"),
@@ -130,6 +134,9 @@ def test_all_problems_are_reported_at_once():
         {"recall": {"targets": {"crack": 0.95}, "iou": 0.75}},
         {"recall": {"costs": {"escape": {"crack": 1000, "pit": 0}, "overkill": 2.5, "defect_rate": 0.01}}},
         {"recall": {"costs": {"escape": 1000}}},
+        {"recall": {"costs": {}, "calibration": {}, "floors": {}}, "losses": {"negatives": {}, "class_weights": {}}},
+        {"recall": {"level": 0.5}},
+        {"recall": None},
         {"recall": {"calibration": {"rule": "fitted", "strength": 0.5}}},
         {"recall": {"calibration": {"rule": "logit_adjustment", "tau": 0}}},
         {"recall": {"baseline": "runs/detect/train"}},
@@ -140,6 +147,7 @@ def test_valid_sections_round_trip(section):
     config = BalanceConfig.load(section)
     assert BalanceConfig.load(config.model_dump()) == config
     assert BalanceConfig.load({"balance": section, "epochs": 3}) == config
+    assert not list(Draft202012Validator(json_schema()).iter_errors({"balance": section, "epochs": 3}))
 
 
 def test_a_runs_mapping_without_the_section_is_off():
@@ -149,6 +157,38 @@ def test_a_runs_mapping_without_the_section_is_off():
 def test_a_misspelt_section_is_not_silently_off():
     with pytest.raises(ConfigError, match="balanc: unknown key, the nearest valid one is balance"):
         BalanceConfig.load({"model": "yolo26n.pt", "balanc": {"sampling": {}}})
+
+
+def test_problems_of_one_section_are_lines_of_their_own():
+    section = {"losses": {"focal": {"gamma": 1.0, "alpha": 0.5}, "negatives": {"rule": "ohem", "bins": 4}}}
+    assert problems(section) == [
+        "balance.losses.focal.gamma: expected to be left out beside form: quality, got 1.0",
+        "balance.losses.focal.alpha: expected to be left out beside form: quality, got 0.5",
+        "balance.losses.negatives.bins: expected to be left out beside rule: ohem, got 4",
+    ]
+
+
+@pytest.mark.parametrize("section", [{"power": 0.5}, {"on": "column"}, {True: "column"}, {}])
+def test_class_weights_without_a_rule_are_those_of_the_inverse_frequency(section):
+    weights = BalanceConfig.load({"losses": {"class_weights": section}}).losses.class_weights
+    assert (weights.rule, weights.values) == ("inverse_frequency", None)
+    assert weights.on == ("positives" if section in ({}, {"power": 0.5}) else "column")
+
+
+def test_classes_without_a_weight_keep_1_where_only_weights_are_stated():
+    for section in ({"crack": 3.0}, {"values": {"crack": 3.0}}):
+        weights = BalanceConfig.load({"losses": {"class_weights": section}}).losses.class_weights
+        assert (weights.rule, weights.values) == (None, {"crack": 3.0})
+
+
+def test_the_old_name_of_the_level_is_read_with_one_line(caplog, tmp_path):
+    file = tmp_path / "balance.yaml"
+    file.write_text("balance: {recall: {confidence: 0.9}}")
+    recall = BalanceConfig.load(file).recall
+    assert (recall.level, recall.model_dump(exclude_unset=True)) == (0.9, {"level": 0.9})
+    assert [record.getMessage() for record in caplog.records] == [
+        "balance.recall.confidence: the key is now balance.recall.level, and the old name still works"
+    ]
 
 
 def test_configurations_are_frozen():

@@ -1,4 +1,4 @@
-"""A batch of noise images with boxes, as the host's loaders collate it."""
+"""A batch of noise images with boxes, as Ultralytics' loaders collate it."""
 
 from __future__ import annotations
 

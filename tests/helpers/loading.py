@@ -14,11 +14,11 @@ SAMPLING = {"power": 1.0, "threshold": 0.3}
 
 
 def trainer(data, tmp_path, sampling=SAMPLING, *, workers=0, **arguments):
-    """A trainer of the host's with its loader built, nothing trained."""
+    """Build a trainer of Ultralytics with its loader, nothing trained."""
     cls = BalancedDetectionTrainer.configured({"sampling": sampling})
     overrides = {"model": "yolo26n.yaml", "data": str(data), "imgsz": 32, "plots": False, "device": "cpu"}
     t = cls(overrides={**overrides, "project": str(tmp_path), "verbose": False, "batch": 50, **arguments})
-    t.args.workers = workers  # the host allows none on a CPU
+    t.args.workers = workers  # Ultralytics allows none on a CPU
     t._setup_train()
     if workers:  # and elsewhere no more than there are cores
         t.train_loader.num_workers, t.train_loader.prefetch_factor = workers, 4
@@ -26,9 +26,9 @@ def trainer(data, tmp_path, sampling=SAMPLING, *, workers=0, **arguments):
 
 
 def run_epochs(t, epochs, *, first=0, close=False):
-    """Go through the loader as the host's training loop does, counting all epochs together.
+    """Go through the loader as Ultralytics' training loop does, counting all epochs together.
 
-    With `close` the loader is reset after the first epoch's start, as the host does on closing mosaic.
+    With `close` the loader is reset after the first epoch's start, as Ultralytics does on closing mosaic.
     """
     t.exposure.start_epoch(None if t.sampling is None else t.sampling.schedule.balanced)
     main = []

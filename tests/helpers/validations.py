@@ -18,7 +18,7 @@ MODELS = {
     "yolo26n-pose.yaml": "pose",
 }
 OWN = {"segment": "tp_m", "pose": "tp_p"}
-"""What the host finds by masks and key points."""
+"""Hits that Ultralytics finds, by name of its statistic, for masks and key points."""
 
 
 def loud(name, folder, std=0.2):

@@ -1,4 +1,4 @@
-"""Overlap of boxes: upright by hand, oriented against the host's own and a restatement in double precision."""
+"""Overlap of boxes: upright by hand, oriented against Ultralytics' own and a restatement in double precision."""
 
 from __future__ import annotations
 

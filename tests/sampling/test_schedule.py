@@ -22,7 +22,7 @@ from yolo_balance.sampling import (
     repeat_factors,
 )
 from yolo_balance.sampling.exposure import share_deviation
-from yolo_balance.sampling.feedback import can_tell
+from yolo_balance.sampling.feedback import informative
 
 NAMES = ["scratch", "pit", "crack"]
 IMAGES = [[0]] * 60 + [[1]] * 12 + [[2]] * 3 + [[0, 2]] + [[]] * 24
@@ -116,9 +116,8 @@ def test_background_gets_its_share_and_hard_images_come_more_often_within_it():
 
 
 def test_background_asked_for_where_there_is_none_is_said():
-    with pytest.raises(
-        ConfigError, match=r"balance.sampling.background: a share of 0.3 was asked for, but none of the 2"
-    ):
+    expected = r"balance.sampling.background: expected background images for a share of 0.3, but all 2 train images"
+    with pytest.raises(ConfigError, match=expected):
         SamplingSchedule(SamplingConfig(background=0.3), ClassStatistics.of([[0], [1]], 2), ["a", "b"], 0)
     SamplingSchedule(SamplingConfig(background=0.0), ClassStatistics.of([[0], [1]], 2), ["a", "b"], 0)
 
@@ -200,8 +199,8 @@ def test_a_class_whose_n_cannot_tell_is_frozen():
     feedback = RecallFeedback(3)
     assert feedback.observe(report([20, 0, 0], [20, 11, 0])).tolist() == [True, False, False]
     np.testing.assert_array_equal(feedback.multipliers(), 1)
-    assert can_tell(np.array([0, 1, 11, 12, 500]), 0.95).tolist() == [False, False, False, True, True]
-    assert can_tell(np.array([15]), 0.999).tolist() == [False]
+    assert informative(np.array([0, 1, 11, 12, 500]), 0.95).tolist() == [False, False, False, True, True]
+    assert informative(np.array([15]), 0.999).tolist() == [False]
 
 
 def test_the_state_survives_a_file():

@@ -22,18 +22,18 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class DataAnalysis:
-    """What imbalance costs before any training.
+    """Cost of imbalance before any training.
 
     Attributes:
-        data: The data set, as it was named.
-        task: The task its labels were read for.
+        data: Name of the data set, as the user gave it.
+        task: Task that the labels were read for.
         imgsz: Image size of the run, at which box sizes are judged.
         splits: Figures by split: train, then val and test where the data has them.
-        needs: By class, what its objects in val can show.
-        blind: By class present in train or val, the scores of a model that never reports it.
+        needs: Recall that the objects in val can show, by class.
+        blind: Scores of a model that never reports a class, by class present in train or val.
         duplicates: Identical image files.
-        findings: Sentences, most important first.
-        plan: By class, what the run's `balance.sampling` asks for; None without.
+        findings: Findings, most important first.
+        plan: Plan of the run's `balance.sampling`, by class; None without sampling.
         explained: With the run's `balance: auto`, a line per key of `balance.sampling` with its rule.
     """
 
@@ -65,7 +65,7 @@ class DataAnalysis:
         Args:
             labels: The splits, train first.
             names: C distinct class names by class id.
-            data: The data set, as it was named.
+            data: Name of the data set, as the user gave it.
             task: The task; `classify` has one class per image and no boxes.
             imgsz: Image size of the run.
             schedule: The run's sampling, None without.
@@ -87,7 +87,7 @@ class DataAnalysis:
 
     @property
     def rare(self) -> list[str]:
-        """Classes in fewer train images than the median class, rarest first: those that repeat factors repeat."""
+        """Classes in fewer train images than the median class, rarest first; repeat factors repeat these."""
         images = {name: c.images for name, c in self.splits["train"].classes.items() if c.images}
         if not images:
             return []
@@ -95,7 +95,7 @@ class DataAnalysis:
         return sorted((name for name, count in images.items() if count < middle), key=lambda name: images[name])
 
     def to_dict(self) -> dict[str, Any]:
-        """The shape of `analysis.json`."""
+        """Build the content of `analysis.json`."""
         content = dataclasses.asdict(self)
         for split, figures in content["splits"].items():
             figures["background_share"] = round(self.splits[split].background_share, 6)
@@ -107,25 +107,25 @@ class DataAnalysis:
         return {"schema": SCHEMA, **content}
 
     def to_json(self) -> str:
-        """The text of `analysis.json`."""
+        """Build the text of `analysis.json`."""
         return json.dumps(self.to_dict(), indent=1) + "\n"
 
 
 def duplicates_of(labels: Sequence[Labels], names: Sequence[str]) -> Duplicates:
-    """Identical image files of all splits together."""
+    """Find identical image files over all splits together."""
     files = [(part, i) for part in labels for i in range(len(part.files))]
     groups = find_duplicates([part.files[i] for part, i in files])
-    held = {part.split: _classes_by_image(part) for part in labels} if groups else {}
+    classes = {part.split: _classes_by_image(part) for part in labels} if groups else {}
 
     def copy(part: Labels, image: int) -> Copy:
-        return Copy(part.split, str(part.files[image]), tuple(names[c] for c in held[part.split][image]))
+        return Copy(part.split, str(part.files[image]), tuple(names[c] for c in classes[part.split][image]))
 
     return Duplicates.of([part.split for part in labels], [[copy(*files[i]) for i in group] for group in groups])
 
 
 def _classes_by_image(part: Labels) -> list[list[int]]:
-    """Per image its classes in order, each once."""
+    """List per image its classes in order, each once."""
     statistics = part.statistics
-    images, classes, _ = statistics.held
+    images, classes, _ = statistics.pairs
     starts = np.searchsorted(images, np.arange(1, statistics.num_images))
-    return [held.tolist() for held in np.split(classes, starts)]
+    return [row.tolist() for row in np.split(classes, starts)]

@@ -1,4 +1,4 @@
-"""Why accuracy hides a rare class: what a model scores that is perfect, but never reports it."""
+"""Scores of a model that is perfect, but never reports one class: why accuracy hides a rare class."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class Blind:
     """Scores of a model that finds everything and errs nowhere, except that it never reports one class.
 
     Attributes:
-        split: Where it is scored: val, or train for a class that val lacks.
+        split: Split that the scores are for: val, or train for a class that val lacks.
         boxes_found: Recall over the boxes of all classes together.
         mean_precision: Mean over the classes present of average precision, (C - 1) / C.
-        images_right: Share of images whose content it reports rightly.
+        images_right: Share of images whose content the model reports rightly.
     """
 
     split: str
@@ -25,7 +25,7 @@ class Blind:
 
     @classmethod
     def to(cls, name: str, split: str, figures: SplitFigures) -> Blind:
-        """The model blind to class `name`, which the split holds."""
+        """Score the model that never reports class `name`, which the split holds."""
         c = figures.classes[name]
         present = len(figures.classes) - len(figures.absent)
         return cls(

@@ -1,4 +1,4 @@
-"""How large boxes are: in the image, relative to it, and where the network sees them."""
+"""Sizes of boxes: in the image, relative to it, and where the network sees them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Quantiles:
 
     @classmethod
     def of(cls, values: Floats, digits: int) -> Quantiles:
-        """Quantiles of at least one value."""
+        """Compute the quantiles of at least one value."""
         return cls(*(round(float(q), digits) for q in np.quantile(values, LEVELS)))
 
 
@@ -32,10 +32,10 @@ class BoxSizes:
 
     Attributes:
         pixels: In pixels of the image as it is stored.
-        relative: In the same measure of the whole image: 0.1 is a hundredth of its area.
+        relative: Relative to the size of the whole image: 0.1 is a hundredth of its area.
         network: In pixels after scaling the image's longer side to the run's image size.
-        small: Share of boxes below 32 pixels there.
-        tiny: Share below 8 pixels there.
+        small: Share of boxes below 32 pixels in the scaled image.
+        tiny: Share of boxes below 8 pixels in the scaled image.
     """
 
     pixels: Quantiles
@@ -46,7 +46,7 @@ class BoxSizes:
 
     @classmethod
     def of(cls, pixels: Floats, relative: Floats, network: Floats) -> BoxSizes:
-        """Summary of (M,) sizes in the three measures, M > 0."""
+        """Summarise (M,) sizes in the three measures, M > 0."""
         return cls(
             Quantiles.of(pixels, 1),
             Quantiles.of(relative, 4),

@@ -1,7 +1,7 @@
 """Identical image files, within a split and across splits.
 
-What is compared is the content of the files, byte for byte: a copy under another name is found; a picture saved again,
-scaled or cropped is not. Files of one size only are read and hashed, so that large sets stay cheap.
+Files are compared byte for byte: a copy under another name is found; a picture saved again, scaled or cropped is not.
+Only files of equal size are read and hashed, so that large sets stay cheap.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ CHUNK = 1 << 20  # bytes read at once
 
 @dataclass(frozen=True)
 class Copy:
-    """One of several identical files.
+    """File that has an identical copy.
 
     Attributes:
-        split: Split it is in.
-        file: Its path.
-        classes: Names of the classes labelled in it, in class order, each once.
+        split: Name of the split that holds the file.
+        file: Path of the file.
+        classes: Names of the classes labelled in the image, in class order, each once.
     """
 
     split: str
@@ -61,12 +61,12 @@ class Duplicates:
         )
 
     def labelled_otherwise(self) -> int:
-        """Groups whose files are not labelled with the same classes."""
+        """Count groups whose files are not labelled with the same classes."""
         return sum(len({copy.classes for copy in group}) > 1 for group in self.groups)
 
 
 def find_duplicates(files: Sequence[str]) -> list[list[int]]:
-    """Groups of identical files, as indices into `files`, in order of their first; one that cannot be read is alone."""
+    """Group identical files as indices into `files`, in order of their first; leave out files that cannot be read."""
     by_size: defaultdict[int, list[int]] = defaultdict(list)
     for i, file in enumerate(files):
         try:

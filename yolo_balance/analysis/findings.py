@@ -1,4 +1,4 @@
-"""What a reader should know first: the figures that will cost recall, as sentences, most important first."""
+"""Findings: the figures that will cost recall, as sentences, most important first."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Splits = Mapping[str, SplitFigures]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know.
+    """Finding about the data set.
 
     Attributes:
         kind: A fixed word for pipelines.
-        classes: Classes concerned; empty where it is about the whole set.
-        text: The sentence for people.
+        classes: Classes concerned; empty for a finding about the whole set.
+        text: Message for people.
     """
 
     kind: str
@@ -36,7 +36,7 @@ class Finding:
 def find(
     splits: Splits, needs: Mapping[str, Need], duplicates: Duplicates, *, task: str, imgsz: int
 ) -> tuple[Finding, ...]:
-    """Everything worth a sentence, most important first."""
+    """Return every finding, most important first."""
     detects = task != "classify"
     found = [*_absent(splits), *_shared(duplicates), *_few_in_val(splits, needs), *_nearly_empty(splits)]
     if detects:
@@ -49,19 +49,17 @@ def _absent(splits: Splits) -> Iterator[Finding]:
         yield _about(
             "absent_in_train",
             absent,
-            f"Absent in train: {_names(absent)}. What is not shown cannot be learnt.",
+            f"{_names(absent)} {_has(absent)} no example in train: the model cannot learn a class without examples. "
+            "Add images or remove the class.",
         )
     if "val" not in splits:
-        yield _about("no_val", (), "There is no val split: no recall can be read.")
+        yield _about("no_val", (), "There is no val split: recall cannot be measured.")
     elif absent := splits["val"].absent:
         yield _about(
             "absent_in_val",
             absent,
-            f"Absent in val: {_names(absent)}. Its recall cannot be read, and a model that never reports it loses "
-            "nothing there."
-            if len(absent) == 1
-            else f"Absent in val: {_names(absent)}. Their recall cannot be read, and a model that never reports them "
-            "loses nothing there.",
+            f"{_names(absent)} {_has(absent)} no example in val: recall cannot be measured, and a model that never "
+            "reports the class loses no score. Add images to val.",
         )
 
 
@@ -71,31 +69,31 @@ def _shared(duplicates: Duplicates) -> Iterator[Finding]:
             first, second = pair.split("/")
             groups = [g for g in duplicates.groups if {first, second} <= {copy.split for copy in g}]
             classes = dict.fromkeys(name for g in groups for copy in g if copy.split == second for name in copy.classes)
-            holding = f" They hold {_names(list(classes))}." if classes else " All of them are background."
+            content = f"The copies hold {_names(list(classes))}." if classes else "All copies are background."
             yield _about(
                 "duplicates_across_splits",
                 classes,
                 f"{counted(count, 'image')} of {second} {'is' if count == 1 else 'are'} also in {first}, byte for "
-                f"byte: what {second} reads on {'it' if count == 1 else 'them'} is memory.{holding}",
+                f"byte. Recall on a copy says nothing about new images. {content}",
             )
     if otherwise := duplicates.labelled_otherwise():
         yield _about(
             "duplicates_labelled_otherwise",
             (),
-            f"Copies of one image are labelled with different classes: {counted(otherwise, 'case')}.",
+            f"Copies of one image have labels of different classes: {counted(otherwise, 'case')}. Correct the labels.",
         )
 
 
 def _few_in_val(splits: Splits, needs: Mapping[str, Need]) -> Iterator[Finding]:
     few = sorted((name for name, need in needs.items() if 0 < need.n < boxes_to_show()), key=lambda x: needs[x].n)
     if few:
-        texts = [f"{plain(name)} {needs[name].n} ({needs[name].more_to_show} more)" for name in few]
+        texts = [f"{plain(name)} {needs[name].n} (add {needs[name].more_to_show})" for name in few]
         yield _about(
             "few_in_val",
             few,
-            f"Under {boxes_to_show()} in val: {listed(texts)}. With fewer than {boxes_to_show()}, a recall of "
-            f"{RECALL:g} cannot be shown even if every one is found ({RECALL:g}^{boxes_to_show()} < .05); an interval "
-            f"within ±{HALF_WIDTH:g} at that recall takes {boxes_for_half_width()}.",
+            f"Too few objects in val: {listed(texts)}. You need {boxes_to_show()} of a class to show a recall of "
+            f"{RECALL:g}, even if the model finds every one. You need {boxes_for_half_width()} for an interval within "
+            f"±{HALF_WIDTH:g}.",
         )
 
 
@@ -106,48 +104,50 @@ def _nearly_empty(splits: Splits) -> Iterator[Finding]:
         yield _about(
             "nearly_empty",
             few,
-            f"Under {FEW_TRAIN} in train: {listed([f'{plain(name)} {train[name].boxes}' for name in few])}. Repeating "
-            "so few shows the same pixels again; what helps is more of them.",
+            f"Fewer than {FEW_TRAIN} objects in train: "
+            f"{listed([f'{plain(name)} {train[name].boxes}' for name in few])}. Repeating them shows the same pixels "
+            "again. Add images of the class.",
         )
 
 
 def _one_image(splits: Splits) -> Iterator[Finding]:
     train = splits["train"].classes
-    held = {
+    dominated = {
         name: c
         for name, c in train.items()
         if c.most_in_one_image > 1 and c.images > 1 and c.most_in_one_image > ONE_IMAGE * c.boxes
     }
-    if held:
-        texts = [f"{plain(name)} {c.most_in_one_image} of {c.boxes}" for name, c in held.items()]
+    if dominated:
+        texts = [f"{plain(name)} {c.most_in_one_image} of {c.boxes}" for name, c in dominated.items()]
         yield _about(
             "one_image",
-            held,
-            f"A single image supplies more than {ONE_IMAGE:.0%} of a class's train boxes: {listed(texts)}. Repeating "
-            "the class repeats that image above all.",
+            dominated,
+            f"One image supplies more than {ONE_IMAGE:.0%} of the train boxes of a class: {listed(texts)}. Sampling "
+            "repeats this image most. Collect more images of the class.",
         )
     single = [name for name, c in train.items() if c.images == 1]
     if single:
         yield _about(
             "single_image",
             single,
-            f"In one train image only: {_names(single)}. Whatever is learnt of the class is learnt of that image.",
+            f"All boxes of a class come from one train image: {_names(single)}. Collect more images of the class.",
         )
 
 
 def _inseparable(splits: Splits) -> Iterator[Finding]:
     train = splits["train"]
-    bound = []
+    pairs = []
     for a, b, images in train.together:
         for name, other in ((a, b), (b, a)):
             if 1 < train.classes[name].images == images:
-                bound.append((name, other))
-    if bound:
-        texts = [f"{plain(name)} with {plain(other)}" for name, other in bound]
+                pairs.append((name, other))
+    if pairs:
+        texts = [f"{plain(name)} with {plain(other)}" for name, other in pairs]
         yield _about(
             "always_together",
-            dict.fromkeys(name for name, _ in bound),
-            f"Never without another class in train: {listed(texts)}. Sampling whole images cannot separate them.",
+            dict.fromkeys(name for name, _ in pairs),
+            f"Never without another class in train: {listed(texts)}. Sampling repeats whole images, so both classes "
+            "get more frequent together.",
         )
 
 
@@ -162,8 +162,8 @@ def _tiny(splits: Splits, imgsz: int) -> Iterator[Finding]:
         yield _about(
             "tiny_boxes",
             tiny,
-            f"Smaller than {TINY} px once images are scaled to {imgsz}, one cell of the finest grid: {listed(texts)} "
-            "of the train boxes. A larger imgsz or cutting images into tiles shows them.",
+            f"Smaller than {TINY} px (one cell of the finest grid) at imgsz {imgsz}: {listed(texts)} of the train "
+            "boxes. Raise imgsz or cut the images into tiles.",
         )
 
 
@@ -174,15 +174,15 @@ def _background(splits: Splits) -> Iterator[Finding]:
         yield _about(
             "background",
             (),
-            f"{percent(share)} of the train images are background: four Mosaic tiles are all background in "
-            f"{percent(share**4)} of the draws, and the network then sees no object.",
+            f"{percent(share)} of the train images are background: {percent(share**4)} of the Mosaics have no object "
+            "in any of the four tiles. balance.sampling.foreground_mosaic gives each Mosaic one.",
         )
     if val is not None and not val.background:
         yield _about(
             "no_background_in_val",
             (),
-            "No background image in val: false alarms can only be counted per image with objects, so a budget is per "
-            "image and not per defect-free image.",
+            "No background image in val: false boxes are counted per image with objects and not per defect-free image. "
+            "Add defect-free images to val.",
         )
 
 
@@ -194,16 +194,16 @@ def _copies_within(splits: Splits, duplicates: Duplicates) -> Iterator[Finding]:
         classes = dict.fromkeys(name for g in several for copy in g if copy.split == split for name in copy.classes)
         scarce = [name for name in classes if splits[split].classes[name].boxes < boxes_to_show()]
         if split == "train":
-            cost = "these images are repeated in every epoch, whatever the sampling says."
+            cost = "Each epoch shows these images more often, with or without sampling."
         elif scarce:
-            cost = f"{_names(scarce)} {'has' if len(scarce) == 1 else 'have'} even less to show than the counts say."
+            cost = f"{_names(scarce)} {_has(scarce)} fewer distinct objects than the counts say."
         else:
-            cost = "intervals are wider than the counts say."
+            cost = "The true intervals are wider than the reported ones."
         yield _about(
             "duplicates_within_a_split",
             classes,
             f"{counted(count, 'image')} of {split} {'is a copy' if count == 1 else 'are copies'} of another one "
-            f"there, byte for byte: {cost}",
+            f"there, byte for byte. {cost}",
         )
 
 
@@ -213,22 +213,25 @@ def _unread(splits: Splits) -> Iterator[Finding]:
             yield _about(
                 "ignored",
                 (),
-                f"{counted(figures.ignored, 'image')} of {split} cannot be used and "
-                f"{'is' if figures.ignored == 1 else 'are'} ignored by Ultralytics, whose scan "
-                f"names {'it' if figures.ignored == 1 else 'them'} and says why.",
+                f"Ultralytics ignores {counted(figures.ignored, 'image')} of {split}. The log of the scan says which "
+                "and why.",
             )
         if figures.unlabelled:
             yield _about(
                 "unlabelled",
                 (),
                 f"{counted(figures.unlabelled, 'image')} of {split} {'has' if figures.unlabelled == 1 else 'have'} no "
-                f"label file and {'counts' if figures.unlabelled == 1 else 'count'} as background: an object there "
-                "would be taught as none.",
+                f"label file and {'counts' if figures.unlabelled == 1 else 'count'} as background. If such an "
+                "image shows an object, the model learns to miss it.",
             )
 
 
 def _about(kind: str, classes: Sequence[str] | Mapping[str, object], text: str) -> Finding:
     return Finding(kind, tuple(classes), text)
+
+
+def _has(names: Sequence[str]) -> str:
+    return "has" if len(names) == 1 else "have"
 
 
 def _names(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""How unequal classes are: one number each, from counts alone."""
+"""Measures of imbalance: one number each, from counts alone."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from yolo_balance.sampling.statistics import ClassStatistics, Ints, shares
 
 
 def imbalance_ratio(counts: npt.ArrayLike) -> float | None:
-    """Count of the largest class over that of the smallest one present; None where no class is.
+    """Divide the largest class's count by that of the smallest class present; None where no class is.
 
-    Absent classes are left out: the ratio to nothing says nothing, and they are reported by name.
+    Absent classes do not enter the ratio: the analysis reports them by name.
     """
     present = _present(counts)
     return float(present.max() / present.min()) if len(present) else None
 
 
 def gini(counts: npt.ArrayLike) -> float | None:
-    """Gini coefficient over the classes present: 0 where all are alike, towards 1 where one class has nearly all.
+    """Compute the Gini coefficient over the classes present: 0 for equal classes, towards 1 if one has nearly all.
 
     G = sum_i (2 i - n - 1) x_i / (n sum_i x_i), x ascending, i from 1 to n. None where no class is present.
     """
@@ -32,23 +32,23 @@ def gini(counts: npt.ArrayLike) -> float | None:
 
 
 def effective_classes(counts: npt.ArrayLike) -> float | None:
-    """Exponential of the Shannon entropy of the shares: C for C equal classes, 1 for one class; None where none is."""
+    """Compute exp of the Shannon entropy of the shares: C for C equal classes, 1 for one class; None without any."""
     p = shares(_present(counts))
     return float(np.exp(-(p * np.log(p)).sum())) if len(p) else None
 
 
 def co_occurrence(statistics: ClassStatistics) -> Ints:
-    """(C, C) images that hold both classes; the diagonal is the number of images of a class."""
-    rows, columns, _ = statistics.held
+    """Count (C, C) images that hold both classes; the diagonal is the number of images of a class."""
+    rows, columns, _ = statistics.pairs
     ones = np.ones(len(rows), np.int64)
-    held = csr_array((ones, (rows, columns)), shape=(statistics.num_images, statistics.num_classes))
-    together: Ints = (held.T @ held).toarray().astype(np.int64)
+    holds = csr_array((ones, (rows, columns)), shape=(statistics.num_images, statistics.num_classes))
+    together: Ints = (holds.T @ holds).toarray().astype(np.int64)
     return together
 
 
 def most_in_one_image(statistics: ClassStatistics) -> tuple[Ints, Ints]:
-    """Per class the most boxes that a single image holds, and that image (-1 for a class without boxes)."""
-    images, classes, counts = statistics.held
+    """Find per class the most boxes in a single image, and that image (-1 for a class without boxes)."""
+    images, classes, counts = statistics.pairs
     most = np.zeros(statistics.num_classes, np.int64)
     where = np.full(statistics.num_classes, -1, np.int64)
     order = np.argsort(counts, kind="stable")  # the last write of a class is its largest count

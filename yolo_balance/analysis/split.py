@@ -1,4 +1,4 @@
-"""One split: its labels as arrays, and the figures read from them."""
+"""Labels of one split as arrays, and the figures read from them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from yolo_balance.sampling.statistics import ClassStatistics, Floats
 
 @dataclass(frozen=True)
 class Labels:
-    """One split as it was read.
+    """Labels of one split.
 
     Attributes:
-        split: Its name.
+        split: Name of the split.
         statistics: One row per box, or per image where images are classified.
         files: (num_images,) paths of the images.
         boxes: (M, 2) widths and heights relative to their image; None where images are classified.
         shapes: (num_images, 2) heights and widths in pixels; None where images are classified.
-        ignored: Images that could not be used, corrupt ones mostly; None where the reader does not tell.
+        ignored: Images that could not be used, corrupt ones mostly; None where the reader does not count them.
         unlabelled: Images without a label file, counted as background.
     """
 
@@ -35,7 +35,7 @@ class Labels:
     unlabelled: int = 0
 
     def sizes(self, imgsz: int) -> tuple[Floats, Floats, Floats] | None:
-        """(M,) box sizes in pixels, relative, and in pixels at `imgsz`; None where there are no boxes to measure."""
+        """Return (M,) box sizes in pixels, relative, and in pixels at `imgsz`; None without boxes to measure."""
         if self.boxes is None or self.shapes is None:
             return None
         relative = np.sqrt(self.boxes.prod(axis=1))
@@ -46,15 +46,15 @@ class Labels:
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """One class in one split.
+    """Figures of one class in one split.
 
     Attributes:
-        boxes: Its boxes.
-        images: Images with at least one of them.
-        share: Its share of all boxes.
-        most_in_one_image: Most of its boxes in a single image.
-        that_image: The image, None without boxes.
-        sizes: None without boxes.
+        boxes: Boxes of the class.
+        images: Images with at least one box of the class.
+        share: Share of the class in all boxes.
+        most_in_one_image: Largest number of the class's boxes in a single image.
+        that_image: File of this image; None without boxes.
+        sizes: Sizes of the boxes; None without boxes.
     """
 
     boxes: int
@@ -67,20 +67,20 @@ class ClassFigures:
 
 @dataclass(frozen=True)
 class SplitFigures:
-    """One split.
+    """Figures of one split.
 
     Attributes:
-        images: Its images, background included.
+        images: Images of the split, background included.
         background: Images without a box.
-        boxes: Its boxes.
-        imbalance_of_boxes: Largest over smallest class present, None where no class is.
-        imbalance_of_images: The same of images per class.
+        boxes: Boxes of the split.
+        imbalance_of_boxes: Boxes of the largest class / of the smallest class present; None where no class is.
+        imbalance_of_images: Images of the largest class / of the smallest class present.
         gini: Gini coefficient of boxes over the classes present.
         effective_classes: exp of the entropy of the shares of boxes.
         absent: Classes without a box.
         ignored: Images that could not be used; None where it is not known.
         unlabelled: Images without a label file, counted as background.
-        classes: By name, in class-id order.
+        classes: Figures of each class by name, in class-id order.
         together: Images holding both of two classes, for every two that meet.
     """
 
@@ -139,15 +139,15 @@ class SplitFigures:
 
 
 def _sizes_by_class(labels: Labels, imgsz: int) -> list[BoxSizes | None]:
-    found: list[BoxSizes | None] = [None] * labels.statistics.num_classes
+    by_class: list[BoxSizes | None] = [None] * labels.statistics.num_classes
     sizes = labels.sizes(imgsz)
     if sizes is None:
-        return found
+        return by_class
     order = np.argsort(labels.statistics.classes, kind="stable")
     for part in np.split(order, np.cumsum(labels.statistics.boxes)[:-1]):
         if len(part):
-            found[int(labels.statistics.classes[part[0]])] = BoxSizes.of(*(measure[part] for measure in sizes))
-    return found
+            by_class[int(labels.statistics.classes[part[0]])] = BoxSizes.of(*(measure[part] for measure in sizes))
+    return by_class
 
 
 def _rounded(value: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""A YAML to start from, every number with the rule it came from and the counts that rule was given."""
+"""Suggest a YAML to start from: every number with its rule and the counts that went into the rule."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ def suggest(
     epochs: int,
     asked: BalanceConfig,
 ) -> str:
-    """Write the text of a run's YAML.
+    """Build the text of a run's YAML.
 
     Args:
         analysis: The data set's figures.
-        train: Its train labels.
+        train: Labels of the train split.
         data: The data set as a run should name it.
-        run: The run's stated train arguments, carried over.
-        origins: Source of each of these arguments, as a comment.
-        epochs: Ultralytics' own default.
-        asked: The run's section. With `auto` its stated keys of `sampling` are carried over too.
+        run: Keys of the run that the user stated, Ultralytics' keys at the top level; copied unchanged.
+        origins: Comment by key of `run`: where the user stated it.
+        epochs: Default of Ultralytics.
+        asked: The run's section. With `auto` the keys that it states of `sampling` are copied too.
 
     Raises:
-        DataError: Nothing to suggest for: images are classified, or train has no box.
+        DataError: Images are classified, or train has no box.
     """
     if analysis.task not in SUFFIXES:
         raise DataError(f"--suggest: expected data with boxes, got a data set for {analysis.task}")
     if not len(train.statistics.classes):
         raise DataError("--suggest: the train split has no object; expected at least one labelled box")
     lines = [
-        f"{HEADER}; a starting point, not a result: the comment at a number is the rule it came from.",
+        f"{HEADER}; a starting point, not a result. The comment at each number gives its rule.",
         *_comment(f"Data: {plain(analysis.data)}; {counted(train.statistics.num_images, 'train image')}."),
         "",
         *_top(analysis, train, data, run, origins, epochs),
@@ -77,8 +77,8 @@ def _top(
 ) -> list[str]:
     imgsz, why = image_size(train)
     own = {
-        "model": (f"yolo26n{SUFFIXES[analysis.task]}.pt", "the smallest of its family: a first run should be quick"),
-        "data": (data, "the data set that was analysed"),
+        "model": (f"yolo26n{SUFFIXES[analysis.task]}.pt", "the smallest of its family, for a quick first run"),
+        "data": (data, "the analysed data set"),
         "epochs": (epochs, "Ultralytics' own default"),
         "imgsz": (imgsz, why),
     }
@@ -93,7 +93,7 @@ def _top(
 
 
 def image_size(train: Labels) -> tuple[int, str]:
-    """The smallest of the usual sizes at which nine of ten boxes are at least a cell of the finest grid, and why."""
+    """Choose the smallest usual size at which nine of ten boxes fill a cell of the finest grid; say why."""
     sizes = train.sizes(1)
     assert sizes is not None
     tenth = float(np.quantile(sizes[2], 0.1))
@@ -123,37 +123,39 @@ def _sampling(asked: BalanceConfig, statistics: ClassStatistics, names: Sequence
     if {"epoch_size", "background"} & set(values):
         return lines
     background = float(statistics.background.mean())
-    length = f"as long as without balancing, {counted(statistics.num_images, 'image')}"
+    length = f"as long as without balancing: {counted(statistics.num_images, 'image')}"
     length += f"; background stays {percent(background)}" if background else ""
     return lines + _line(4, "epoch_size", 1.0, length)
 
 
 def _recall(analysis: DataAnalysis) -> list[str]:
     budgets, why = false_alarms(analysis)
-    able = [plain(name) for name, need in analysis.needs.items() if need.n >= boxes_for_verdict()]
-    unable = [f"{plain(n)} ({need.n})" for n, need in analysis.needs.items() if need.n < boxes_for_verdict()]
-    targets = f"{RECALL:g} can be shown with {boxes_for_verdict()} objects in val or more: "
-    targets += f"{listed(able) or 'no class'}" + (f"; not for {listed(unable)}" if unable else "")
+    enough = [plain(name) for name, need in analysis.needs.items() if need.n >= boxes_for_verdict()]
+    too_few = [f"{plain(n)} ({need.n})" for n, need in analysis.needs.items() if need.n < boxes_for_verdict()]
+    targets = (
+        f"a target of {RECALL:g} takes {boxes_for_verdict()} objects in val: enough for {listed(enough) or 'no class'}"
+    )
+    targets += f"; too few for {listed(too_few)}" if too_few else ""
     return [
         "  recall:",
-        *_line(4, "iou", 0.5, "a box finds an object from here on: Ultralytics' lowest matching threshold"),
-        *_line(4, "confidence", 0.95, "level of the intervals, the customary one"),
+        *_line(4, "iou", 0.5, "a box finds an object at this overlap or more: Ultralytics' lowest matching threshold"),
+        *_line(4, "confidence", 0.95, "level of the intervals; .95 is customary"),
         *_line(4, "false_alarms", budgets, why),
         *_line(4, "targets", None, targets),
     ]
 
 
 def false_alarms(analysis: DataAnalysis) -> tuple[list[float], str]:
-    """Budgets that val can measure, and why: with n clean images the lowest rate above zero is 1 / n."""
+    """Choose budgets that val can measure, and say why: with n clean images the lowest rate above zero is 1 / n."""
     val = analysis.splits.get("val")
     if val is None:
         return [0.1, 1.0], "one false box per ten defect-free images, and one per image; there is no val split yet"
     clean, what = (val.background, "defect-free image") if val.background else (val.images, "image")
-    basis = f"false boxes per {what}; val has {clean}{'' if val.background else ' and none that is defect-free'}"
+    basis = f"false boxes per {what}; val has {clean}{'' if val.background else ', none of them defect-free'}"
     step = math.ceil(100 / clean) / 100
     if clean >= 10:
         return [0.1, 1.0], f"{basis}, so the smallest step is {1 / clean:.2g}"
-    return ([step, 1.0] if step < 1 else [1.0]), f"{basis}: nothing between 0 and {step:g} can be measured"
+    return ([step, 1.0] if step < 1 else [1.0]), f"{basis}, so nothing between 0 and {step:g} can be measured"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -162,7 +164,7 @@ def false_alarms(analysis: DataAnalysis) -> tuple[list[float], str]:
 
 
 def _line(indent: int, key: str, value: Any, comment: str) -> list[str]:
-    """`key: value  # comment`, the comment going on in lines of its own below; above it where the value is long."""
+    """Write `key: value  # comment`; a long comment goes on below, and above the key where the value is long."""
     text = f"{' ' * indent}{key}: {_scalar(value)}"
     if len(text) > WIDTH - 50:
         return [*(f"{' ' * indent}{line}" for line in _comment(comment)), text]

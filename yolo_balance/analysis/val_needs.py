@@ -1,4 +1,4 @@
-"""What the objects of a split can show of a class, before any training."""
+"""Recall that the objects of a split can show of a class, before any training."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["HALF_WIDTH", "RECALL", "Need", "boxes_for_half_width", "boxes_for_ve
 
 @dataclass(frozen=True)
 class Need:
-    """What the objects of one class in a split can show.
+    """Recall that the objects of one class in a split can show.
 
     Attributes:
         n: Objects of the class.
-        low: Lower end of the 95 % Wilson interval if a recall of .9 were read (hits rounded down); 0 without objects.
-        high: Its upper end; 1 without objects.
-        more_for_interval: Further objects until that interval is within +-0.1.
-        more_to_show: Further objects until a recall of .9 can be shown at all, every one being found.
+        low: Lower end of the 95 % Wilson interval of a measured recall of .9 (hits rounded down); 0 without objects.
+        high: Upper end of that interval; 1 without objects.
+        more_for_interval: Further objects until the interval is within +-0.1.
+        more_to_show: Further objects until a recall of .9 can be shown if every object is found.
     """
 
     n: int
@@ -38,6 +38,6 @@ class Need:
 
     @classmethod
     def of(cls, n: int) -> Need:
-        """What n objects can show."""
+        """Compute the recall that n objects can show."""
         low, high = interval(floor(RECALL * n + 1e-9), n, confidence=CONFIDENCE)
         return cls(n, round(low, 4), round(high, 4), max(boxes_for_half_width() - n, 0), max(boxes_to_show() - n, 0))

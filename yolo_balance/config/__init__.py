@@ -1,7 +1,7 @@
 """The YAML schema: everything under `balance:`, typed, with every problem of a file reported at once.
 
-A file holds what Ultralytics accepts at its top level and our sections under `balance:`. A section left out is off.
-This package needs neither torch nor Ultralytics, so a file can be checked anywhere.
+The top level of a file holds the keys of Ultralytics, `balance:` those of this package. A section left out is off.
+The schema needs neither torch nor Ultralytics, so a file can be checked on any machine.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BeforeValidator, ValidationError, model_validator
 
 from yolo_balance.config.losses import LossesConfig
 from yolo_balance.config.reading import AUTO, SECTION, apply_overrides, opened, problem_lines, read_yaml, unknown_key
 from yolo_balance.config.recall import CalibrationConfig, CostsConfig, RecallConfig
 from yolo_balance.config.sampling import BackgroundConfig, FeedbackConfig, SamplingConfig
-from yolo_balance.config.section import Section
+from yolo_balance.config.section import COMPARED, RECOMMENDED, Section, subsection
 from yolo_balance.errors import ConfigError
 
 __all__ = [
@@ -40,21 +40,26 @@ __all__ = [
 
 
 class BalanceConfig(Section):
-    """The `balance:` section: what was asked, checked. A section that is None is off.
-
-    Attributes:
-        auto: Whether `sampling`, where it is not given, is worked out from the train split's counts
-            (`yolo_balance.recipe`). `balance: auto` is short for this alone.
+    """The `balance:` section as the file states it, checked. A section that is None is off.
 
     Example:
         >>> BalanceConfig.load({"losses": {"focal": {"beta": 1.5}}}).losses.focal.beta
         1.5
     """
 
-    auto: bool = False
-    sampling: SamplingConfig | None = None
-    losses: LossesConfig | None = None
-    recall: RecallConfig = RecallConfig()
+    auto: Annotated[bool, RECOMMENDED] = False
+    """Fill the sampling keys that this file leaves out from the counts of the train split, each printed with its rule.
+    `balance: auto` is short for this key alone."""
+    sampling: Annotated[SamplingConfig | None, RECOMMENDED] = None
+    """Images that an epoch shows; null shows each image once, as Ultralytics does."""
+    losses: Annotated[LossesConfig | None, COMPARED] = None
+    """Weights on the losses of Ultralytics, by class, anchor and object; a term that is left out is off."""
+    recall: Annotated[
+        RecallConfig,
+        BeforeValidator(lambda section: {} if section is None else section, json_schema_input_type=RecallConfig | None),
+        RECOMMENDED,
+    ] = RecallConfig()
+    """Figures read after every validation; null reads them at their defaults."""
 
     @model_validator(mode="before")
     @classmethod
@@ -87,7 +92,7 @@ class BalanceConfig(Section):
         return config
 
     def off(self) -> bool:
-        """Whether the run trains exactly as stock Ultralytics does (recall is still reported)."""
+        """Return whether the run trains exactly as stock Ultralytics does (recall is still reported)."""
         return not self.auto and self.sampling is None and self.losses is None
 
 
@@ -103,12 +108,11 @@ def parse_section(section: Any) -> tuple[BalanceConfig | None, list[str]]:
         return None, problem_lines(e, dotted_keys(), SECTION)
 
 
-def dotted_keys(model: type[BaseModel] = BalanceConfig, prefix: str = SECTION) -> list[str]:
-    """Every valid dotted key of the section, `balance.sampling.power` and so on."""
+def dotted_keys(model: type[Section] = BalanceConfig, prefix: str = SECTION) -> list[str]:
+    """Return every valid dotted key below a section: `balance.sampling.power` and so on."""
     keys = []
     for name, field in model.model_fields.items():
         keys.append(f"{prefix}.{name}")
-        for option in (field.annotation, *getattr(field.annotation, "__args__", ())):
-            if isinstance(option, type) and issubclass(option, BaseModel):
-                keys += dotted_keys(option, f"{prefix}.{name}")
+        if section := subsection(field):
+            keys += dotted_keys(section, f"{prefix}.{name}")
     return keys

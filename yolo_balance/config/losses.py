@@ -1,4 +1,4 @@
-"""`balance.losses`: what the gradient weighs."""
+"""The section `balance.losses`: weights of the gradient."""
 
 from __future__ import annotations
 
@@ -6,215 +6,195 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from yolo_balance.config.section import Section, is_number
+from yolo_balance.config.section import COMPARED, PAPER, RECOMMENDED, Section, is_number
 
 Factor = Annotated[float, Field(gt=0)]
+WeightRule = Literal["inverse_frequency", "effective_number"]
 
 
 def _class_weights(value: Any) -> Any:
+    """Open the short forms: the name of a rule, and weights by class name."""
     if isinstance(value, str):
         return {"rule": value}
-    if isinstance(value, dict) and value and all(map(is_number, value.values())):
+    if not isinstance(value, dict):
+        return value
+    value = {"on" if key is True else key: option for key, option in value.items()}  # YAML 1.1 reads `on` as true
+    if value and all(map(is_number, value.values())) and not set(value) <= {"power", "beta"}:
         return {"values": value}
-    return value
+    return value if value.get("rule") or value.get("values") else {**value, "rule": "inverse_frequency"}
 
 
 class ClassWeightsConfig(Section):
-    """Weights on the classification loss by class (`balance.losses.class_weights`).
+    """Weights on the classification loss by class (`balance.losses.class_weights`)."""
 
-    A rule's name alone and a mapping of class names to weights are short for this section.
-
-    Attributes:
-        rule: How counts become weights: (largest count / count)^power, or the inverse effective number of samples.
-        values: Weight by class name, in place of the rule's; classes not named take the rule's, 1 without one.
-        power: `inverse_frequency`'s exponent.
-        beta: `effective_number`'s: 0 weighs all alike, towards 1 the inverse count.
-        on: `positives` weighs the loss of a class's own objects, `column` also that of everything that is not one.
-    """
-
-    rule: Literal["inverse_frequency", "effective_number"] | None = None
+    rule: WeightRule | None = None
+    """Rule that turns counts into weights: (largest count / count)^power, or the inverse effective number of samples
+    (Cui et al., 2019). Null is inverse_frequency, or 1 for classes that values does not name."""
     values: dict[str, Factor] | None = None
+    """Weight by class name in place of the rule's, for example {crack: 3.0}."""
     power: Annotated[float, Field(ge=0)] = 1.0
-    beta: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Exponent of inverse_frequency."""
+    beta: Annotated[float, Field(ge=0, lt=1), PAPER] = 0.999
+    """Parameter of effective_number. 0 weighs all alike, towards 1 the weight is the inverse count."""
     on: Literal["positives", "column"] = "positives"
-
-    @model_validator(mode="after")
-    def _says_something(self) -> ClassWeightsConfig:
-        if self.rule is None and not self.values:
-            raise ValueError("rule: expected inverse_frequency or effective_number, or weights by class name in values")
-        return self
+    """Entries that are weighted: positives are a class's own objects; column adds everything that is not the class, as
+    Ultralytics' cls_pw does."""
 
 
 class FocalConfig(Section):
-    """Focal weights on the classification loss (`balance.losses.focal`).
-
-    Attributes:
-        form: `quality` for soft targets, Li et al., GFL (2020); `classic` from hard targets, Lin et al. (2017).
-        beta: `quality`'s exponent of |target - score|; 0 is plain cross-entropy.
-        gamma: `classic`'s exponent of 1 - p_t; 0 leaves alpha alone.
-        alpha: `classic`'s weight of positives, 1 - alpha being that of negatives; null weighs both alike.
-    """
+    """Focal weights on the classification loss (`balance.losses.focal`)."""
 
     form: Literal["quality", "classic"] = "quality"
+    """Form: quality for soft targets (Li et al., GFL, 2020), classic for hard ones (Lin et al., 2017)."""
     beta: Annotated[float, Field(ge=0)] = 2.0
+    """Exponent of |target - score| in quality; 0 is plain cross-entropy."""
     gamma: Annotated[float, Field(ge=0)] = 2.0
+    """Exponent of 1 - p_t in classic; 0 leaves alpha alone."""
     alpha: Annotated[float, Field(gt=0, lt=1)] | None = 0.25
+    """Weight of positives in classic, 1 - alpha that of negatives; null weighs both alike."""
 
     @model_validator(mode="after")
     def _fits(self) -> FocalConfig:
-        for key in {"quality": ("gamma", "alpha"), "classic": ("beta",)}[self.form]:
-            self.refuse(key, f"form {self.form}")
+        self.refuse({"quality": ("gamma", "alpha"), "classic": ("beta",)}[self.form], f"form: {self.form}")
         return self
 
 
 class ISRNegativesConfig(Section):
-    """Importance-based sample reweighting of the negatives, Cao et al. (2019) (`balance.losses.isr.negatives`).
-
-    Attributes:
-        k: Exponent of the linear importance; 0 weighs all alike.
-        bias: Importance of the last-ranked sample, in [0, 1].
-    """
+    """Importance-based sample reweighting of the negatives, Cao et al. (2019) (`balance.losses.isr.negatives`)."""
 
     k: Annotated[float, Field(ge=0)] = 0.5
+    """Exponent of the linear importance; 0 weighs all alike."""
     bias: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Importance of the last-ranked sample."""
 
 
 class ISRConfig(Section):
-    """Importance-based sample reweighting of the positives, Cao et al. (2019) (`balance.losses.isr`).
-
-    Attributes:
-        k: Exponent of the linear importance; 0 weighs all alike.
-        bias: Importance of the last-ranked sample, in [0, 1].
-        negatives: The same for negatives; null leaves them alone.
-    """
+    """Importance-based sample reweighting of the positives, Cao et al. (2019) (`balance.losses.isr`)."""
 
     k: Annotated[float, Field(ge=0)] = 0.5
+    """Exponent of the linear importance; 0 weighs all alike, the paper has 2."""
     bias: Annotated[float, Field(ge=0, le=1)] = 0.0
-    negatives: ISRNegativesConfig | None = None
+    """Importance of the last-ranked sample."""
+    negatives: Annotated[ISRNegativesConfig | None, COMPARED] = None
+    """ISR-N: negatives that are likely false alarms count more; null leaves negatives alone."""
 
 
 class CARLConfig(Section):
-    """Classification-aware regression loss, Cao et al. (2019) (`balance.losses.carl`).
-
-    Attributes:
-        k: Exponent of the score.
-        bias: Importance at score zero, in [0, 1].
-        gain: Size of the added box loss relative to the host's: each positive's box weight is 1 + gain * v, v of mean
-            1. Null adds nothing: the box weight is v.
-        gradient: Share of the gradient that reaches the score; null is the host's classification gain / box gain.
-        published: Whether v has mean 1 over positives, as published, and not over the host's own box weights.
-    """
+    """Classification-aware regression loss, Cao et al. (2019) (`balance.losses.carl`)."""
 
     k: Annotated[float, Field(ge=0)] = 1.0
+    """Exponent of the score."""
     bias: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Importance at score zero."""
     gain: Annotated[float, Field(ge=0)] | None = 0.5
+    """Size of the added box loss relative to Ultralytics' own: the box weight of a positive is 1 + gain * v, and v has
+    mean 1. Null adds nothing: the box weight is v."""
     gradient: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of the gradient that reaches the score; null is Ultralytics' gains cls / box."""
     published: bool = False
+    """Normalise v to mean 1 over positives, as published; false takes the mean over Ultralytics' box weights."""
 
 
 class NegativesConfig(Section):
-    """Which negatives the classification loss reads (`balance.losses.negatives`).
+    """Negatives that the classification loss reads (`balance.losses.negatives`)."""
 
-    Attributes:
-        rule: `ohem` takes those of the highest loss, Shrivastava et al. (2016); `iou_balanced` as many from each bin of
-            overlap with an object, Pang et al., Libra R-CNN (2019).
-        ratio: How many negatives per positive, image by image; an image without positives takes the batch's mean.
-        bins: `iou_balanced`'s number of bins.
-        draw: Whether `iou_balanced` draws its negatives at random; false weighs each by its chance of being drawn.
-    """
-
-    rule: Literal["iou_balanced", "ohem"]
+    rule: Literal["iou_balanced", "ohem"] = "ohem"
+    """Rule of the choice: ohem takes the negatives of the highest loss (Shrivastava et al., 2016); iou_balanced takes
+    as many from each bin of overlap with an object (Pang et al., Libra R-CNN, 2019)."""
     ratio: Annotated[float, Field(gt=0)] = 3.0
+    """Negatives per positive, image by image; an image without positives takes the batch's mean."""
     bins: Annotated[int, Field(ge=1)] = 3
+    """Number of overlap bins in iou_balanced."""
     draw: bool = True
+    """Draw the negatives of iou_balanced at random; false weighs each by its chance of being drawn."""
 
     @model_validator(mode="after")
     def _fits(self) -> NegativesConfig:
-        for key in ("bins", "draw") if self.rule == "ohem" else ():
-            self.refuse(key, "rule ohem")
+        self.refuse(("bins", "draw") if self.rule == "ohem" else (), "rule: ohem")
         return self
 
 
 class EFLConfig(Section):
-    """Equalised focal loss, Li et al. (2022) (`balance.losses.efl`).
-
-    Attributes:
-        gamma: Focusing exponent of every class.
-        scale: How much is added to it for a class whose positives have no gradient beside its negatives'.
-    """
+    """Equalised focal loss, Li et al. (2022) (`balance.losses.efl`)."""
 
     gamma: Annotated[float, Field(gt=0)] = 2.0
+    """Focusing exponent of every class."""
     scale: Annotated[float, Field(ge=0)] = 8.0
+    """Largest addition to that exponent, for a class whose positives have no gradient beside its negatives'."""
 
 
 class EQLv2Config(Section):
-    """Equalisation loss v2, Tan et al. (2021) (`balance.losses.eqlv2`).
-
-    Attributes:
-        alpha: How much the positives of a class gain at most: their weight is 1 + alpha at ratio zero.
-        gamma: Steepness of the map from gradient ratio to weight.
-        mu: Ratio at which that map is one half.
-    """
+    """Equalisation loss v2, Tan et al. (2021) (`balance.losses.eqlv2`)."""
 
     alpha: Annotated[float, Field(ge=0)] = 4.0
+    """Largest gain of a class's positives: their weight is 1 + alpha at gradient ratio zero."""
     gamma: Annotated[float, Field(gt=0)] = 12.0
+    """Steepness of the map from gradient ratio to weight."""
     mu: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """Gradient ratio at which that map is one half."""
 
 
 class LogitAdjustmentConfig(Section):
-    """Logit adjustment, Menon et al. (2021) (`balance.losses.logit_adjustment`).
-
-    Attributes:
-        tau: Multiple of a class's log frequency that its logit has to overcome in training.
-    """
+    """Logit adjustment, Menon et al. (2021) (`balance.losses.logit_adjustment`)."""
 
     tau: Annotated[float, Field(ge=0)] = 1.0
+    """Multiple of a class's log frequency that its logit has to overcome in training."""
 
 
 class LossesConfig(Section):
-    """What the gradient weighs (`balance.losses`).
+    """Weights of the gradient (`balance.losses`). A term that is left out is off."""
 
-    Attributes:
-        pisa: Prime Sample Attention at its published exponents and biases: `isr` with negatives and `carl`, where they
-            are not given.
-        class_weights: Weights by class; a rule's name, a mapping of class names to weights, or a section.
-        focal: Focal weights.
-        efl: Equalised focal weights.
-        eqlv2: Equalisation of positive and negative gradients.
-        logit_adjustment: Shifts of the logits by class frequency.
-        isr: Importance-based sample reweighting.
-        carl: Classification-aware regression loss.
-        negatives: Which negatives are read.
-        positives: `instance_balanced` gives each object the same weight, however many anchors are its own.
-        heads: Which heads of an end-to-end model the terms act on.
-        max_weight: Cap on the product of a class's factors, sampling's among them; what sampling asks for by itself is
-            left to its `max_repeat`.
-    """
-
-    pisa: bool = False
-    class_weights: Annotated[ClassWeightsConfig | None, BeforeValidator(_class_weights)] = None
-    focal: FocalConfig | None = None
-    efl: EFLConfig | None = None
-    eqlv2: EQLv2Config | None = None
-    logit_adjustment: LogitAdjustmentConfig | None = None
-    isr: ISRConfig | None = None
-    carl: CARLConfig | None = None
-    negatives: NegativesConfig | None = None
-    positives: Literal["instance_balanced"] | None = None
+    pisa: Annotated[bool, PAPER] = False
+    """Prime Sample Attention (Cao et al., 2019) at its published exponents: isr (k 2.0) with negatives, and carl. An
+    isr or carl section that the file states keeps its values."""
+    class_weights: Annotated[
+        ClassWeightsConfig | None,
+        BeforeValidator(
+            _class_weights, json_schema_input_type=ClassWeightsConfig | WeightRule | dict[str, Factor] | None
+        ),
+    ] = None
+    """Weights by class. The name of a rule, or weights by class name such as {crack: 3.0}, are short forms."""
+    focal: Annotated[FocalConfig | None, PAPER] = None
+    """Focal weights: entries that are scored wrongly count more. The sum of the loss stays."""
+    efl: Annotated[EFLConfig | None, PAPER] = None
+    """Equalised focal loss (Li et al., 2022): focal exponents by class. It excludes focal and eqlv2."""
+    eqlv2: Annotated[EQLv2Config | None, PAPER] = None
+    """Equalisation loss v2 (Tan et al., 2021): positives of a class with little gradient count more, its negatives
+    less."""
+    logit_adjustment: Annotated[LogitAdjustmentConfig | None, PAPER] = None
+    """Logit adjustment (Menon et al., 2021): shifts of the logits by log class frequency in training."""
+    isr: Annotated[ISRConfig | None, PAPER] = None
+    """ISR-P (Cao et al., 2019): positives of high IoU count more."""
+    carl: Annotated[CARLConfig | None, PAPER] = None
+    """CARL (Cao et al., 2019): box losses grow with the score, and their gradient teaches the score good boxes."""
+    negatives: Annotated[NegativesConfig | None, PAPER] = None
+    """Negatives that the classification loss reads; null reads all."""
+    positives: Annotated[Literal["instance_balanced"] | None, PAPER] = None
+    """Weights of positives: instance_balanced gives each object the same weight, however many anchors it has (Pang et
+    al., Libra R-CNN, 2019)."""
     heads: Literal["both", "one2many", "one2one"] = "both"
-    max_weight: Annotated[float, Field(ge=1)] = 10.0
+    """Heads of an end-to-end model on which the terms act."""
+    max_weight: Annotated[float, Field(ge=1), RECOMMENDED] = 10.0
+    """Cap on the product of a class's factors, those of sampling among them. It lowers the loss weights only; sampling
+    has max_repeat."""
 
     @model_validator(mode="after")
     def _fits(self) -> LossesConfig:
-        both = [("focal", "efl"), ("efl", "eqlv2")]
-        reasons = ["equalised focal is a focal loss with exponents by class", "both equalise the same gradients"]
-        for (one, other), reason in zip(both, reasons, strict=True):
-            if getattr(self, one) is not None and getattr(self, other) is not None:
-                raise ValueError(f"{other}: expected null beside {one}; {reason}")
+        excluded = {
+            ("focal", "efl"): "equalised focal is a focal loss with exponents by class",
+            ("efl", "eqlv2"): "both equalise the same gradients",
+        }
+        problems = [
+            f"{other}: expected null beside {one}; {reason}"
+            for (one, other), reason in excluded.items()
+            if getattr(self, one) is not None and getattr(self, other) is not None
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
 
     def resolved(self) -> LossesConfig:
-        """With the preset's terms in the places of those that are not given."""
+        """Return the section with `pisa` written out: its terms stand where the file states none."""
         if not self.pisa:
             return self
         isr = self.isr or ISRConfig(k=2.0, negatives=ISRNegativesConfig())

@@ -1,4 +1,4 @@
-"""Reading a YAML file and its overrides, and the words for what is wrong with them."""
+"""Reading a YAML file and its overrides, and the lines that report problems in them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECTION, AUTO = "balance", "auto"
 
 
 def opened(section: Any) -> Any:
-    """`auto` as the section that it is short for; anything else as it is."""
+    """Return `auto` as the section that it is short for, and anything else as it is."""
     return {AUTO: True} if isinstance(section, str) and section == AUTO else section
 
 
@@ -41,7 +41,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def apply_overrides(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a run's mapping with dotted keys set: {"epochs": 5, "balance.losses.carl.gain": 0.1}."""
+    """Return a copy of a run's mapping with dotted keys set: {"epochs": 5, "balance.losses.carl.gain": 0.1}."""
     result: dict[str, Any] = copy.deepcopy(dict(content))
     for dotted, value in overrides.items():
         *parents, last = dotted.split(".")
@@ -60,7 +60,7 @@ def apply_overrides(content: Mapping[str, Any], overrides: Mapping[str, Any]) ->
 
 
 def unknown_key(path: str, valid: Iterable[str]) -> str:
-    """The line for an unknown key: names the nearest valid one by its dotted path.
+    """Return the line for an unknown key, which names the nearest valid one by its dotted path.
 
     A key of the same section is preferred; one of another section is named only if it is spelt nearly alike.
     """
@@ -75,7 +75,7 @@ def unknown_key(path: str, valid: Iterable[str]) -> str:
 
 
 def problem_lines(error: ValidationError, valid: Iterable[str], section: str = "") -> list[str]:
-    """One line per problem: dotted key, what was expected, what arrived.
+    """Return the lines of all problems: dotted key, expected value, actual value.
 
     Args:
         error: The problems.
@@ -83,26 +83,27 @@ def problem_lines(error: ValidationError, valid: Iterable[str], section: str = "
         section: Of the YAML, prefixed to every key.
     """
     keys = list(valid)
-    return [_line([*([section] if section else []), *map(str, e["loc"])], e, keys) for e in error.errors()]
+    prefix = [section] if section else []
+    return [line for e in error.errors() for line in _lines(".".join([*prefix, *map(str, e["loc"])]), e, keys)]
 
 
-def _line(loc: list[str], error: Any, valid: list[str]) -> str:
-    path, kind, value = ".".join(loc), error["type"], error["input"]
+def _lines(path: str, error: Any, valid: list[str]) -> list[str]:
+    kind, value = error["type"], error["input"]
     if kind == "extra_forbidden":
-        return unknown_key(path, valid)
-    if kind == "model_type":
-        return f"{path}: expected a section of keys ({{}} for its defaults, null for off), got {shown(value)}"
+        return [unknown_key(path, valid)]
+    if kind == "missing":
+        return [f"{path}: missing, expected a value"]
     text = error["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    if kind == "value_error" and isinstance(value, Mapping):  # options that do not fit together name their keys
+        return [f"{path}.{line}" for line in text.splitlines()]
+    if kind == "model_type":
+        text = "expected a section of keys ({} for its defaults, null for off)"
     if kind == "too_short":
         text = "expected at least one item"
-    if kind == "missing":
-        return f"{path}: missing, expected a value"
-    if kind == "value_error" and isinstance(value, Mapping):  # options that do not fit together name their keys
-        return f"{path}.{text}"
-    return f"{path}: {text}, got {shown(value)}"
+    return [f"{path}: {text}, got {shown(value)}"]
 
 
 def shown(value: Any) -> str:
-    """A value as the user wrote it, short."""
+    """Return a value as YAML on one line, cut to 60 characters."""
     text = " ".join(yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").split())
     return text if len(text) <= 60 else f"{text[:57]}..."

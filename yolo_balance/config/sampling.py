@@ -1,4 +1,4 @@
-"""`balance.sampling`: what the network sees."""
+"""The section `balance.sampling`: images that the network sees."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from yolo_balance.config.section import Section, is_number
+from yolo_balance.config.section import COMPARED, PAPER, Section, is_number
 
 
 def _threshold(value: Any) -> Any:
@@ -17,8 +17,8 @@ def _threshold(value: Any) -> Any:
 
 def _epoch_size(value: Any) -> Any:
     if value == "full" or (is_number(value) and value > 0):
-        if isinstance(value, int) and value < 5:  # nobody trains on four images; nearly everybody means a multiple
-            raise ValueError(f"a whole number is a count of images; write {value}.0 for {value} times the data set")
+        if isinstance(value, int) and value < 5:  # almost surely a multiple, not a count of images
+            raise ValueError(f"expected at least 5 for a count of images, or {value}.0 for {value} times the data set")
         return value
     raise ValueError("expected a positive multiple of the data set (1.0), a count of images (2000) or 'full'")
 
@@ -38,87 +38,95 @@ def _epochs(value: Any) -> Any:
 
 
 def epochs_of(part: int | float, epochs: int) -> int:
-    """Epochs that an option such as `open` stands for in a run of so many: a count as it is, a share rounded."""
+    """Return `part` as a count of epochs: a count as it is, a share of `epochs` rounded."""
     return part if isinstance(part, int) else round(part * epochs)
 
 
 class BackgroundConfig(Section):
-    """Defect-free images (`balance.sampling.background`); a bare number is their share.
-
-    Attributes:
-        share: Share of defect-free images in an epoch, in [0, 1); null as in the data.
-        hard: Whether clean train images on which the detector raised false alarms come more often.
-        gain: How much more often: a hard image's factor is 1 + gain.
-        every: Epochs between two readings of the train split's clean images; each costs their inference.
-    """
+    """Defect-free images (`balance.sampling.background`); a bare number is their share."""
 
     share: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Share of defect-free images in an epoch; null keeps the share of the data."""
     hard: bool = False
+    """Show clean train images more often if the detector raised false alarms on them."""
     gain: Annotated[float, Field(gt=0)] = 3.0
+    """Extra appearances of such a hard image: its factor is 1 + gain."""
     every: Annotated[int, Field(ge=1)] = 1
+    """Epochs between two passes over the clean train images; each pass costs their inference."""
 
 
 class FeedbackConfig(Section):
-    """Factors that follow the measured recall (`balance.sampling.feedback`).
-
-    Attributes:
-        gain: Exponent of the ratio of the best class's recall to a class's own; 0 leaves the factors alone.
-        smoothing: Weight of the past in the moving average of recall; 0 follows each validation.
-        floor: Recall below which a class asks for no more; bounds the ratio.
-    """
+    """Factors that follow the measured recall (`balance.sampling.feedback`)."""
 
     gain: Annotated[float, Field(ge=0)] = 1.0
+    """Exponent of (best class's recall / recall of the class); 0 leaves the factors alone."""
     smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Weight of the past in the moving average of recall; 0 follows each validation."""
     floor: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Lowest recall that enters the ratio; it bounds the factor of a class that is never found."""
+
+
+# Values that have short forms. The input types are for the JSON Schema.
+Share = Annotated[float, Field(ge=0, lt=1)]
+Threshold = Annotated[
+    Literal["median"] | float,
+    BeforeValidator(_threshold, json_schema_input_type=Literal["median"] | Annotated[float, Field(gt=0, le=1)]),
+]
+Background = Annotated[
+    BackgroundConfig | None, BeforeValidator(_background, json_schema_input_type=BackgroundConfig | Share | None)
+]
+EpochSize = Annotated[
+    Literal["full"] | int | float,
+    BeforeValidator(_epoch_size, json_schema_input_type=Literal["full"] | Annotated[float, Field(gt=0)]),
+]
+Epochs = Annotated[int | float, BeforeValidator(_epochs, json_schema_input_type=Annotated[float, Field(ge=0)])]
 
 
 class SamplingConfig(Section):
-    """Which images an epoch shows (`balance.sampling`).
-
-    Attributes:
-        strategy: The rule that turns class counts into factors, see `yolo_balance.sampling.factors`.
-        frequency: What is counted as a class's frequency: its images, its boxes, or the geometric mean of both.
-        threshold: Frequency below which `repeat_factor` repeats a class; `median` of the classes' frequencies.
-        power: Exponent of `repeat_factor` and `inverse_frequency`: 0 repeats nothing, 0.5 is the published square root
-            of repeat factors, 1 follows the inverse frequency.
-        beta: `effective_number`'s: 0 repeats nothing, towards 1 the inverse count.
-        aggregate: Whether an image takes the largest or the mean of its classes' factors; `class_uniform`, which draws
-            a class and then an image of it, has a rule of its own.
-        classes: Factor per class name in place of the strategy's.
-        max_repeat: Cap on any image's factor; null for none.
-        background: Share of defect-free images in an epoch, or a section; null keeps the data's share.
-        epoch_size: Images per epoch: a decimal is a multiple of the data set, a whole number a count, `full` the sum
-            of the factors. Less than the data set undersamples.
-        draw: `systematic`, every image as often as it is wanted, rounded up or down; or `independent`, with
-            replacement, as a weighted random sampler draws.
-        partners: Whether Mosaic, MixUp, CutMix and CopyPaste draw their other images from the same plan.
-        foreground_mosaic: Whether every Mosaic holds at least one image with an object.
-        open: First epochs drawn naturally, a number of them or a decimal share of the run's.
-        close: Last epochs drawn naturally, likewise.
-        feedback: Factors follow the recall that validations measure; null for fixed ones.
-        max_image_share: Share of a class's boxes in an epoch above which one image's part is warned of.
-    """
+    """Images that an epoch shows (`balance.sampling`)."""
 
     strategy: Literal["repeat_factor", "inverse_frequency", "effective_number", "class_uniform"] = "repeat_factor"
-    frequency: Literal["image", "instance", "sqrt(image*instance)"] = "image"
-    threshold: Annotated[Literal["median"] | float, BeforeValidator(_threshold)] = "median"
+    """Rule that turns class counts into factors: repeat_factor (Gupta et al., LVIS, 2019), inverse_frequency (which
+    auto chooses), effective_number (Cui et al., 2019) or class_uniform (Shen et al., 2016)."""
+    frequency: Annotated[Literal["image", "instance", "sqrt(image*instance)"], COMPARED] = "image"
+    """Frequency of a class: share of the images with it, share of the boxes, or the geometric mean of both (Yaman et
+    al., 2023)."""
+    threshold: Annotated[Threshold, PAPER] = "median"
+    """Frequency below which repeat_factor repeats a class; median is the median of the classes' frequencies."""
     power: Annotated[float, Field(ge=0)] = 0.5
-    beta: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    aggregate: Literal["max", "mean"] = "max"
-    classes: dict[str, Annotated[float, Field(gt=0)]] | None = None
+    """Exponent of repeat_factor and inverse_frequency. 0 repeats nothing, 0.5 is the published square root of repeat
+    factors, 1 follows the inverse frequency; 0.75 costs the common classes less than 1."""
+    beta: Annotated[float, Field(ge=0, lt=1), PAPER] = 0.999
+    """Parameter of effective_number. 0 repeats nothing, towards 1 the factor is the inverse count."""
+    aggregate: Annotated[Literal["max", "mean"], COMPARED] = "max"
+    """Factor of an image with several classes: the largest or the mean of theirs. class_uniform ignores it."""
+    classes: Annotated[dict[str, Annotated[float, Field(gt=0)]] | None, COMPARED] = None
+    """Factor by class name in place of the strategy's, for example {crack: 4.0}."""
     max_repeat: Annotated[float, Field(ge=1)] | None = None
-    background: Annotated[BackgroundConfig | None, BeforeValidator(_background)] = None
-    epoch_size: Annotated[Literal["full"] | int | float, BeforeValidator(_epoch_size)] = 1.0
-    draw: Literal["systematic", "independent"] = "systematic"
+    """Cap on the factor of any image; null sets no cap."""
+    background: Annotated[Background, COMPARED] = None
+    """Defect-free images. A number such as 0.3 is short for their share; null keeps the share of the data."""
+    epoch_size: EpochSize = 1.0
+    """Images per epoch. A decimal is a multiple of the data set, a whole number a count, full the sum of the factors.
+    Less than the data set undersamples."""
+    draw: Annotated[Literal["systematic", "independent"], COMPARED] = "systematic"
+    """Rule of the draw: systematic shows each image as often as wanted, rounded up or down; independent draws with
+    replacement, as a weighted random sampler does."""
     partners: bool = True
+    """Let Mosaic, MixUp, CutMix and CopyPaste take their other images from the same plan."""
     foreground_mosaic: bool = False
-    open: Annotated[int | float, BeforeValidator(_epochs)] = 0
-    close: Annotated[int | float, BeforeValidator(_epochs)] = 0
-    feedback: FeedbackConfig | None = None
+    """Put at least one image with an object in every Mosaic."""
+    open: Annotated[Epochs, COMPARED] = 0
+    """First epochs drawn as the data is: a count, or a share of the run such as 0.33."""
+    close: Annotated[Epochs, COMPARED] = 0
+    """Last epochs drawn as the data is: a count, or a share of the run."""
+    feedback: Annotated[FeedbackConfig | None, COMPARED] = None
+    """Factors that follow the recall of the last validations; null keeps them fixed."""
     max_image_share: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """Share of a class's boxes in an epoch above which a warning names the one image that supplies them."""
 
     def unused(self) -> list[str]:
-        """Options that were given and that the strategy has no use for."""
+        """Return the stated options that the strategy ignores."""
         used = {
             "repeat_factor": {"frequency", "threshold", "power", "aggregate"},
             "inverse_frequency": {"frequency", "power", "aggregate"},
@@ -135,6 +143,6 @@ class SamplingConfig(Section):
                     raise ValueError(f"classes.{name}: expected at most max_repeat {self.max_repeat:g}, got {factor:g}")
         if self.foreground_mosaic and not self.partners:
             raise ValueError(
-                "foreground_mosaic: expected false with partners: false, which leaves the tiles to the host"
+                "foreground_mosaic: expected false beside partners: false, with which Ultralytics picks the tiles"
             )
         return self

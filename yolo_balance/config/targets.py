@@ -1,4 +1,4 @@
-"""The promised recall of each class, from whatever YAML states it."""
+"""Recall promised by class, read from any YAML that states it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INSIDE = f"{SECTION}.recall.targets."
 
 
 def read_targets(path: str | Path) -> dict[str, float]:
-    """Targets by class name.
+    """Read the targets by class name.
 
     Args:
         path: A whole run's YAML (`balance.recall.targets`), its `balance:` section alone (`recall: targets:`), the
@@ -40,5 +40,5 @@ def read_targets(path: str | Path) -> dict[str, float]:
 
 
 def _holds(content: Mapping[str, Any], section: str) -> bool:
-    """Whether a key is a section, and not a class of that name with its recall."""
+    """Return whether a key is a section, and not a class of that name with its recall."""
     return section in content and (content[section] is None or isinstance(opened(content[section]), Mapping))

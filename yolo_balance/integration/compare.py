@@ -191,7 +191,7 @@ def _results(
         seeds=seeds,
         changes={arm.name: arm.changes(arms[0]) for arm in arms},
         failed=list(missing.values()),
-        confidence=arms[0].balance.recall.confidence,
+        confidence=arms[0].balance.recall.level,
     )
     table = io.StringIO()
     csv.writer(table).writerows([COLUMNS, *comparison.rows()])

@@ -1,6 +1,6 @@
-"""What the gradient weighs: weights on the host's own classification and box losses. Pure torch.
+"""Weights on Ultralytics' own classification and box losses. Pure torch.
 
-A term is an object with five methods, each leaving things as they are where it has no part:
+A term is an object with five methods, each of which leaves the loss unchanged by default:
 
     adjusted(logits) -> (B, A, C), what the classification loss is called with
     classification_weights(assignment, loss) -> (B, A, 1) or (B, A, C), multiplied into the elementwise loss (B, A, C)
@@ -10,7 +10,7 @@ A term is an object with five methods, each leaving things as they are where it 
 
 and keeps these laws: magnitude is preserved, so a changed result is not a changed learning rate (class weights keep it
 over an epoch; CARL, an added loss, adds the stated amount; logit adjustment is another loss); an empty positive set
-gives a zero that carries gradient; no host synchronisation; float32 whatever the autocast.
+gives a zero that carries gradient; no device synchronisation; float32 whatever the autocast.
 """
 
 from yolo_balance.losses.assignment import Assignment, Term, box_weights, weighted

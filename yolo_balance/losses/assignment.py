@@ -1,4 +1,4 @@
-"""One batch's label assignment, as the terms see it, and what a term is.
+"""Label assignment of one batch, as the terms see it, and the interface of a term.
 
 Shapes: B images, A anchors per image, C classes, G ground-truth boxes per image, padded. A box has 4 numbers, xyxy, or,
 oriented, 5: centre, width, height and angle in radians.
@@ -19,32 +19,32 @@ from yolo_balance.losses.overlap import aligned_iou, highest_iou
 
 
 class Term:
-    """A loss term: its part in the classification loss, in the box losses, or in both; by default in neither."""
+    """A loss term, with a part in the classification loss, in the box losses, or in both; by default in neither."""
 
     def adjusted(self, logits: Tensor) -> Tensor:
-        """The logits (B, A, C) that the classification loss is to be called with."""
+        """Return the logits (B, A, C) that the classification loss is to be called with."""
         return logits
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor | None:
-        """Weights on the elementwise classification loss (B, A, C), broadcast against it; None for no part in it."""
+        """Return weights on the elementwise classification loss (B, A, C), broadcast against it; None for no part."""
         return None
 
     def own_weights(self, assignment: Assignment) -> Tensor | None:
-        """Detached weights (B, A) on each positive's loss at its own class; asked for after the entries'."""
+        """Return detached weights (B, A) on each positive's loss at its own class; after the entries' weights."""
         return None
 
     def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor | None:
-        """Weights (B, A) on whole anchors of the classification loss, given each anchor's, the sum over its classes."""
+        """Return weights (B, A) on whole anchors of the classification loss, given each anchor's (B, A) loss."""
         return None
 
     def box_weights(self, assignment: Assignment) -> Tensor | None:
-        """Weights (B, A) on the anchors' box losses, None for no part in them."""
+        """Return weights (B, A) on the anchors' box losses, None for no part in them."""
         return None
 
 
 @dataclass
 class Assignment:
-    """What the host's assigner answered, and the logits its classification loss was called with.
+    """Answer of Ultralytics' assigner, and the logits that its classification loss was called with.
 
     Attributes:
         boxes: (B, A, 4 or 5) predicted boxes in pixels, detached.
@@ -54,9 +54,9 @@ class Assignment:
         foreground: (B, A) bool, the positives.
         gt: (B, A) int64 id of the ground-truth box assigned, unique over the batch; arbitrary where not foreground.
         objects: (B, G, 4 or 5) ground-truth boxes in pixels.
-        present: (B, G) bool, which of them are objects and not padding.
+        present: (B, G) bool, whether an entry of `objects` is an object and not padding.
         logits: (B, A, C) with gradient; None before the classification loss was called.
-        equal_boxes: Whether the host weighs every positive's box loss alike, and not by its target score.
+        equal_boxes: Whether Ultralytics weighs every positive's box loss alike, and not by its target score.
     """
 
     boxes: Tensor
@@ -95,15 +95,15 @@ class Assignment:
 
     @property
     def sigma(self) -> Tensor:
-        """(B, A, C) sigmoid of the logits, detached; worked out once per batch, for several terms need the grid."""
+        """(B, A, C) sigmoid of the logits, detached; computed once per batch, because several terms need the grid."""
         logits = self.logits_in_full()
         if self._sigma is None or self._sigma[0] is not self.logits:
             self._sigma = self.logits, logits.detach().sigmoid()
         return self._sigma[1]
 
     @property
-    def host_box_weights(self) -> Tensor:
-        """(B, A) what the host itself weighs each positive's box losses by; 0 where not foreground."""
+    def stock_box_weights(self) -> Tensor:
+        """(B, A) weights of each positive's box losses in stock Ultralytics; 0 where not foreground."""
         return self.foreground.float() if self.equal_boxes else full_precision(self.target_scores).sum(-1)
 
     @property
@@ -112,19 +112,19 @@ class Assignment:
         return self.logits_in_full().gather(-1, self.labels.unsqueeze(-1)).squeeze(-1).sigmoid()
 
     def logits_in_full(self) -> Tensor:
-        """(B, A, C) logits in full precision, with gradient; raises before the classification loss was called."""
+        """Return (B, A, C) logits in full precision, with gradient; RuntimeError before the classification loss."""
         if self.logits is None:
-            raise RuntimeError("logits are known once the classification loss has been called")
+            raise RuntimeError("the assignment has no logits before the classification loss was called")
         return full_precision(self.logits)
 
 
 def full_precision(x: Tensor) -> Tensor:
-    """At least float32: half types are widened, float64 is kept for those who check gradients with it."""
+    """Convert to at least float32: half types are widened, float64 is kept for those who check gradients with it."""
     return x if x.dtype == torch.float64 else x.float()
 
 
 def preserving(weights: Tensor, loss: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Weights rescaled so that the sum of what they weigh stays: w * sum(loss) / sum(w * loss), the ratio detached.
+    """Rescale weights to keep the sum of the weighted loss: w * sum(loss) / sum(w * loss), the ratio detached.
 
     Args:
         weights: Any shape that broadcasts against `loss`.
@@ -140,15 +140,15 @@ def preserving(weights: Tensor, loss: Tensor, mask: Tensor | None = None) -> Ten
 
 
 def ratio(total: Tensor, kept: Tensor) -> Tensor:
-    """What weights are to be multiplied by so that a total of which they keep so much stays; 1 if they keep nothing."""
+    """Return the scale that restores a total: total / kept, or 1 where kept is 0."""
     return torch.where(kept > 0, total / kept.clamp(min=1e-12), 1.0)
 
 
 def weighted(loss: Tensor, terms: Sequence[Term], assignment: Assignment) -> Tensor:
-    """The elementwise loss (B, A, C) times the terms' weights, one after the other, in full precision.
+    """Multiply the elementwise loss (B, A, C) by the terms' weights, one after the other, in full precision.
 
-    Each term sees the loss as the terms before it left it, so that a term that preserves the sum of what it sees
-    preserves the sum of all. Weights of entries come first, then those of positives' own classes, then those of
+    Each term receives the loss already weighted by the terms before it, so a term that preserves the sum of its input
+    preserves the sum of the whole. Weights of entries come first, then those of positives' own classes, then those of
     anchors: only the first kind costs a pass over the whole grid each.
     """
     with torch.autocast(loss.device.type, enabled=False):
@@ -184,19 +184,19 @@ class _ScaledEntries(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        """The same scaling of the gradient."""
+        """Scale the gradient as `forward` scaled x."""
         index, weights = ctx.saved_tensors
         return grad.scatter(-1, index, grad.gather(-1, index) * weights), None, None
 
 
 def box_weights(terms: Sequence[Term], assignment: Assignment) -> Tensor | None:
-    """The product (B, A) of the terms' box weights, None if none has a part in the box losses."""
+    """Multiply the terms' box weights (B, A); None if no term has a part in the box losses."""
     with torch.autocast(assignment.boxes.device.type, enabled=False):
         return _product(term.box_weights(assignment) for term in terms)
 
 
 def _product(factors: Iterable[Tensor | None]) -> Tensor | None:
-    """The product of those that are not None; None if all are."""
+    """Multiply the factors that are not None; None if all are."""
     product: Tensor | None = None
     for factor in factors:
         if factor is not None:

@@ -16,7 +16,7 @@ def carl_weights(
     mask: Tensor | None = None,
     base: Tensor | None = None,
 ) -> Tensor:
-    """Regression weights that grow with the score.
+    """Compute regression weights that grow with the score.
 
         v  = ((1 - bias) * score + bias)^k
         v' = v * sum(t) / sum(t * v),   t = 1 as published: v * N / sum(v)
@@ -51,7 +51,7 @@ def carl_weights(
 
 
 def with_gradient_share(x: Tensor, share: float) -> Tensor:
-    """Return `x`, with only a share of the gradient flowing back."""
+    """Return `x` with only that share of its gradient flowing back."""
     return x if share == 1 else x.detach() if share == 0 else share * x + (1 - share) * x.detach()
 
 
@@ -64,23 +64,23 @@ class CARL(Term):
         k: Exponent of the score.
         bias: Importance at score zero.
         gain: Size of the added loss; None puts v' in place of Ultralytics' equal weights.
-        gradient: Share of the gradient that reaches the score. The paper's two losses count alike; Ultralytics
-            multiplies its box loss by more than its classification loss, and the ratio of the two gains corrects that.
-        published: Whether v' has mean 1 over positives, as published, and not over Ultralytics' box weights.
+        gradient: Share of the gradient that reaches the score. The paper's two losses count alike; where
+            Ultralytics multiplies its box loss by more than its classification loss, their ratio puts that right.
+        published: Whether v' has mean 1 over positives, as published, and not over the stock box weights.
     """
 
     def __init__(self, *, k: float, bias: float, gain: float | None, gradient: float, published: bool):
         self.k, self.bias, self.gain, self.gradient, self.published = k, bias, gain, gradient, published
 
     def box_weights(self, assignment: Assignment) -> Tensor:
-        """(B, A) v' or 1 + gain * v'; 1 where not foreground."""
+        """Return (B, A) weights v' or 1 + gain * v'; 1 where not foreground."""
         mask = assignment.foreground
         v = carl_weights(
             with_gradient_share(assignment.scores, self.gradient).flatten(),
             k=self.k,
             bias=self.bias,
             mask=mask.flatten(),
-            base=None if self.published else assignment.host_box_weights.flatten(),
+            base=None if self.published else assignment.stock_box_weights.flatten(),
         ).view_as(mask)
         if self.gain is None:
             return torch.where(mask, v, 1.0)

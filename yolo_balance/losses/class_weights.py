@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def inverse_frequency_weights(counts: npt.NDArray[Any], *, power: float = 1.0) -> Floats:
-    """Weights that grow as a class gets rarer.
+    """Compute weights that grow as a class gets rarer.
 
         w_c = (max n / n_c)^power
 
@@ -38,7 +38,7 @@ def inverse_frequency_weights(counts: npt.NDArray[Any], *, power: float = 1.0) -
 
 
 def effective_number_weights(counts: npt.NDArray[Any], *, beta: float = 0.999) -> Floats:
-    """Inverse effective number of samples, Cui et al. (2019).
+    """Compute weights by the inverse effective number of samples, Cui et al. (2019).
 
         E(n) = (1 - beta^n) / (1 - beta)
         w_c  = max E / E(n_c)
@@ -61,7 +61,7 @@ def effective_number_weights(counts: npt.NDArray[Any], *, beta: float = 0.999) -
 
 
 def normalised(weights: Floats, shares: Floats) -> Floats:
-    """Weights whose mean over an epoch's boxes is 1: w / sum(share * w).
+    """Scale weights to a mean of 1 over an epoch's boxes: w / sum(share * w).
 
     Args:
         weights: (C,), > 0.
@@ -78,27 +78,27 @@ def normalised(weights: Floats, shares: Floats) -> Floats:
 class ClassWeights(Term):
     """Weights on the classification loss by class.
 
-    `positives` weighs each positive at its own class. That moves the balance of the class's positive and negative
+    `positives` weighs each positive at its own class, which moves the balance of the class's positive and negative
     gradient, hence its scores and its recall. `column` weighs all of a class's binary problem, negatives included, as
-    Ultralytics' own `cls_pw` does. That scales how fast the class is learnt and leaves the balance and the scores.
+    Ultralytics' own `cls_pw` does. `column` changes how fast the class is learnt; balance and scores stay.
 
     Weights are used as given. The sum of a batch's loss is not restored: in a batch of one class that would undo them.
     Weights that come from `normalised` have mean 1 over an epoch's boxes instead.
 
     Args:
         weights: (C,), finally scaled.
-        on: What is weighed.
+        on: Part of the loss that is weighed: `positives` or `column`.
     """
 
     def __init__(self, weights: npt.ArrayLike | Tensor, *, on: Literal["positives", "column"]):
         self.weights, self.on = PerClass(weights), on
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor | None:
-        """`column`: (1, 1, C) w[c]."""
+        """Return (1, 1, C) w[c] for `column`, None for `positives`."""
         return self.weights.on(loss.device).view(1, 1, -1) if self.on == "column" else None
 
     def own_weights(self, assignment: Assignment) -> Tensor | None:
-        """`positives`: (B, A) w[c] at positives of class c, 1 elsewhere."""
+        """Return (B, A) w[c] at positives of class c, 1 elsewhere, for `positives`; None for `column`."""
         if self.on == "column":
             return None
         return torch.where(assignment.foreground, self.weights.on(assignment.labels.device)[assignment.labels], 1.0)

@@ -1,4 +1,4 @@
-"""How factors that depend on the class multiply: sampling, class weights and what ISR-P does to a small class.
+"""Product of the factors that depend on the class: sampling, class weights and ISR-P's effect on a small class.
 
 All factors are relative to the commonest class of the data, which has 1.
 """
@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def isr_class_factors(shares: Floats, *, k: float, bias: float) -> Floats:
-    """Mean ISR-P weight of each class's positives, relative to that of the class with most of them.
+    """Compute the mean ISR-P weight of each class's positives, relative to the class with most of them.
 
     Ranks run from 0 to n - 1 within a class and are divided by the largest class's count n_max. With s = n / n_max,
 
@@ -31,7 +31,7 @@ def isr_class_factors(shares: Floats, *, k: float, bias: float) -> Floats:
         bias: ISR-P's bias.
 
     Returns:
-        (C,), >= 1; 1 for a class without positives, of which nothing is weighed.
+        (C,), >= 1; 1 for a class without positives.
     """
     t = (1 - bias) * shares / max(shares.max(), 1e-12)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -42,12 +42,12 @@ def isr_class_factors(shares: Floats, *, k: float, bias: float) -> Floats:
 
 @dataclass(frozen=True)
 class ClassFactors:
-    """What makes an object of one class count more than one of the commonest; (C,) each.
+    """Factors by which an object of a class counts more than one of the commonest class; (C,) each.
 
     Attributes:
-        sampling: How much more often it is shown.
-        asked: Class weight asked for.
-        isr: What ISR-P adds by itself.
+        sampling: Ratio of how often an object is shown.
+        asked: Class weight that the user requested.
+        isr: Factor of ISR-P itself.
         weight: Class weight within the cap.
         product: sampling * weight * isr.
         room: By how much other terms may multiply the product before it meets the cap, >= 1.
@@ -69,7 +69,7 @@ class ClassFactors:
         """Multiply the factors and cap their product.
 
         The loss's part is lowered to max_weight / sampling where the product is above max_weight, but not below 1:
-        what sampling asks for is left to its own cap.
+        `max_repeat` caps the part of sampling.
 
         Args:
             natural: (C,) share of the data's boxes by class.
@@ -91,11 +91,11 @@ class ClassFactors:
 
     @property
     def by_loss(self) -> bool:
-        """Whether the loss has any part in them."""
+        """Whether a factor other than sampling differs from 1."""
         return bool((self.weight != 1).any() or (self.isr != 1).any() or (self.asked != 1).any())
 
     def rows(self) -> list[dict[str, Any]]:
-        """Per class the figures of `balance.yaml`."""
+        """Return the figures of `balance.yaml`, one dict per class."""
         return [
             {
                 "shown": round(float(self.sampling[c]), 4),

@@ -17,7 +17,7 @@ def balanced_cross_entropy(
     gamma: float | None = None,
     offsets: Tensor | None = None,
 ) -> Tensor:
-    """Mean softmax cross-entropy of a batch, each part optional.
+    """Compute the mean softmax cross-entropy of a batch, each part optional.
 
         z    = logits + offsets                                        Menon et al. (2021)
         ce_i = -log p_i,   p_i = softmax(z_i)[target_i]
@@ -26,7 +26,7 @@ def balanced_cross_entropy(
 
     The mean is over samples, not over weights: with the latter a batch of one class would undo that class's weight.
     Weights whose mean over an epoch's images is 1 (`normalised`) keep the size of the loss. The modulation carries
-    gradient, as in the paper. Without any part this is the host's own loss, bit by bit.
+    gradient, as in the paper. Without any part the result is Ultralytics' own loss, bit by bit.
 
     Args:
         logits: (B, C), at least one sample.

@@ -14,7 +14,7 @@ from yolo_balance.losses.per_class import PerClass
 
 
 def focusing_factors(ratio: Tensor, *, gamma: float = 2.0, scale: float = 8.0) -> Tensor:
-    """Focal exponent of each class.
+    """Compute the focal exponent of each class.
 
         gamma_c = gamma + scale * (1 - g_c),   g_c clamped to [0, 1]
 
@@ -23,7 +23,7 @@ def focusing_factors(ratio: Tensor, *, gamma: float = 2.0, scale: float = 8.0) -
     Args:
         ratio: (C,) g, accumulated gradient of positives / of negatives, >= 0.
         gamma: Exponent of a class in balance, > 0; the paper's gamma_b.
-        scale: Addition to gamma for the least balanced class, >= 0.
+        scale: Largest addition to gamma, for the least balanced class, >= 0.
 
     Returns:
         (C,), at least float32, detached.
@@ -32,7 +32,7 @@ def focusing_factors(ratio: Tensor, *, gamma: float = 2.0, scale: float = 8.0) -
 
 
 def equalized_focal(logits: Tensor, target: Tensor, gamma_c: Tensor, *, gamma: float = 2.0) -> Tensor:
-    """Equalised focal loss, in quality focal's form for soft targets.
+    """Compute the equalised focal loss, in quality focal's form for soft targets.
 
         EFL = gamma_c / gamma * |target - sigma|^gamma_c * BCE(sigma, target),   sigma = sigmoid(logits)
 
@@ -58,13 +58,13 @@ def equalized_focal(logits: Tensor, target: Tensor, gamma_c: Tensor, *, gamma: f
 
 
 def _factor(logits: Tensor, target: Tensor, gamma_c: Tensor, gamma: float) -> Tensor:
-    """gamma_c / gamma * |target - sigma|^gamma_c."""
+    """Return gamma_c / gamma * |target - sigma|^gamma_c."""
     return gamma_c / gamma * power((target - logits.sigmoid()).abs(), gamma_c)
 
 
 @torch.no_grad()
 def equalized_focal_gradient(logits: Tensor, target: Tensor, gamma_c: Tensor, *, gamma: float = 2.0) -> Tensor:
-    """Size of the loss's gradient, in closed form.
+    """Compute the size of the loss's gradient, in closed form.
 
         |dEFL / dlogit| = gamma_c / gamma * d^(gamma_c - 1) (d^2 + gamma_c sigma (1 - sigma) BCE)
         d = |target - sigma|
@@ -94,9 +94,9 @@ class EqualizedFocal(Term):
     Args:
         gradients: The run's accumulated gradients, updated by every batch that is trained on.
         gamma: Exponent of a class in balance.
-        scale: Addition to gamma for the least balanced class.
-        room: (C,) largest gamma_c / gamma of each class, >= 1: the part of the user's `max_weight` that the class's
-            other factors leave. It caps gamma_c itself: a smaller factor on the same exponent would weaken the
+        scale: Largest addition to gamma, for the least balanced class.
+        room: (C,) largest gamma_c / gamma of each class, >= 1: the rest of the user's `max_weight` after the class's
+            other factors. The cap is on gamma_c itself, for a smaller factor on the same exponent would weaken the
             class. None: no cap.
     """
 
@@ -105,7 +105,7 @@ class EqualizedFocal(Term):
         self.room = None if room is None else PerClass(room)
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
-        """(B, A, C) gamma_c / gamma |target - sigma|^gamma_c, times sum(loss) / sum(weighted loss), that detached."""
+        """Return (B, A, C) gamma_c / gamma |target - sigma|^gamma_c, times detached sum(loss) / sum(weighted loss)."""
         gamma_c = focusing_factors(self.gradients.ratio(loss.device), gamma=self.gamma, scale=self.scale)
         if self.room is not None:
             gamma_c = torch.minimum(gamma_c, self.gamma * self.room.on(gamma_c.device))

@@ -12,7 +12,7 @@ from yolo_balance.losses.per_class import PerClass
 
 
 def eqlv2_weights(ratio: Tensor, *, alpha: float = 4.0, gamma: float = 12.0, mu: float = 0.8) -> tuple[Tensor, Tensor]:
-    """Weights of each class's positives and negatives from its gradient ratio.
+    """Compute weights of each class's positives and negatives from its gradient ratio.
 
         f(x) = 1 / (1 + exp(-gamma (x - mu)))
         r    = f(g)
@@ -38,17 +38,17 @@ class EQLv2(Term):
     """EQLv2 weights on Ultralytics' classification loss, its sum preserved.
 
     Gradients are accumulated with q and r in force, as the published code does, and before the factor that preserves
-    the sum. That factor is one number for the whole batch: it says nothing about the balance of a class, and would let
-    batches with few positives count differently from others. Weights of other terms are not counted. In the first
-    batch the ratio is 1, hence all classes alike.
+    the sum. The preserving factor is one number for the whole batch: it says nothing about the balance of a class, and
+    would let batches with few positives count differently from others. Weights of other terms are not counted. In the
+    first batch the ratio is 1, hence all classes alike.
 
     Args:
         gradients: The run's accumulated gradients, updated by every batch that is trained on.
         alpha: Largest gain of positives.
         gamma: Steepness of the map from ratio to weight.
         mu: Ratio at which that map is one half.
-        room: (C,) largest q of each class, >= 1: the part of the user's `max_weight` that the class's other factors
-            leave. q is relative to a class in balance, whose q is 1. None: no cap.
+        room: (C,) largest q of each class, >= 1: the rest of the user's `max_weight` after the class's other factors.
+            q is relative to a class in balance, whose q is 1. None: no cap.
     """
 
     def __init__(
@@ -64,19 +64,19 @@ class EQLv2(Term):
         self.room = None if room is None else PerClass(room)
 
     def _weights(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """(C,) q and r as things stand."""
+        """Return (C,) q and r from the gradients counted so far."""
         q, r = eqlv2_weights(self.gradients.ratio(device), alpha=self.alpha, gamma=self.gamma, mu=self.mu)
         return (q if self.room is None else torch.minimum(q, self.room.on(q.device))), r
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
-        """(1, 1, C) r, times sum(loss) / sum(weighted loss), that with q at positives of their own class; detached."""
+        """Return (1, 1, C) r, times sum(loss) / sum(weighted loss), where positives' own class has q; detached."""
         a, (q, r), loss = assignment, self._weights(loss.device), loss.detach()
         own = torch.where(a.foreground, loss.gather(-1, a.labels.unsqueeze(-1)).squeeze(-1), 0.0)
         column = loss.sum((0, 1))
         return (r * ratio(column.sum(), (r * column).sum() + ((q - r)[a.labels] * own).sum())).view(1, 1, -1)
 
     def own_weights(self, assignment: Assignment) -> Tensor:
-        """(B, A) q / r at positives, 1 elsewhere, which makes their r a q; then the batch's gradients are counted."""
+        """Return (B, A) q / r at positives, 1 elsewhere, which makes their r a q; then count the batch's gradients."""
         a, logits = assignment, assignment.logits_in_full()
         q, r = self._weights(logits.device)
         if trained_on(logits):

@@ -1,4 +1,4 @@
-"""How much gradient each class has had from its positives, and how much from everything else.
+"""Gradient that each class has had from its positives, and from everything else.
 
 What the equalisation losses steer by; Tan et al. (2021), Li et al. (2022).
 """
@@ -16,7 +16,7 @@ from yolo_balance.losses.assignment import Assignment, full_precision
 
 
 def trained_on(logits: Tensor) -> bool:
-    """Whether a backward pass follows on these logits.
+    """Return whether a backward pass follows on these logits.
 
     Validation runs on one rank alone: there a class's gradients must neither count nor wait for the other ranks.
     """
@@ -80,7 +80,7 @@ class GradientRatio:
         self.sums += batch
 
     def ratio(self, device: torch.device | None = None) -> Tensor:
-        """g_c, (C,), >= 0 and finite, detached; 1 for a class of which nothing was seen yet.
+        """Return g_c, (C,), >= 0 and finite, detached; 1 for a class without any gradient yet.
 
         Args:
             device: Where the sums are to live from now on; None leaves them where they are.
@@ -96,15 +96,15 @@ class GradientRatio:
                 self.sums = self.sums.to(device)
 
     def state(self) -> dict[str, list[float]]:
-        """The sums as plain lists by name, for JSON. Waits for the device."""
+        """Return the sums as plain lists by name, for JSON. Waits for the device."""
         positive, negative = self.sums.tolist()
         return {"positive": positive, "negative": negative}
 
     def restore(self, state: Mapping[str, Sequence[float]]) -> None:
-        """Take over what `state` gave.
+        """Restore the sums that `state` returned.
 
         Raises:
-            ValueError: It is of another number of classes.
+            ValueError: The state has another number of classes.
         """
         sums = torch.tensor([list(state[name]) for name in ("positive", "negative")])
         if sums.shape != self.sums.shape:

@@ -11,7 +11,7 @@ from yolo_balance.losses.ranking import rank_within
 
 @torch.no_grad()
 def instance_balanced_positives(gt: Tensor, num: int | Tensor, *, generator: Generator | None = None) -> Tensor:
-    """Positives drawn evenly over objects, so that a large object with many of them does not crowd out the others.
+    """Draw positives evenly over objects, so that a large object with many of them does not crowd out the others.
 
     Of K objects each gives num / K positives, drawn without replacement: floor(num / K), and as many objects as needed,
     drawn too, one more. What an object cannot give is drawn without replacement from all positives that are left.
@@ -20,7 +20,7 @@ def instance_balanced_positives(gt: Tensor, num: int | Tensor, *, generator: Gen
 
     Args:
         gt: (N,) id of each positive's object.
-        num: How many to take: a number, or a 0-d integer tensor.
+        num: Positives to take: a number, or a 0-d integer tensor.
         generator: Source of the random numbers, on the device of `gt`; None: torch's own.
 
     Returns:
@@ -38,7 +38,7 @@ def instance_balanced_positives(gt: Tensor, num: int | Tensor, *, generator: Gen
 
 @torch.no_grad()
 def instance_balanced_weights(gt: Tensor, *, mask: Tensor | None = None) -> Tensor:
-    """Weights that give every object the same share, as drawing evenly over objects does on average.
+    """Compute weights that give every object the same share: the average of drawing evenly over objects.
 
         w = N / (K * n)
 
@@ -62,7 +62,7 @@ def instance_balanced_weights(gt: Tensor, *, mask: Tensor | None = None) -> Tens
 
 
 def _equal_shares(index: Tensor, size: int, mask: Tensor) -> Tensor:
-    """N / (K * n) where `mask`, 1 elsewhere; `index` (N,) in [0, size) is the object of each entry."""
+    """Return N / (K * n) where `mask`, 1 elsewhere; `index` (N,) in [0, size) is the object of each entry."""
     n = torch.zeros(size, device=index.device).index_add(0, index, mask.float())
     return torch.where(mask, mask.sum() / ((n > 0).sum() * n[index]), 1.0)
 
@@ -74,16 +74,16 @@ class InstanceBalanced(Term):
     """
 
     def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
-        """(B, A), detached; 1 where not foreground."""
+        """Return (B, A) weights, detached; 1 where not foreground."""
         return preserving(self._shares(assignment), loss, assignment.foreground)
 
     def box_weights(self, assignment: Assignment) -> Tensor:
-        """(B, A), detached; 1 where not foreground. The sum of Ultralytics' own box weights stays."""
-        return preserving(self._shares(assignment), assignment.host_box_weights, assignment.foreground)
+        """Return (B, A) weights, detached, 1 where not foreground; the sum of the stock box weights is preserved."""
+        return preserving(self._shares(assignment), assignment.stock_box_weights, assignment.foreground)
 
     @staticmethod
     def _shares(assignment: Assignment) -> Tensor:
-        """(B, A) N / (K * n) of each positive; ids of objects lie below B * G, which needs no sort."""
+        """Return (B, A) N / (K * n) of each positive; ids of objects lie below B * G, which needs no sort."""
         mask, (images, objects) = assignment.foreground, assignment.objects.shape[:2]
         index = assignment.gt.masked_fill(~mask, 0)
         return _equal_shares(index.flatten(), max(images * objects, 1), mask.flatten()).view_as(mask)

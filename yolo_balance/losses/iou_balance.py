@@ -18,7 +18,7 @@ def iou_balanced_negatives(
     generator: Generator | None = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Negatives drawn evenly over the range of overlap, so that those close to an object are not lost in the many.
+    """Draw negatives evenly over the range of overlap, so that those close to an object are not lost in the many.
 
     1. [0, highest max_iou] is cut into K equal bins.
     2. floor(num / K) negatives are drawn from each bin without replacement, all of it where it holds fewer.
@@ -29,7 +29,7 @@ def iou_balanced_negatives(
     Args:
         max_iou: (N,) highest IoU of each sample with any object, >= 0; with leading dimensions the samples lie along
             the last one, and each row is a draw of its own.
-        num: How many to take: a number, or an integer tensor that broadcasts against `max_iou`, such as (B, 1).
+        num: Samples to take: a number, or an integer tensor that broadcasts against `max_iou`, such as (B, 1).
         bins: K, >= 1.
         generator: Source of the random numbers, on the device of `max_iou`; None: torch's own.
         mask: Bool in the shape of `max_iou`, the entries that may be taken. None: all. With a mask a dense grid needs
@@ -41,24 +41,24 @@ def iou_balanced_negatives(
     if not max_iou.shape[-1]:
         return torch.zeros_like(max_iou, dtype=torch.bool)
     index, size, given = _bins(max_iou, num, bins, mask)
-    inside, left = torch.rand((2, *max_iou.shape), generator=generator, device=max_iou.device)
+    inside, between = torch.rand((2, *max_iou.shape), generator=generator, device=max_iou.device)
     position = torch.arange(max_iou.shape[-1], device=max_iou.device)
 
     # By bin, and at random inside it; halved random numbers never round up into the next bin.
     ordered, order = (index + inside / 2).sort(dim=-1)
     last_given = (size.cumsum(-1) - size + given).gather(-1, ordered.long().clamp(max=bins - 1))
 
-    # What its bin gives, then the rest at random, then what may not be taken. The second random number is needed: by
-    # the first, those that a small bin has left would come last.
+    # First the entries that each bin gives, then the rest at random, then those that may not be taken. The rest needs a
+    # random number of its own: in the order of the first one, the rest of a small bin would come last.
     tier = (ordered >= bins).int() - (position < last_given).int()
-    order = order.gather(-1, torch.argsort(tier + left, dim=-1))
+    order = order.gather(-1, torch.argsort(tier + between, dim=-1))
     taken = position < size.sum(-1, keepdim=True).clamp(max=num)
     return torch.zeros_like(taken).scatter(-1, order, taken)
 
 
 @torch.no_grad()
 def iou_balanced_weights(max_iou: Tensor, num: int | Tensor, *, bins: int = 3, mask: Tensor | None = None) -> Tensor:
-    """The chance with which `iou_balanced_negatives` takes each sample: its expected mask, exactly.
+    """Compute the chance with which `iou_balanced_negatives` takes each sample: its expected mask, exactly.
 
         g = min(floor(num / K), n)                        what a bin of n samples gives
         e = (min(num, N) - sum of g) / (N - sum of g)     chance of one that is left over
@@ -84,7 +84,7 @@ def iou_balanced_weights(max_iou: Tensor, num: int | Tensor, *, bins: int = 3, m
 
 
 def _bins(max_iou: Tensor, num: int | Tensor, bins: int, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Bin of each entry (..., N), K where it may not be taken; entries (..., K) in a bin and those it gives."""
+    """Return each entry's bin (..., N), K where it may not be taken; entries (..., K) in a bin and those it gives."""
     max_iou = full_precision(max_iou)
     if mask is not None:
         max_iou = max_iou.masked_fill(~mask, 0.0)
@@ -108,7 +108,7 @@ class IoUBalancedNegatives(Term):
         self.ratio, self.bins, self.draw = ratio, bins, draw
 
     def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
-        """(B, A), detached; 1 for positives."""
+        """Return (B, A) weights, detached; 1 for positives."""
         foreground = assignment.foreground
         choose = iou_balanced_negatives if self.draw else iou_balanced_weights
         num = negatives_per_image(foreground, self.ratio)

@@ -20,7 +20,7 @@ def isr_positive_weights(
     bias: float = 0.0,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Weights that favour prime samples.
+    """Compute weights that favour prime samples.
 
         r  = IoU-HLR of the sample within its class, n_max = samples of the largest class
         u  = (n_max - r) / n_max
@@ -62,7 +62,7 @@ class ISRPositive(Term):
         self.k, self.bias = k, bias
 
     def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
-        """(B, A); 1 where not foreground."""
+        """Return (B, A) weights; 1 where not foreground."""
         a = assignment
         weights = isr_positive_weights(
             a.iou.flatten(),

@@ -20,7 +20,7 @@ def isr_negative_weights(
     bias: float = 0.0,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Weights that favour the best-scoring negative of every cluster, the likely false alarms.
+    """Compute weights that favour the best-scoring negative of every cluster, the likely false alarms.
 
         r  = Score-HLR of the sample, N = number of samples
         u  = (N - r) / N
@@ -49,7 +49,7 @@ def isr_negative_weights(
 
 
 def _weights(rank: Tensor, n: Tensor, k: float, bias: float) -> Tensor:
-    """Weights w of the formula, of the dtype of `n`; ranks beyond the last are no samples and count as the last."""
+    """Return weights w of the formula, of the dtype of `n`; ranks beyond the last get the last one's weight."""
     u = ((n - rank) / n).clamp(min=1 / n)
     return ((1 - bias) * u + bias).pow(k)
 
@@ -68,7 +68,7 @@ class ISRNegative(Term):
 
     @torch.no_grad()
     def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
-        """(B, A), detached, the loss of all negatives of the batch keeping its sum; 1 for positives."""
+        """Return (B, A) weights, detached, 1 for positives; the sum of the batch's negative loss is preserved."""
         a, logits = assignment, assignment.logits_in_full()
         best = logits.amax(-1).masked_fill(a.foreground, -torch.inf)  # logits rank as their scores do
         score, index = best.topk(min(self.candidates, best.shape[1]), dim=1)

@@ -13,7 +13,7 @@ from yolo_balance.losses.per_class import PerClass
 
 
 def logit_offsets(counts: npt.NDArray[Any], *, tau: float = 1.0) -> npt.NDArray[np.float64]:
-    """What is added to each class's logit while training.
+    """Compute the offset that is added to each class's logit while training.
 
         offset_c = tau * (log pi_c - log max pi),   pi_c = n_c / sum n
 
@@ -39,14 +39,14 @@ def logit_offsets(counts: npt.NDArray[Any], *, tau: float = 1.0) -> npt.NDArray[
 class LogitAdjustment(Term):
     """Adds fixed offsets to the logits that the classification loss is called with.
 
-    At inference the plain logits are used, so that a rare class scores higher than it would.
+    At inference the plain logits are used, so that a rare class scores higher than without the term.
 
     The paper's loss is a softmax cross-entropy, in which classes compete: the adjusted training makes the plain logits
-    those of a balanced prior. That holds for image classification, see `balanced_cross_entropy`. A detector's head
-    has a sigmoid for each class, every one a binary problem of its own against background, and the offset moves that
-    class's own bias: the raw logit has to rise by -offset before the loss sees the score it would otherwise have seen.
-    Scores of rare classes rise, by up to -offset in the logit; which of two classes wins at a box changes through that
-    alone.
+    those of a balanced prior. The argument holds for image classification, see `balanced_cross_entropy`. A detector's
+    head has a sigmoid for each class, every one a binary problem of its own against background, and the offset moves
+    that class's own bias: the raw logit has to rise by -offset before the loss sees the score it would otherwise have
+    seen. Scores of rare classes rise, by up to -offset in the logit; which of two classes wins at a box changes through
+    that alone.
 
     Args:
         offsets: (C,), as from `logit_offsets`.
@@ -56,5 +56,5 @@ class LogitAdjustment(Term):
         self.offsets = PerClass(offsets)
 
     def adjusted(self, logits: Tensor) -> Tensor:
-        """The logits plus offsets, (B, A, C), in the logits' dtype."""
+        """Return the logits plus offsets, (B, A, C), in the logits' dtype."""
         return logits + self.offsets.on(logits.device).to(logits.dtype)

@@ -1,4 +1,4 @@
-"""What the terms that choose negatives share: how many an image reads."""
+"""Number of negatives that an image reads, shared by the terms that choose negatives."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ FEWEST = 32
 
 
 def negatives_per_image(foreground: Tensor, ratio: float) -> Tensor:
-    """How many negatives each image reads.
+    """Return how many negatives each image reads.
 
         n = max(32, round(ratio * positives of the image))
 
     An image without positives counts the batch's mean number of positives per image as its own: clean images would
-    otherwise teach nothing. Negatives that are read bear the loss of all: with fewer than 32 an image's gradient would
-    be that of a few anchors, and a head with one positive per object would read three.
+    otherwise teach nothing. The negatives that are read carry the loss of all negatives: with fewer than 32 an image's
+    gradient would be that of a few anchors, and a head with one positive per object would read three.
 
     Args:
         foreground: (B, A) bool, the positives.

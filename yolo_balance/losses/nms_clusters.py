@@ -13,30 +13,30 @@ from yolo_balance.losses.overlap import aligned_iou
 def suppression_clusters(
     boxes: Tensor, score: Tensor, label: Tensor, *, iou: float = 0.5, iterations: int = 16
 ) -> Tensor:
-    """The kept candidate to which each candidate belongs under greedy non-maximum suppression.
+    """Find the kept candidate to which each candidate belongs under greedy non-maximum suppression.
 
     Greedy suppression keeps the best candidate, drops those of its class that overlap it by more than `iou`, and goes
-    on with the best that is left. In place of that loop the fixed-point iteration of Cluster-NMS; Zheng et al. (2020):
+    on with the best of the rest. The fixed-point iteration of Cluster-NMS replaces that loop; Zheng et al. (2020):
 
         kept(0)   = all
         kept(t+1) = those that no better candidate of kept(t), of the same class, overlaps by more than `iou`
 
-    Whether a candidate is kept is settled as soon as that of one kept candidate which drops it is, or that of all
-    better ones which overlap it. So `iterations` bounds the length of such chains, not the number of candidates: t of
-    them settle every candidate whose fate hangs on a chain of at most t others. Hundreds of random boxes, however
-    dense, need fewer than 10. Beyond the bound a candidate stays as the last iteration has it, by itself where no kept
-    one overlaps it.
+    A candidate is settled once one kept candidate that drops it is settled, or once all better candidates that overlap
+    it are settled. So `iterations` bounds the length of such chains, not the number of candidates: t iterations settle
+    every candidate that depends on a chain of at most t others. Hundreds of random boxes, however dense, need fewer
+    than 10. Beyond the bound a candidate keeps its state of the last iteration, in a cluster of its own where no kept
+    candidate overlaps it.
 
     Args:
         boxes: (B, M, 4 or 5).
-        score: (B, M); of equal ones the first is the better.
+        score: (B, M); the first of equal scores is the better one.
         label: (B, M) class of each candidate.
         iou: Overlap above which the better one of two suppresses the other.
-        iterations: How many iterations, each one product of a vector with an (M, M) matrix per image.
+        iterations: Number of iterations, each one product of a vector with an (M, M) matrix per image.
 
     Returns:
         int64 (B, M), the index in the flattened (B * M) of the best kept candidate that suppresses this one, its own
-        where it is kept; so unique over the batch.
+        where it is kept. Indices are unique over the batch.
     """
     images, candidates = score.shape
     if not candidates:

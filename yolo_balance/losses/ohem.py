@@ -11,7 +11,7 @@ from yolo_balance.losses.negatives import negatives_per_image
 
 @torch.no_grad()
 def ohem(loss: Tensor, num: int | Tensor) -> Tensor:
-    """The hardest samples.
+    """Choose the hardest samples.
 
         taken = the `num` samples of the highest loss
 
@@ -19,7 +19,7 @@ def ohem(loss: Tensor, num: int | Tensor) -> Tensor:
 
     Args:
         loss: (N,) loss of each sample; with leading dimensions the samples lie along the last one.
-        num: How many to take: a number, or an integer tensor that broadcasts against `loss`, such as (B, 1).
+        num: Samples to take: a number, or an integer tensor that broadcasts against `loss`, such as (B, 1).
 
     Returns:
         Bool mask in the shape of `loss` with exactly min(num, N) entries set.
@@ -40,7 +40,7 @@ class HardNegatives(Term):
         self.ratio = ratio
 
     def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
-        """(B, A), detached: 0 for negatives that are not read, one constant for those that are, 1 for positives."""
+        """Return (B, A), detached: 0 for negatives not read, one constant for those that are, 1 for positives."""
         foreground = assignment.foreground
         hardness = loss.masked_fill(foreground, -torch.inf)  # behind every negative; they weigh 1 in any case
         read = ohem(hardness, negatives_per_image(foreground, self.ratio))

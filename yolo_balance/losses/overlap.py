@@ -1,4 +1,4 @@
-"""Overlap of boxes: IoU of upright ones, ProbIoU of oriented ones. Vectorised, in bounded memory, no host sync.
+"""Overlap of boxes: IoU of upright ones, ProbIoU of oriented ones. Vectorised, in bounded memory, no device sync.
 
 Upright boxes have 4 numbers, xyxy; oriented ones 5: centre x and y, width, height, angle in radians.
 """
@@ -14,13 +14,13 @@ AT_ONCE_CPU = 2**18  # what stays in a core's cache
 
 @torch.no_grad()
 def aligned_iou(a: Tensor, b: Tensor) -> Tensor:
-    """Overlap of boxes in pairs: (..., 4 or 5), broadcast against each other -> (...), detached; 0 for empty boxes."""
+    """Compute overlap in pairs: (..., 4 or 5), broadcast against each other -> (...), detached; 0 for empty boxes."""
     return _prob_iou(a, b) if a.shape[-1] == 5 else _iou(a, b)
 
 
 @torch.no_grad()
 def highest_iou(boxes: Tensor, objects: Tensor, present: Tensor) -> Tensor:
-    """Highest overlap of each box with any object of its image.
+    """Compute the highest overlap of each box with any object of its image.
 
     Args:
         boxes: (B, A, 4 or 5).
@@ -41,7 +41,7 @@ def highest_iou(boxes: Tensor, objects: Tensor, present: Tensor) -> Tensor:
 
 
 def _iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of xyxy boxes."""
+    """Compute intersection over union of xyxy boxes."""
     ax, ay, ar, ab = a.unbind(-1)
     bx, by, br, bb = b.unbind(-1)
     width = torch.minimum(ar, br).sub_(torch.maximum(ax, bx)).clamp_(min=0)
@@ -53,7 +53,7 @@ def _iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _prob_iou(p: Tensor, q: Tensor) -> Tensor:
-    """ProbIoU: 1 - Hellinger distance of the boxes' Gaussians; Llerena et al. (2021), the host's own overlap.
+    """Compute ProbIoU: 1 - Hellinger distance of the boxes' Gaussians; Llerena et al. (2021), as Ultralytics does.
 
     A box is the Gaussian of its centre and of covariance R diag(w^2 / 12, h^2 / 12) R^T = (a, b; c off the diagonal).
 
@@ -73,7 +73,7 @@ def _prob_iou(p: Tensor, q: Tensor) -> Tensor:
 
 
 def _covariance(box: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Variances in x and y, and covariance, of oriented boxes (..., 5) -> (...) each."""
+    """Return variances in x and y, and covariance, of oriented boxes (..., 5) -> (...) each."""
     w, h = box[..., 2].square() / 12, box[..., 3].square() / 12
     cos, sin = box[..., 4].cos(), box[..., 4].sin()
     return w * cos.square() + h * sin.square(), w * sin.square() + h * cos.square(), (w - h) * cos * sin

@@ -20,9 +20,9 @@ class PerClass:
         self._copies: dict[torch.device, Tensor] = {}
 
     def on(self, device: torch.device) -> Tensor:
-        """(C,) on that device."""
+        """Return the vector (C,) on that device."""
         if device not in self._copies:
-            with torch.inference_mode(False):  # a copy first asked for by a validation must serve training, too
+            with torch.inference_mode(False):  # a copy first made by a validation must serve training, too
                 self._copies[device] = self.values.to(device)
         return self._copies[device]
 

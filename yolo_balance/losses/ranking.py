@@ -1,4 +1,4 @@
-"""Hierarchical local ranks, vectorised: stable sorts and segment starts, no loop over objects, no host sync."""
+"""Hierarchical local ranks, vectorised: stable sorts and segment starts, no loop over objects, no device sync."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def rank_within(group: Tensor, *keys: Tensor) -> Tensor:
-    """Rank of each entry inside its group by ascending keys; the first key decides, then the next, then position.
+    """Rank each entry inside its group by ascending keys; the first key decides, then the next, then position.
 
     Args:
         group: (N,) int group ids.
@@ -32,7 +32,7 @@ def rank_within(group: Tensor, *keys: Tensor) -> Tensor:
 
 
 def iou_hlr(iou: Tensor, gt: Tensor, label: Tensor) -> Tensor:
-    """IoU Hierarchical Local Rank of positive samples; Cao et al., Prime Sample Attention (2019), section 3.
+    """Rank positive samples by IoU Hierarchical Local Rank; Cao et al., Prime Sample Attention (2019), section 3.
 
     1. Samples of one ground-truth box are ranked by falling IoU.
     2. Samples of one class are ranked by that local rank, equal local ranks by falling IoU: first the best sample of
@@ -51,7 +51,7 @@ def iou_hlr(iou: Tensor, gt: Tensor, label: Tensor) -> Tensor:
 
 
 def score_hlr(score: Tensor, group: Tensor, *, mask: Tensor | None = None) -> Tensor:
-    """Score Hierarchical Local Rank of negative samples; Cao et al., Prime Sample Attention (2019), section 3.
+    """Rank negative samples by Score Hierarchical Local Rank; Cao et al., Prime Sample Attention (2019), section 3.
 
     1. Samples of one cluster are ranked by falling score.
     2. All samples are ranked by that local rank, equal local ranks by falling score: first the best sample of every

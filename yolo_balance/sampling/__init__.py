@@ -1,4 +1,4 @@
-"""What the network sees: class counts -> image factors -> one epoch's images. Pure numpy."""
+"""Choice of the images that the network sees: class counts -> image factors -> one epoch's images. Pure numpy."""
 
 from yolo_balance.sampling.epoch import SamplingPlan, epoch_length, plan_epoch
 from yolo_balance.sampling.exposure import Exposure

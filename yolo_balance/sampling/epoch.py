@@ -27,7 +27,7 @@ def plan_epoch(
     strata: npt.ArrayLike | None = None,
     draw: Draw = "systematic",
 ) -> Ints:
-    """This rank's image indices of this epoch, in order.
+    """Return this rank's image indices of this epoch, in order.
 
     1. e(I) = size * r(I) / sum of r: the expected appearances of image I.
     2. Its whole part is certain. The fractions are drawn by systematic sampling: the images lie side by side on a line,
@@ -51,8 +51,8 @@ def plan_epoch(
         epoch: Epoch number; together with the seed it fixes the plan.
         rank: This process.
         world_size: Number of processes.
-        strata: (num_images,) numbers that group images, as by class; None groups those of equal factor.
-        draw: How images are drawn: `systematic` as above or `independent`, which has no use for strata.
+        strata: (num_images,) numbers that group images, as by class; None groups images of equal factor.
+        draw: Rule of drawing: `systematic` as above, or `independent`, which ignores strata.
 
     Returns:
         int64 (ceil(size / world_size),) indices into `factors`. Same arguments, same plan.
@@ -104,13 +104,13 @@ def plan_epoch(
 
 
 def expectation(factors: Floats, size: int) -> Floats:
-    """(num_images,) expected appearances of each image in an epoch of `size` images."""
+    """Return (num_images,) expected appearances of each image in an epoch of `size` images."""
     e: Floats = size * factors / factors.sum()
     return e
 
 
 def epoch_length(epoch_size: float | Literal["full"], factors: Floats) -> int:
-    """Images per epoch from the option: a float is a multiple of the data set, an int a count, `full` sum(factors).
+    """Return images per epoch: a float is a multiple of the data set, an int a count, `full` is sum(factors).
 
     The sum is rounded up, so that an image of factor 1 is seen in every epoch.
     """
@@ -123,14 +123,14 @@ def epoch_length(epoch_size: float | Literal["full"], factors: Floats) -> int:
 
 @dataclass(frozen=True)
 class SamplingPlan:
-    """What an epoch is drawn from.
+    """Recipe from which epochs are drawn: factors, size and seed.
 
     Attributes:
         factors: (num_images,) image factors.
         size: Images per epoch over all ranks.
         seed: Seed of the run.
         strata: (num_images,) groups of images that are to appear as often as expected together; None for equal factors.
-        draw: How images are drawn, see `plan_epoch`.
+        draw: Rule of drawing, see `plan_epoch`.
     """
 
     factors: Floats
@@ -140,7 +140,7 @@ class SamplingPlan:
     draw: Draw = "systematic"
 
     def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Ints:
-        """This rank's images of an epoch, see `plan_epoch`."""
+        """Return this rank's images of an epoch, see `plan_epoch`."""
         return plan_epoch(
             self.factors,
             self.size,
@@ -158,7 +158,7 @@ class SamplingPlan:
         return expectation(self.factors, self.size)
 
     def partners(self, opened: int) -> SamplingPlan:
-        """The same factors under another seed: the stream Mosaic and MixUp partners are drawn from.
+        """Return the same factors under another seed: the stream Mosaic and MixUp partners are drawn from.
 
         Args:
             opened: Epoch in which the stream is opened, so that a resumed run does not repeat its first partners.

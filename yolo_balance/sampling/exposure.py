@@ -1,4 +1,4 @@
-"""What reached the network: boxes per class asked for, picked, and left after cropping."""
+"""Boxes per class that the network was shown: requested, drawn, and reached (left after cropping)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from yolo_balance.sampling.statistics import ClassStatistics, Floats, Ints, shar
 
 COLUMNS = ("epoch", "class", "natural", "requested", "drawn", "reached", "boxes")
 TOLERANCE = 0.01
-"""Deviation of a class's share that is of no consequence: one percentage point."""
+"""Deviation of a class's share that is ignored: one percentage point."""
 CHANCE = 3.0
-"""Standard deviations that chance is given."""
+"""Standard deviations that are put down to chance."""
 
 
 @dataclass(frozen=True)
 class Deviation:
-    """A class whose share of what was drawn in an epoch is off by more than tolerance and chance.
+    """A class whose share of the boxes drawn in an epoch is off its plan by more than tolerance and chance.
 
     Attributes:
         name: The class.
-        requested: Share of boxes the plan asked for.
-        drawn: Share drawn.
-        partners: Whether tiles and partners are off, and not the images of the loader themselves.
+        requested: Share of boxes that the plan requested.
+        drawn: Share of boxes drawn.
+        partners: Whether the deviation comes from tiles and partners, and not from the loader's own images.
     """
 
     name: str
@@ -41,11 +41,11 @@ class Exposure:
     Attributes:
         names: C class names, by class id.
         natural: (C,) shares of boxes in the data.
-        requested: (C,) shares of boxes the epoch's plan asks for.
+        requested: (C,) shares of boxes that the epoch's plan requests.
         images: Images the loader gave in this epoch, tiles and partners aside.
         picked: (2, C) boxes of every image picked in this epoch: the loader's own, and tiles and partners.
-        reached: (C,) boxes that cropping left of them in the batches.
-        before: (3, C) boxes drawn, reached and asked for among those drawn, in the epochs before this one.
+        reached: (C,) boxes of those images in the batches, after cropping.
+        before: (3, C) boxes drawn, reached and requested among those drawn, in the epochs before this one.
     """
 
     def __init__(self, names: list[str], statistics: ClassStatistics):
@@ -63,12 +63,12 @@ class Exposure:
 
     @property
     def total(self) -> Floats:
-        """(3, C) boxes drawn, reached and asked for among those drawn, in all epochs."""
+        """(3, C) boxes drawn, reached and requested among those drawn, in all epochs."""
         total: Floats = self.before + np.stack([self.drawn, self.reached, self.requested * self.drawn.sum()])
         return total
 
     def start_epoch(self, plan: SamplingPlan | None, *, again: bool = False) -> None:
-        """Count a new epoch, which follows a plan, or None: as the host draws; or the same epoch `again`."""
+        """Start counting an epoch: a new one, or the same one `again`; without a plan images are drawn as in stock."""
         if not again:
             self.before = self.total
         if plan is not self._plan:  # most epochs share one, and the sums are over all boxes
@@ -85,25 +85,25 @@ class Exposure:
         """Count one batch.
 
         Args:
-            picked: (2, C) boxes of its images as the loader chose them, and of their tiles and partners.
-            classes: Class of every box in it.
-            images: Its images.
+            picked: (2, C) boxes of the images that the loader chose, and of their tiles and partners.
+            classes: Class of every box in the batch.
+            images: Images of the batch.
         """
         self.picked += picked
         self.reached += np.bincount(np.asarray(classes, np.int64).ravel(), minlength=len(self.names))
         self.images += images
 
     def counts(self) -> Ints:
-        """The epoch's counts in one array, to be summed over ranks."""
+        """Return the epoch's counts in one array, to be summed over ranks."""
         return np.concatenate([self.picked.ravel(), self.reached, [self.images]])
 
     def set_counts(self, counts: Ints) -> None:
-        """Inverse of `counts`."""
+        """Restore the array that `counts` returned."""
         c = len(self.names)
         self.picked, self.reached, self.images = counts[: 2 * c].reshape(2, c), counts[2 * c : 3 * c], int(counts[-1])
 
     def rows(self, epoch: int) -> list[tuple[str, ...]]:
-        """One row per class in the order of COLUMNS; `epoch` counts from 1 as in results.csv."""
+        """Return one row per class in the order of COLUMNS; `epoch` counts from 1 as in results.csv."""
         table = np.stack([self.natural, self.requested, shares(self.drawn), shares(self.reached)], axis=1)
         return [
             (str(epoch), csv_text(name), *(f"{share:.5f}" for share in row), str(boxes))
@@ -111,7 +111,7 @@ class Exposure:
         ]
 
     def deviations(self) -> list[Deviation]:
-        """Classes off by more than one point and three standard deviations of independent draws from the plan."""
+        """Return classes off by more than one percentage point and three standard deviations of independent draws."""
         if self._plan is None or not self.drawn.any():
             return []
         chance = CHANCE * share_deviation(
@@ -127,27 +127,27 @@ class Exposure:
 
 
 def lost(drawn: Ints | Floats, reached: Ints | Floats) -> Floats:
-    """(C,) 1 - reached / drawn; NaN where nothing was drawn."""
+    """Return (C,) 1 - reached / drawn; NaN where nothing was drawn."""
     return np.where(drawn > 0, 1 - reached / np.maximum(drawn, 1), np.nan)
 
 
 def share_deviation(statistics: ClassStatistics, expectation: Floats, requested: Floats, boxes: int) -> Floats:
-    """(C,) standard deviation of a class's share among so many boxes of independently drawn images.
+    """Compute (C,) standard deviation of a class's share among so many boxes of independently drawn images.
 
     A share is a ratio, sum of b_c(I) over sum of b(I); to first order its variance after N draws with probabilities
     p(I) is sum of p(I) (b_c(I) - s_c b(I))^2 / (N mean(b)^2), and N mean(b) is the number of boxes.
 
     Args:
         statistics: The labels; b_c(I) boxes of class c in image I, b(I) all of them.
-        expectation: (num_images,) relative to which p is.
+        expectation: (num_images,) expected appearances, to which p is proportional.
         requested: (C,) shares s_c.
         boxes: Boxes drawn.
     """
-    image, held, b_c = statistics.held
+    image, label, b_c = statistics.pairs
     p = expectation / expectation.sum()
     b = np.bincount(statistics.image_index, minlength=statistics.num_images)
     own = np.bincount(
-        held, weights=p[image] * (b_c**2 - 2 * requested[held] * b_c * b[image]), minlength=len(requested)
+        label, weights=p[image] * (b_c**2 - 2 * requested[label] * b_c * b[image]), minlength=len(requested)
     )
     mean = float((p * b).sum())
     return np.sqrt(np.maximum(own + requested**2 * float((p * b**2).sum()), 0.0) / (mean * boxes))

@@ -1,7 +1,7 @@
-"""Image factors from class counts: how many times as often an image is wanted.
+"""Image factors from class counts: multiples of how often an image is shown.
 
 Two steps. A strategy gives every class a factor r(c), relative to 1 for the classes it leaves alone; an image takes the
-largest, the mean or the sum of its classes' factors. A class without images has factor 1 and asks for nothing.
+largest, the mean or the sum of its classes' factors. A class without images has factor 1.
 
     strategy             r(c)                                                                      image
     repeat_factor        max(1, (t / f(c))^power)                                                  max
@@ -44,7 +44,7 @@ def repeat_factors(
     aggregate: Aggregate = "max",
     max_repeat: float | None = None,
 ) -> Floats:
-    """Repeat factor of every image, Gupta et al. (2019).
+    """Compute the repeat factor of every image, Gupta et al. (2019).
 
     1. f(c) = images with class c / all images, background included.
     2. r(c) = max(1, (t / f(c))^power), capped at `max_repeat`.
@@ -55,7 +55,7 @@ def repeat_factors(
     Args:
         image_classes: Per image an int array of its boxes' classes, repeats kept, empty for background; or the flat
             table (classes, image_index, num_images).
-        num_classes: Number of classes; classes without images ask for nothing and do not enter the median.
+        num_classes: Number of classes; classes without images do not enter the median.
         threshold: t, a frequency in (0, 1], or `median` of the present classes' frequencies.
         power: 0 gives ones, 0.5 is the published square root, 1 the inverse frequency.
         frequency: f(c) as above (`image`), boxes of c / all boxes (`instance`), or the root of the two's product.
@@ -82,7 +82,7 @@ def inverse_frequency_factors(
     aggregate: Aggregate = "max",
     max_repeat: float | None = None,
 ) -> Floats:
-    """Factors that rise with a falling frequency over all classes: r(c) = (max f / f(c))^power.
+    """Compute factors that rise with a falling frequency over all classes: r(c) = (max f / f(c))^power.
 
     `power=1, frequency="instance"` is the popular weighted loader's weight. Arguments, result and errors as for
     `repeat_factors`.
@@ -101,7 +101,7 @@ def effective_number_factors(
     aggregate: Aggregate = "max",
     max_repeat: float | None = None,
 ) -> Floats:
-    """Factors from the effective number of samples, Cui et al. (2019): r(c) = E(max n) / E(n(c)).
+    """Compute factors from the effective number of samples, Cui et al. (2019): r(c) = E(max n) / E(n(c)).
 
     E(n) = (1 - beta^n) / (1 - beta) counts n samples of which each new one adds less; beta 0 gives ones, beta towards 1
     the inverse count. Other arguments, result and errors as for `repeat_factors`; beta is in [0, 1).
@@ -112,7 +112,7 @@ def effective_number_factors(
 
 
 def class_uniform_factors(image_classes: Labels, num_classes: int, *, max_repeat: float | None = None) -> Floats:
-    """Factors of drawing a class, each equally often, and then one of its images, Shen et al. (2016).
+    """Compute factors of drawing a class, each equally often, and then one of its images, Shen et al. (2016).
 
     An image is drawn for each of its classes, with probability 1 / n(c) each: r(I) = sum of max n / n(c). An image of
     the most frequent class alone has factor 1. Arguments, result and errors as for `repeat_factors`.
@@ -133,7 +133,7 @@ def class_repeat_factors(
     power: float = 0.5,
     frequency: Frequency = "image",
 ) -> Floats:
-    """r(c) = max(1, (t / f(c))^power), see `repeat_factors`."""
+    """Return r(c) = max(1, (t / f(c))^power), see `repeat_factors`."""
     if threshold != "median" and not 0 < threshold <= 1:
         raise ValueError(f"expected threshold 'median' or in (0, 1], got {threshold!r}")
     _check_power(power)
@@ -150,7 +150,7 @@ def class_repeat_factors(
 def class_inverse_frequency(
     statistics: ClassStatistics, *, power: float = 0.5, frequency: Frequency = "image"
 ) -> Floats:
-    """r(c) = (max f / f(c))^power, see `inverse_frequency_factors`."""
+    """Return r(c) = (max f / f(c))^power, see `inverse_frequency_factors`."""
     _check_power(power)
     f = class_frequencies(statistics, frequency)
     present = f > 0
@@ -162,7 +162,7 @@ def class_inverse_frequency(
 def class_effective_number(
     statistics: ClassStatistics, *, beta: float = 0.999, frequency: Frequency = "image"
 ) -> Floats:
-    """r(c) = E(max n) / E(n(c)), see `effective_number_factors`."""
+    """Return r(c) = E(max n) / E(n(c)), see `effective_number_factors`."""
     if not 0 <= beta < 1:
         raise ValueError(f"expected beta in [0, 1), got {beta!r}")
     n = _counts(statistics.images, statistics.boxes, frequency)
@@ -174,12 +174,12 @@ def class_effective_number(
 
 
 def class_uniform(statistics: ClassStatistics) -> Floats:
-    """r(c) = max n / n(c) with n in images, see `class_uniform_factors`."""
+    """Return r(c) = max n / n(c) with n in images, see `class_uniform_factors`."""
     return class_inverse_frequency(statistics, power=1.0)
 
 
 def class_frequencies(statistics: ClassStatistics, frequency: Frequency) -> Floats:
-    """(C,) f(c): the share of images with class c, of boxes of class c, or the root of the two's product."""
+    """Return (C,) f(c): the share of images with class c, of boxes of class c, or the root of the two's product."""
     image = statistics.images / max(statistics.num_images, 1)
     instance = statistics.boxes / max(len(statistics.classes), 1)
     return _counts(image, instance, frequency)
@@ -210,7 +210,7 @@ def _check_power(power: float) -> None:
 def image_factors(
     statistics: ClassStatistics, r: Floats, *, aggregate: Aggregate = "max", max_repeat: float | None = None
 ) -> Floats:
-    """Factor of every image from its classes' factors.
+    """Combine the class factors of every image into its image factor.
 
     Args:
         statistics: The labels; a class counts once in an image, however many boxes it has there.
@@ -228,12 +228,12 @@ def image_factors(
         if max_repeat < 1:
             raise ValueError(f"expected max_repeat >= 1, got {max_repeat!r}")
         r = np.minimum(r, max_repeat)  # before a mean, which one class without bound would otherwise rule
-    image, held, _ = statistics.held
+    image, label, _ = statistics.pairs
     if aggregate == "max":
         factors = np.full(statistics.num_images, -np.inf)
-        np.maximum.at(factors, image, r[held])
+        np.maximum.at(factors, image, r[label])
     elif aggregate in ("mean", "sum"):
-        factors = np.bincount(image, weights=r[held], minlength=statistics.num_images).astype(np.float64)
+        factors = np.bincount(image, weights=r[label], minlength=statistics.num_images).astype(np.float64)
         if aggregate == "mean":
             factors = factors / np.maximum(np.bincount(image, minlength=statistics.num_images), 1)
     else:
@@ -245,8 +245,8 @@ def image_factors(
 def background_share(factors: Floats, background: Bools, share: float | None = None) -> Floats:
     """Scale the background images' factors to a share of an epoch.
 
-    By default that share stays what it is in the data: repeating rare images would otherwise crowd out the clean ones,
-    and false alarms are learnt from those.
+    By default the share stays that of the data: repeating rare images would otherwise crowd out the clean ones,
+    and false alarms are learnt from clean images.
 
     Args:
         factors: (num_images,) factors.
@@ -261,5 +261,5 @@ def background_share(factors: Floats, background: Bools, share: float | None = N
     if natural in (0.0, 1.0):
         return factors
     share = natural if share is None else share
-    wanted = factors[~background].sum() * share / (1 - share)
-    return np.where(background, factors * (wanted / factors[background].sum()), factors)
+    requested = factors[~background].sum() * share / (1 - share)
+    return np.where(background, factors * (requested / factors[background].sum()), factors)

@@ -12,7 +12,7 @@ from yolo_balance.recall.report import RecallReport
 from yolo_balance.sampling.statistics import Bools, Floats, Ints
 
 WIDEST = 0.5
-"""An interval that may be wider than this tells too little: at 95 %, classes of fewer than 12 objects."""
+"""Widest interval that is informative: at 95 %, that of a class with 12 objects."""
 
 
 class RecallFeedback:
@@ -22,9 +22,9 @@ class RecallFeedback:
     2. s(c) = smoothing * s(c) + (1 - smoothing) * l(c), from l(c) at the first validation.
     3. m(c) = (max s / max(s(c), floor))^gain, at least 1.
 
-    A class keeps its s(c), and so stays frozen at 1 from the start, while its number of objects n cannot tell: when the
-    interval of n / 2 hits is wider than 0.5. The lower bound makes a class ask for more the less is known of it; below
-    that n it would do so whatever the detector does.
+    A class keeps its s(c), and so has m(c) = 1 from the start, while its number of objects n is too small: while the
+    interval of n / 2 hits is wider than 0.5. The fewer objects a class has, the lower is its bound and the larger m(c);
+    below that n the multiplier would grow whatever the detector does.
 
     Attributes:
         recall: (C,) s(c), NaN for a class that has not been measured.
@@ -35,31 +35,31 @@ class RecallFeedback:
         self.recall: Floats = np.full(num_classes, np.nan)
 
     def observe(self, report: RecallReport) -> Bools:
-        """Take in a validation; returns (C,) which classes it moved, the others being frozen."""
+        """Update the smoothed recall from a validation; return (C,) which classes changed. The others are frozen."""
         classes = list(report.budgets[0].classes.values())
-        moved = can_tell(np.array([c.n for c in classes]), report.confidence)
+        measured = informative(np.array([c.n for c in classes]), report.confidence)
         low = np.array([np.nan if c.low is None else c.low for c in classes])
         past = np.where(np.isnan(self.recall), low, self.recall)
-        self.recall = np.where(moved, self.smoothing * past + (1 - self.smoothing) * low, self.recall)
-        return moved
+        self.recall = np.where(measured, self.smoothing * past + (1 - self.smoothing) * low, self.recall)
+        return measured
 
     def multipliers(self) -> Floats:
-        """(C,) m(c); 1 for classes not measured."""
+        """Return (C,) m(c); 1 for classes not measured."""
         s = np.fmax(self.recall, self.floor)  # the floor where NaN: of no consequence below
         measured = ~np.isnan(self.recall)
         best = s[measured].max(initial=self.floor)
         return np.where(measured, np.maximum(best / s, 1.0) ** self.gain, 1.0)
 
     def state(self, names: list[str]) -> dict[str, float]:
-        """The smoothed recall by class name, for a file."""
+        """Return the smoothed recall by class name, for a file."""
         return {name: float(s) for name, s in zip(names, self.recall, strict=True) if not np.isnan(s)}
 
     def restore(self, state: Mapping[str, Any], names: list[str]) -> None:
-        """Inverse of `state`."""
+        """Restore the recall that `state` returned."""
         self.recall = np.array([float(state.get(name, np.nan)) for name in names])
 
 
-def can_tell(n: Ints, confidence: float) -> Bools:
-    """(C,) whether n objects are enough for an interval that is never wider than 0.5."""
+def informative(n: Ints, confidence: float) -> Bools:
+    """Return (C,) whether n objects are enough for an interval that is never wider than 0.5."""
     widths = {k: np.subtract(*interval(k // 2, k, confidence=confidence)[::-1]) for k in set(n.tolist()) if k > 0}
     return np.array([k > 0 and widths[k] <= WIDEST for k in n.tolist()], bool)

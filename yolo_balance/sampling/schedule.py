@@ -25,16 +25,16 @@ from yolo_balance.sampling.statistics import Bools, ClassStatistics, Floats
 
 @dataclass(frozen=True)
 class ClassPlan:
-    """What a balanced epoch is to show of one class.
+    """Plan of a balanced epoch for one class.
 
     Attributes:
-        images: Images of the data that hold it.
-        boxes: Its boxes in the data.
-        natural: Their share of all boxes.
+        images: Images of the data that hold the class.
+        boxes: Boxes of the class in the data.
+        natural: Share of the class in all boxes of the data.
         factor: Class factor.
-        requested: Share of all boxes asked for, co-occurrence included.
-        distinct_images_per_epoch: Of its images those an epoch shows at least once, in expectation.
-        largest_image_share: Largest share of its boxes in an epoch that one image supplies.
+        requested: Share of the class in all boxes of an epoch, co-occurrence included.
+        distinct_images_per_epoch: Images of the class that an epoch shows at least once, in expectation.
+        largest_image_share: Largest share of the class's boxes in an epoch that one image supplies.
     """
 
     images: int
@@ -49,11 +49,11 @@ class ClassPlan:
 def class_plans(
     statistics: ClassStatistics, names: Sequence[str], schedule: SamplingSchedule | None
 ) -> dict[str, ClassPlan]:
-    """By class name what a balanced epoch is to show; without a schedule what the data holds."""
+    """Plan each class of a balanced epoch, by name; without a schedule, the figures are those of the data."""
     expectation = np.ones(statistics.num_images) if schedule is None else schedule.balanced.expectation
     factors = np.ones(len(names)) if schedule is None else schedule.with_multipliers(schedule.multipliers)
-    image, held, _ = statistics.held
-    distinct = np.bincount(held, weights=np.minimum(expectation, 1.0)[image], minlength=len(names))
+    image, label, _ = statistics.pairs
+    distinct = np.bincount(label, weights=np.minimum(expectation, 1.0)[image], minlength=len(names))
     natural, requested = statistics.box_shares(), statistics.box_shares(expectation)
     largest, _ = statistics.largest_image_shares(expectation)
     return {
@@ -71,25 +71,25 @@ def class_plans(
 
 
 class SamplingSchedule:
-    """Which plan each epoch follows.
+    """Sampling plan of each epoch of a run.
 
     Attributes:
-        options: The section as asked.
+        options: The section `balance.sampling`.
         statistics: The train split's labels.
-        class_factors: (C,) factors of the strategy, with those given by name in their place.
-        multipliers: (C,) what feedback makes of them; ones without.
+        class_factors: (C,) factors of the strategy; factors given by name replace them.
+        multipliers: (C,) multipliers of feedback; ones without.
         hard: (num_images,) background images on which the detector raised false alarms.
-        size: Images per epoch, the same in all: the host counts its batches once.
+        size: Images per epoch, the same in all: Ultralytics counts its batches once.
 
     Raises:
-        ConfigError: A share of background images is asked for and there is none.
+        ConfigError: A share of background images is requested and there is none.
     """
 
     def __init__(self, options: SamplingConfig, statistics: ClassStatistics, names: Sequence[str], seed: int):
         if options.background is not None and options.background.share and not statistics.background.any():
             raise ConfigError(
-                f"balance.sampling.background: a share of {options.background.share:g} was asked for, but none of the "
-                f"{statistics.num_images} train images is free of objects"
+                f"balance.sampling.background: expected background images for a share of "
+                f"{options.background.share:g}, but all {statistics.num_images} train images have objects"
             )
         self.options, self.statistics, self.seed = options, statistics, seed
         self.class_factors = class_factors(options, statistics, names)
@@ -101,12 +101,12 @@ class SamplingSchedule:
         self._balanced: SamplingPlan | None = SamplingPlan(factors, self.size, seed, statistics.rarest, options.draw)
 
     def plan(self, epoch: int, epochs: int) -> SamplingPlan:
-        """The plan of an epoch of a run of so many: the same object until something changes."""
+        """Return the plan of an epoch of a run of so many: the same object until something changes."""
         return self._natural if self.natural(epoch, epochs) else self.balanced
 
     @property
     def balanced(self) -> SamplingPlan:
-        """The plan of the epochs that are not natural, as things stand."""
+        """The current plan of the epochs that are not natural."""
         if self._balanced is None:
             self._balanced = SamplingPlan(
                 self._factors(), self.size, self.seed, self.statistics.rarest, self.options.draw
@@ -114,17 +114,17 @@ class SamplingSchedule:
         return self._balanced
 
     def natural(self, epoch: int, epochs: int) -> bool:
-        """Whether an epoch is drawn as the data is: one of the first `open` or the last `close`."""
+        """Return whether an epoch is drawn as the data is: one of the first `open` or the last `close`."""
         opening, closing = (epochs_of(part, epochs) for part in (self.options.open, self.options.close))
         return epoch < opening or epoch >= epochs - closing
 
     def follow(self, multipliers: Floats, hard: Bools) -> None:
-        """Take what feedback and the reading of clean images say; later plans follow it."""
+        """Use the multipliers of feedback and the hard images in all later plans."""
         if not (np.array_equal(multipliers, self.multipliers) and np.array_equal(hard, self.hard)):
             self.multipliers, self.hard, self._balanced = multipliers, hard, None
 
     def with_multipliers(self, multipliers: Floats) -> Floats:
-        """(C,) class factors times multipliers, at most `max_repeat`."""
+        """Return (C,) class factors times multipliers, at most `max_repeat`."""
         factors = self.class_factors * multipliers
         return factors if self.options.max_repeat is None else np.minimum(factors, self.options.max_repeat)
 
@@ -144,7 +144,7 @@ class SamplingSchedule:
 
 
 def class_factors(options: SamplingConfig, statistics: ClassStatistics, names: Sequence[str]) -> Floats:
-    """(C,) the strategy's class factors, with those that `classes` names in their place."""
+    """Return (C,) the strategy's class factors, with those that `classes` names in their place."""
     o = options
     if o.strategy == "repeat_factor":
         r = class_repeat_factors(statistics, threshold=o.threshold, power=o.power, frequency=o.frequency)

@@ -52,7 +52,7 @@ def _ints(values: npt.ArrayLike) -> Ints:
 
 @dataclass(frozen=True)
 class ClassStatistics:
-    """What a labelled data set holds.
+    """Classes and images of all boxes of a labelled data set.
 
     Attributes:
         classes: (M,) class of every box.
@@ -79,14 +79,14 @@ class ClassStatistics:
         return cls(classes, image_index, num_images, num_classes)
 
     @cached_property
-    def held(self) -> tuple[Ints, Ints, Ints]:
-        """Which images hold which classes: (P,) image, (P,) class and (P,) boxes of every pair there is."""
+    def pairs(self) -> tuple[Ints, Ints, Ints]:
+        """(P,) image, (P,) class and (P,) boxes of every pair of an image and a class that it holds."""
         boxes = self.image_index * self.num_classes
         boxes += self.classes
         boxes.sort(kind="stable")  # fast where boxes already lie image by image
         first = np.flatnonzero(np.diff(boxes, prepend=-1))
-        image, held = np.divmod(boxes[first], max(self.num_classes, 1))
-        return image, held, np.diff(first, append=len(boxes))
+        image, label = np.divmod(boxes[first], max(self.num_classes, 1))
+        return image, label, np.diff(first, append=len(boxes))
 
     @cached_property
     def boxes(self) -> Ints:
@@ -95,8 +95,8 @@ class ClassStatistics:
 
     @cached_property
     def images(self) -> Ints:
-        """(C,) images per class: those with at least one box of it."""
-        return np.bincount(self.held[1], minlength=self.num_classes)
+        """(C,) images with at least one box of each class."""
+        return np.bincount(self.pairs[1], minlength=self.num_classes)
 
     @cached_property
     def background(self) -> Bools:
@@ -109,20 +109,20 @@ class ClassStatistics:
     def rarest(self) -> npt.NDArray[np.unsignedinteger[Any]]:
         """(num_images,) the class of each image that the fewest images hold; C for a background image.
 
-        In the smallest type that holds it, which numpy sorts by counting.
+        The dtype is the smallest that holds C, which numpy sorts by counting.
         """
         order = np.argsort(self.images, kind="stable")
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
-        image, held, _ = self.held
+        image, label, _ = self.pairs
         rarest = np.full(self.num_images, self.num_classes)
-        np.minimum.at(rarest, image, rank[held])
+        np.minimum.at(rarest, image, rank[label])
         smallest = np.min_scalar_type(self.num_classes)
         classes: npt.NDArray[np.unsignedinteger[Any]] = np.append(order, self.num_classes).astype(smallest)[rarest]
         return classes
 
     def picked(self, samples: Sequence[Sequence[int]]) -> Ints:
-        """Boxes of the images that a batch's samples were made of.
+        """Count the boxes of the images that a batch's samples were made of.
 
         Args:
             samples: Per sample the indices of its images: first its own, then those of its tiles and partners.
@@ -133,32 +133,32 @@ class ClassStatistics:
         places = [(image, place > 0) for sample in samples for place, image in enumerate(sample)]
         images, other = np.array(places, np.int64).reshape(-1, 2).T
         end = self._spans[images + 1]
-        pairs = end - self._spans[images]
-        rows = np.arange(pairs.sum()) + np.repeat(end - np.cumsum(pairs), pairs)
-        _, held, boxes = self.held
-        slots = held[rows] + self.num_classes * np.repeat(other, pairs)
-        counts = np.bincount(slots, weights=boxes[rows], minlength=2 * self.num_classes)
-        return counts.astype(np.int64).reshape(2, self.num_classes)
+        counts = end - self._spans[images]
+        rows = np.arange(counts.sum()) + np.repeat(end - np.cumsum(counts), counts)
+        _, label, boxes = self.pairs
+        slots = label[rows] + self.num_classes * np.repeat(other, counts)
+        picked = np.bincount(slots, weights=boxes[rows], minlength=2 * self.num_classes)
+        return picked.astype(np.int64).reshape(2, self.num_classes)
 
     @cached_property
     def _spans(self) -> Ints:
-        """(num_images + 1,) where each image's pairs begin in `held`."""
-        spans: Ints = np.searchsorted(self.held[0], np.arange(self.num_images + 1))
+        """(num_images + 1,) where each image's pairs begin in `pairs`."""
+        spans: Ints = np.searchsorted(self.pairs[0], np.arange(self.num_images + 1))
         return spans
 
     def box_shares(self, expectation: Floats | None = None) -> Floats:
-        """(C,) share of each class among the boxes shown when image I appears `expectation[I]` times.
+        """Return (C,) share of each class among the boxes shown when image I appears `expectation[I]` times.
 
         Args:
             expectation: (num_images,) expected appearances; None for each image once, the natural shares.
         """
         if expectation is None:
             return shares(self.boxes)
-        image, held, boxes = self.held
-        return shares(np.bincount(held, weights=boxes * expectation[image], minlength=self.num_classes))
+        image, label, boxes = self.pairs
+        return shares(np.bincount(label, weights=boxes * expectation[image], minlength=self.num_classes))
 
     def largest_image_shares(self, expectation: Floats) -> tuple[Floats, Ints]:
-        """How much of a class one image supplies.
+        """Compute the largest share of each class that one image supplies.
 
         Args:
             expectation: (num_images,) expected appearances per epoch.
@@ -167,19 +167,19 @@ class ClassStatistics:
             (C,) largest share of the class's boxes of an epoch that a single image supplies, 0 for a class without
             boxes, and (C,) that image, -1 for none.
         """
-        image, held, boxes = self.held
+        image, label, boxes = self.pairs
         weight = boxes * expectation[image]
         largest = np.zeros(self.num_classes)
-        np.maximum.at(largest, held, weight)
+        np.maximum.at(largest, label, weight)
         supplier = np.full(self.num_classes, -1)
-        largest_first = np.flatnonzero(weight == largest[held])[::-1]  # of several the first in the data is named
-        supplier[held[largest_first]] = image[largest_first]
-        total = np.bincount(held, weights=weight, minlength=self.num_classes)
+        largest_first = np.flatnonzero(weight == largest[label])[::-1]  # of several the first in the data is named
+        supplier[label[largest_first]] = image[largest_first]
+        total = np.bincount(label, weights=weight, minlength=self.num_classes)
         return np.divide(largest, total, out=np.zeros_like(largest), where=total > 0), supplier
 
 
 def shares(counts: npt.ArrayLike) -> Floats:
-    """Counts as shares of their sum; zeros where there is nothing to share."""
+    """Divide counts by their sum; zeros where the sum is zero."""
     counts = np.asarray(counts, np.float64)
     total = counts.sum()
     return counts / total if total > 0 else np.zeros_like(counts)

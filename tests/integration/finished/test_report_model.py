@@ -89,7 +89,7 @@ def test_the_report_of_a_run_is_read_again(data, tmp_path):
 
 def test_options_come_from_a_file_a_mapping_or_the_command_line(weights, data, tmp_path):
     cfg = tmp_path / "run.yaml"
-    recall = {"iou": 0.75, "false_alarms": [0.5], "confidence": 0.9}
+    recall = {"iou": 0.75, "false_alarms": [0.5], "level": 0.9}
     cfg.write_text(yaml.safe_dump({"model": "x.pt", "epochs": 3, "balance": {"losses": {"isr": {}}, "recall": recall}}))
     override = {"balance.recall.iou": 0.6}
     for given in (cfg, str(cfg), recall, RecallConfig(**recall)):

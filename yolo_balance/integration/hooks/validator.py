@@ -112,7 +112,7 @@ class RecallValidatorMixin:
             false_alarms=self.recall.false_alarms,
             split=self.args.split or "val",
             iou=self.recall.iou,
-            confidence=self.recall.confidence,
+            confidence=self.recall.level,
             targets=self.recall.targets,
             floor=self.args.conf,
         )

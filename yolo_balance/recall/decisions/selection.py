@@ -120,7 +120,7 @@ class Selection:
         """What scores depend on, in words; runs may be compared where it is the same."""
         o, floors = self.options, (self.options.floors or FloorsConfig()).model_dump(exclude_none=True)
         above = "".join(f", floor of {name} {value:g}" for name, value in floors.items())
-        return f"{o.best} at {o.false_alarms[0]:g} false boxes, IoU {o.iou:g}, {o.confidence:g} intervals{above}"
+        return f"{o.best} at {o.false_alarms[0]:g} false boxes, IoU {o.iou:g}, {o.level:g} intervals{above}"
 
     def score(self, report: RecallReport, *, fitness: float, map50_95: float, overkill: float | None) -> Score:
         """Rank an epoch.

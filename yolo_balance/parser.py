@@ -1,0 +1,168 @@
+"""Arguments of every verb of the command line."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn, TypeAlias
+
+from yolo_balance import __version__
+from yolo_balance.errors import ConfigError
+
+_Verbs: TypeAlias = "argparse._SubParsersAction[_Parser]"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Parser whose usage errors are one line and exit code 1, as all other errors."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see {self.prog} --help")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command line; the name of the chosen verb is `verb`."""
+    parser = _Parser(prog="yolo_balance", description="Train detectors that must not miss the rare class.")
+    parser.add_argument("--version", action="version", version=f"yolo_balance {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="verb", required=True, parser_class=_Parser)
+    for add in (
+        _add_train,
+        _add_compare,
+        _add_analyze,
+        _add_report,
+        _add_calibrate,
+        _add_gate,
+        _add_predict,
+        _add_init,
+        _add_validate,
+        _add_schema,
+    ):
+        add(verbs)
+    return parser
+
+
+def _add_overrides(verb: argparse.ArgumentParser, of: str) -> None:
+    verb.add_argument("overrides", nargs="*", metavar="key=value", help=of)
+
+
+def _add_train(verbs: _Verbs) -> None:
+    train = verbs.add_parser("train", help="train the run of a YAML and report recall per class")
+    train.add_argument("file", help="YAML of a run: the keys of Ultralytics, and the section balance:")
+    _add_overrides(train, "replaces a key of the file, dotted or not")
+
+
+def _add_compare(verbs: _Verbs) -> None:
+    compare = verbs.add_parser(
+        "compare",
+        help="train arms at several seeds and report how they differ",
+        epilog="exit code: 0 every run finished; 1 one failed, or an error in one line; 3 a bug",
+    )
+    compare.add_argument("file", metavar="CONFIG", help="YAML of a run, that every arm is laid over")
+    _add_overrides(compare, "replaces a key of CONFIG, dotted or not")
+    compare.add_argument(
+        "--arms",
+        nargs="+",
+        default=[],
+        metavar="ARM",
+        help="YAML of what each arm changes, the first is compared with; CONFIG itself when left out",
+    )
+    compare.add_argument("--seeds", default="5", metavar="5", help="how many, from 0 on, or a list such as 0,3,7")
+    compare.add_argument("--jobs", type=int, default=1, metavar="N", help="runs side by side on the device; 1")
+    compare.add_argument(
+        "--ray",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="ADDRESS",
+        help="run on a Ray cluster, --jobs runs on each GPU; that of RAY_ADDRESS, else this machine, without ADDRESS",
+    )
+    compare.add_argument("--cpus", type=int, metavar="N", help="CPUs that a run takes with --ray; 1")
+    compare.add_argument("--out", metavar="FOLDER", help="folder of runs and results; <stem>_compare when left out")
+
+
+def _add_analyze(verbs: _Verbs) -> None:
+    analyze = verbs.add_parser("analyze", help="report the cost of imbalance before any training")
+    analyze.add_argument("file", help="a data YAML or a whole run's YAML")
+    _add_overrides(analyze, "replaces a key of the run, dotted or not")
+    analyze.add_argument("--out", metavar="FOLDER", help="folder of the files; <stem>_analysis when left out")
+    analyze.add_argument(
+        "--suggest",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="PATH",
+        help="also write a commented YAML to start from; suggested.yaml in FOLDER when no PATH is given",
+    )
+
+
+def _add_report(verbs: _Verbs) -> None:
+    report = verbs.add_parser("report", help="read the recall per class of a finished model on a split")
+    report.add_argument("weights", help="any model Ultralytics validates: best.pt, best.onnx, ...")
+    _add_overrides(
+        report,
+        "data=... (required), split=val|test|train, what else Ultralytics' val accepts, and balance.recall.* keys",
+    )
+    report.add_argument("--out", metavar="FOLDER", help="folder of the files; Ultralytics' own when left out")
+    report.add_argument("--config", metavar="CFG", help="a run's YAML whose balance.recall section is used")
+
+
+def _add_calibrate(verbs: _Verbs) -> None:
+    calibrate = verbs.add_parser("calibrate", help="adjust class scores of a finished run without training it again")
+    calibrate.add_argument("run", metavar="RUN", help="folder of the run, which stays as it is")
+    _add_overrides(
+        calibrate, "balance.recall.calibration.* and other balance.recall keys, and what Ultralytics' val accepts"
+    )
+    calibrate.add_argument("--out", metavar="FOLDER", help="folder of the calibrated run; RUN_calibrated when left out")
+    calibrate.add_argument("--config", metavar="CFG", help="a run's YAML whose balance.recall is used; RUN's otherwise")
+
+
+def _add_gate(verbs: _Verbs) -> None:
+    gate = verbs.add_parser(
+        "gate",
+        help="check promised recall against a recall.json",
+        epilog="exit code: 0 all targets are met; 1 one is missed, or an error in one line; 2 none is missed, and the "
+        "report cannot say of one (too few objects, or none); 3 a bug",
+    )
+    gate.add_argument("file", metavar="RECALL_JSON", help="the recall.json of a run or of report")
+    gate.add_argument(
+        "--targets", required=True, metavar="CFG", help="YAML: a run's balance.recall.targets, or lines crack: 0.95"
+    )
+    gate.add_argument(
+        "--budget", type=float, metavar="0.1", help="false boxes per clean image; the report's first when left out"
+    )
+
+
+def _add_predict(verbs: _Verbs) -> None:
+    predict = verbs.add_parser("predict", help="pass, review or reject images at the thresholds of a model")
+    predict.add_argument("weights", metavar="WEIGHTS", help="a checkpoint or exported model")
+    predict.add_argument("source", metavar="SOURCE", help="an image, a video, a folder or a glob")
+    _add_overrides(predict, "what Ultralytics' predict accepts")
+    predict.add_argument("--thresholds", metavar="PATH", help="thresholds.yaml; that beside the weights when left out")
+
+
+def _add_init(verbs: _Verbs) -> None:
+    init = verbs.add_parser(
+        "init",
+        help="write a commented YAML of every key to start from",
+        epilog="example: yolo_balance init run.yaml && yolo_balance train run.yaml data=mine.yaml. "
+        "exit code: 0; 1 PATH exists or cannot be written; 3 a bug",
+    )
+    init.add_argument("path", nargs="?", metavar="PATH", help="a new file; standard output when left out")
+
+
+def _add_validate(verbs: _Verbs) -> None:
+    validate = verbs.add_parser(
+        "validate",
+        help="check the balance: section of a YAML without data, torch or Ultralytics",
+        epilog="example: yolo_balance validate run.yaml balance.sampling.power=0.75. "
+        "exit code: 0 the section is valid; 1 it is not, with every problem in one line each; 3 a bug",
+    )
+    validate.add_argument("file", metavar="FILE", help="YAML of a run")
+    _add_overrides(validate, "replaces a key of FILE, dotted or not")
+
+
+def _add_schema(verbs: _Verbs) -> None:
+    verbs.add_parser(
+        "schema",
+        help="print the JSON Schema of a run's YAML for editors",
+        epilog="example: yolo_balance schema > schema.json, and in the first line of the YAML "
+        "# yaml-language-server: $schema=schema.json. exit code: 0; 3 a bug",
+    )
