@@ -55,14 +55,14 @@ def _add_compare(verbs: _Verbs) -> None:
         help="train arms at several seeds and report how they differ",
         epilog="exit code: 0 every run finished; 1 one failed, or an error in one line; 3 a bug",
     )
-    compare.add_argument("file", metavar="CONFIG", help="YAML of a run, that every arm is laid over")
+    compare.add_argument("file", metavar="CONFIG", help="YAML of a run")
     _add_overrides(compare, "replaces a key of CONFIG, dotted or not")
     compare.add_argument(
         "--arms",
         nargs="+",
         default=[],
         metavar="ARM",
-        help="YAML of what each arm changes, the first is compared with; CONFIG itself when left out",
+        help="one YAML per arm, with the keys of CONFIG that change; the first is the baseline. Default: CONFIG itself",
     )
     compare.add_argument("--seeds", default="5", metavar="5", help="how many, from 0 on, or a list such as 0,3,7")
     compare.add_argument("--jobs", type=int, default=1, metavar="N", help="runs side by side on the device; 1")
@@ -72,9 +72,9 @@ def _add_compare(verbs: _Verbs) -> None:
         const=True,
         default=False,
         metavar="ADDRESS",
-        help="run on a Ray cluster, --jobs runs on each GPU; that of RAY_ADDRESS, else this machine, without ADDRESS",
+        help="run on a Ray cluster, --jobs runs on each GPU. ADDRESS: RAY_ADDRESS, or this machine, when left out",
     )
-    compare.add_argument("--cpus", type=int, metavar="N", help="CPUs that a run takes with --ray; 1")
+    compare.add_argument("--cpus", type=int, metavar="N", help="CPUs of each run with --ray; 1")
     compare.add_argument("--out", metavar="FOLDER", help="folder of runs and results; <stem>_compare when left out")
 
 

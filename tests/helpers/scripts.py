@@ -1,8 +1,9 @@
-"""Runs that are small scripts, and processes that show that they live."""
+"""Runs that are small scripts, and processes that show that they are alive."""
 
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 import time
 
@@ -15,7 +16,7 @@ WRITE = "import pathlib, sys; [(pathlib.Path(sys.argv[1]) / name).write_text('{}
 
 
 class Script(Run):
-    """A run whose child is a short script, its `text`: what is tested is not what it trains."""
+    """A run whose process is a short script, its `text`, instead of a training."""
 
     @property
     def command(self):
@@ -29,25 +30,52 @@ def scripts(tmp_path, *texts):
 
 BEATS = (
     "import pathlib, sys, time\n"
-    "for _ in range(1200):\n"
+    "for _ in range(3000):\n"
     "    with open(sys.argv[1], 'a') as f: f.write('x')\n"
-    "    time.sleep(0.05)\n"
+    "    time.sleep(0.02)\n"
 )
 
 
-def beats(file):
-    """Whether a process that writes into the file every so often still does; one asked to end may do so late."""
-    for _ in range(10):
+def beating(tmp_path):
+    """Return a script that starts a process that writes into a file every so often, the file, and a file of pids.
+
+    The file of pids holds those of the script's starter and of the script.
+    """
+    beat, pids = tmp_path / "beat", tmp_path / "pids"
+    script = (
+        f"import os, subprocess; open({str(pids)!r}, 'w').write(f'{{os.getppid()}} {{os.getpid()}}')\n"
+        f"subprocess.Popen([sys.executable, '-c', {BEATS!r}, {str(beat)!r}]); time.sleep(60)"
+    )
+    return script, beat, pids
+
+
+def still_beats(file):
+    """Return whether the file still grows; a process that was asked to end may do so late."""
+    for _ in range(20):
         before = file.stat().st_size
-        time.sleep(0.5)
+        time.sleep(0.2)
         if file.stat().st_size == before:
             return False
     return True
 
 
+def is_alive(pid):
+    """Return whether a process runs; one that ended may be listed until its parent has taken note."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True).stdout
+    return state.strip()[:1] not in ("", "Z")
+
+
+def until(condition):
+    """Wait for a condition."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 @pytest.fixture
 def interruptible():
-    """Python's own answer to an interruption, which a process that was started in the background ignores."""
+    """Python's own handler of an interruption, which a process that was started in the background ignores."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -9,16 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from helpers.experiments import RUN, fails, stamps
+from helpers.experiments import RUN, base, fails, stamps, write
 
 from yolo_balance.cli import main, parse_seeds
 from yolo_balance.comparison import Detections
 from yolo_balance.errors import ConfigError
-from yolo_balance.integration import arms as reading
-from yolo_balance.integration.arms import lay_over
+from yolo_balance.integration.arms import lay_over, read
 from yolo_balance.recall import RecallReport
 
+__all__ = ["base", "write"]  # fixtures
 RUN |= {"workers": 0, "warmup_epochs": 1.0}
+
+
+def calibrated(rule, **given):
+    return {**given, "balance": {"recall": {"calibration": {"rule": rule}}}}
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -26,7 +30,7 @@ RUN |= {"workers": 0, "warmup_epochs": 1.0}
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def test_an_experiment_is_run_reported_and_taken_up_again(base, write, tmp_path, capsys):
+def test_an_experiment_is_run_reported_taken_up_again_and_extended(base, write, tmp_path, capsys):
     arms = write(
         stock={"balance": None}, drawn={"balance": {"sampling": {"strategy": "class_uniform", "epoch_size": 16}}}
     )
@@ -34,11 +38,11 @@ def test_an_experiment_is_run_reported_and_taken_up_again(base, write, tmp_path,
     words = ["compare", base, "--arms", *arms, "epochs=1", "--seeds", "2", "--jobs", "2", "--out", str(out)]
 
     assert main(words) == 0
-    said = capsys.readouterr().out
-    assert "stock: 1 epoch of 24 images, about 3 optimiser steps" in said
-    assert "drawn: 2 epochs of 16 images, about 4 optimiser steps; epochs 2 instead of 1" in said
-    assert "4 of 4 runs finished" in said
-    assert "drawn against stock" in said
+    printed = capsys.readouterr().out
+    assert "stock: 1 epoch of 24 images, about 3 optimiser steps" in printed
+    assert "drawn: 2 epochs of 16 images, about 4 optimiser steps; epochs 2 instead of 1" in printed
+    assert "4 of 4 runs finished" in printed
+    assert "drawn against stock" in printed
     assert {p.name for p in out.iterdir()} == {"stock", "drawn", "compare.json", "compare.csv", "compare.html"}
     content = json.loads((out / "compare.json").read_text())
     assert [arm["name"] for arm in content["arms"]] == ["stock", "drawn"]
@@ -54,8 +58,8 @@ def test_an_experiment_is_run_reported_and_taken_up_again(base, write, tmp_path,
             Detections.load(folder / "detections.npz"),
         )
         read = detections.recall(np.ones((1, report.images), np.int64))[0]
-        told = [[c.recall for c in budget.classes.values()] for budget in report.budgets]
-        np.testing.assert_array_equal(read, np.array(told, float))
+        recalls = [[c.recall for c in budget.classes.values()] for budget in report.budgets]
+        np.testing.assert_array_equal(read, np.array(recalls, float))
     assert yaml.safe_load((out / "drawn" / "seed1" / "run.yaml").read_text()) == {
         **RUN,
         "data": yaml.safe_load(Path(base).read_text())["data"],
@@ -73,24 +77,31 @@ def test_an_experiment_is_run_reported_and_taken_up_again(base, write, tmp_path,
     assert main(words) == 0
     assert "started" not in capsys.readouterr().out
     assert stamps(out) == before
-    first, again = (content["arms"], json.loads((out / "compare.json").read_text())["arms"])
-    assert first == again
+    assert json.loads((out / "compare.json").read_text())["arms"] == content["arms"]
     assert (out / "compare.html").read_text() == page
 
-    (out / "stock" / "seed1" / "recall.json").unlink()
-    (broken,) = write(broken={"optimizer": "Nonsense", "balance": {}})  # the host finds out when it builds it
+    # Another arm is calibrated on what is trained, another breaks when its optimiser is built
+    more = write(prior=calibrated("logit_adjustment"), broken={"optimizer": "Nonsense", "balance": {}})
     words[words.index("--seeds") + 1] = "1,"
-    words[words.index(arms[1]) : words.index(arms[1]) + 1] = [arms[1], broken]
+    words[words.index(arms[0]) : words.index(arms[1]) + 1] = [more[0], arms[0], more[1]]
     assert main(words) == 1
-    said = capsys.readouterr().out
-    assert "broken, seed 1: started" in said
-    assert "stock, seed 1: finished" in said
-    assert "drawn, seed 1" not in said
-    assert said.count("failed: broken, seed 1: ") == 2  # as it happens, and below the table
-    assert str(out / "broken" / "seed1" / "log.txt") in said
+    printed = capsys.readouterr().out
+    assert "prior: trained as stock is, calibrated after" in printed
+    assert "stock, seed 1" not in printed
+    assert printed.index("broken, seed 1: started") < printed.index("prior, seed 1: started")
+    assert printed.count("failed: broken, seed 1: ") == 2  # as it happens, and below the table
+    assert str(out / "broken" / "seed1" / "log.txt") in printed
     after = stamps(out)
-    assert [path for path in before if after[path] != before[path]] == [out / "stock" / "seed1" / "recall.json"]
-    assert [arm["name"] for arm in json.loads((out / "compare.json").read_text())["arms"]] == ["stock", "drawn"]
+    assert {path: after[path] for path in before} == before
+    prior, stock = json.loads((out / "compare.json").read_text())["arms"]
+    assert [arm["name"] for arm in (prior, stock)] == ["prior", "stock"]
+    runs = [{f["measure"]: f["runs"] for f in arm["figures"]} for arm in (prior, stock)]
+    assert runs[0]["steps"] == runs[1]["steps"]
+    log = (out / "prior" / "seed1" / "log.txt").read_text()
+    assert "Calibration: logit_adjustment" in log
+    assert "epochs completed" not in log
+    weights = [out / arm / "seed1" / "weights" for arm in ("prior", "stock")]
+    assert (weights[0] / "best_uncalibrated.pt").read_bytes() == (weights[1] / "best.pt").read_bytes()
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -112,7 +123,7 @@ def test_an_arm_s_balance_is_its_method_in_full_and_what_is_read_stays():
 
 
 def planned(base, files, **overrides):
-    return reading.read(base, files, overrides)
+    return read(base, files, overrides)
 
 
 def test_without_arms_the_configuration_is_the_only_one(base):
@@ -149,10 +160,6 @@ def test_a_schedule_that_an_arm_states_stays(base, write):
     assert [other.value(key) for key in ("epochs", "close_mosaic", "warmup_epochs")] == [6, 3, 0]
 
 
-def calibrated(rule, **given):
-    return {**given, "balance": {"recall": {"calibration": {"rule": rule}}}}
-
-
 def test_arms_that_differ_in_calibration_are_trained_once(base, write):
     files = write(
         fitted=calibrated("fitted"),
@@ -165,26 +172,6 @@ def test_arms_that_differ_in_calibration_are_trained_once(base, write):
     arms = planned(base, files)
     shared = {arm.name: trained.name for arm in arms if (trained := arm.trained_as(arms))}
     assert shared == {"fitted": "stock", "prior": "stock", "flipped_prior": "flipped"}
-
-
-def test_an_arm_calibrated_after_has_what_the_other_learnt(base, write, tmp_path, capsys):
-    out, files = tmp_path / "out", write(prior=calibrated("logit_adjustment"), stock={"balance": None})
-    assert main(["compare", base, "--arms", *files, "epochs=1", "--seeds", "1", "--out", str(out)]) == 0
-    said = capsys.readouterr().out
-    assert "prior: trained as stock is, calibrated after" in said
-    assert said.index("stock, seed 0: finished") < said.index("prior, seed 0: started")
-    assert "2 of 2 runs finished" in said
-    log = (out / "prior" / "seed0" / "log.txt").read_text()
-    assert "Calibration: logit_adjustment" in log
-    assert "epochs completed" not in log
-    first, other = json.loads((out / "compare.json").read_text())["arms"]
-    assert [arm["name"] for arm in (first, other)] == ["prior", "stock"]
-    runs = [{f["measure"]: f["runs"] for f in arm["figures"]} for arm in (first, other)]
-    assert runs[0]["steps"] == runs[1]["steps"]
-    weights = [out / arm / "seed0" / "weights" for arm in ("prior", "stock")]
-    assert (weights[0] / "best_uncalibrated.pt").read_bytes() == (weights[1] / "best.pt").read_bytes()
-    assert main(["compare", base, "--arms", *files, "epochs=1", "--seeds", "1", "--out", str(out)]) == 0
-    assert "started" not in capsys.readouterr().out
 
 
 def test_what_an_arm_trains_otherwise_is_said(base, write):
@@ -271,7 +258,7 @@ def test_arms_of_one_name_are_refused(base, write, tmp_path, capsys):
         (["--cpus", "0", "--ray"], "--cpus: expected at least 1, got 0"),
     ],
 )
-def test_a_mistake_in_the_matrix_is_one_line(base, tmp_path, capsys, words, line):
+def test_a_mistake_in_an_option_is_one_line(base, tmp_path, capsys, words, line):
     assert fails(capsys, tmp_path, base, *words) == [line]
 
 

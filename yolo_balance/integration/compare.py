@@ -6,23 +6,21 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from yolo_balance.comparison import Comparison, RunFigures
 from yolo_balance.comparison.comparison import COLUMNS, STEP_TOLERANCE
-from yolo_balance.comparison.execution import ray_cluster, runs
-from yolo_balance.comparison.execution.progress import MatrixProgress
-from yolo_balance.comparison.execution.runs import Run
+from yolo_balance.comparison.execution.runs import Run, Submit, execute_runs, local_queue
 from yolo_balance.config.reading import shown
 from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.files import write_whole
-from yolo_balance.integration import arms as reading
 from yolo_balance.integration.arms import Arm
+from yolo_balance.integration.arms import read as read_arms
 from yolo_balance.integration.compat import one_line, quiet
 from yolo_balance.text import counted, plain
 from yolo_balance.views.comparison import comparison_page
+from yolo_balance.views.comparison.runs_progress import RunsProgress
 
 FIGURES, ROWS, PAGE = "compare.json", "compare.csv", "compare.html"
 
@@ -66,6 +64,33 @@ def compare(
         DataError: No run finished.
         KeyboardInterrupt: After the running processes were ended; finished runs stay.
     """
+    _check_options(seeds, jobs, ray, cpus)
+    with quiet():
+        found = read_arms(config, arms, overrides)
+    if ray:
+        _check_devices(found, config)
+    for line in planned(found):
+        say(line)
+    folder = Path(f"{Path(config).stem}_compare" if out is None else out)
+    runs = _runs(found, seeds, folder)
+    unfinished = [run for run in runs if not run.finished]
+    progress = RunsProgress(len(runs), len(runs) - len(unfinished), say)
+    failed: list[Run] = []
+    try:
+        with _queue(found, jobs, ray if unfinished else False, cpus or 1, say) as submit, progress:
+            for calibrated in (False, True):  # after the training that a calibration starts from
+                batch = [run for run in unfinished if (run.trained is not None) == calibrated]
+                failed += execute_runs(batch, submit, progress.event)
+    except KeyboardInterrupt:
+        say(f"interrupted: {progress.done} of {len(runs)} runs are finished and kept; repeat the command to continue")
+        raise
+    except OSError as e:
+        raise ConfigError(f"--out: {folder} cannot be written ({one_line(e)})") from e
+    comparison, files = _results(found, runs, failed, seeds, folder)
+    return comparison, files
+
+
+def _check_options(seeds: Sequence[int], jobs: int, ray: bool | str, cpus: int | None) -> None:
     problems = []
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
         problems.append(
@@ -77,31 +102,6 @@ def compare(
         problems.append(f"--cpus: expected {'at least 1' if ray else 'none without --ray'}, got {cpus}")
     if problems:
         raise ConfigError(problems)
-    if ray:
-        ray_cluster.check_installed()
-    with quiet():
-        found = reading.read(config, arms, overrides)
-    if ray:
-        _check_devices(found, config)
-    for line in planned(found):
-        say(line)
-    folder = Path(f"{Path(config).stem}_compare" if out is None else out)
-    runs = _runs(found, seeds, folder)
-    waiting = [run for run in runs if not run.finished]
-    try:
-        with (
-            _engine(found, jobs, ray if waiting else False, cpus or 1, say) as execute,
-            MatrixProgress(len(runs), len(runs) - len(waiting), say) as progress,
-        ):
-            failed = execute([run for run in waiting if run.trained is None], event=progress.event)
-            failed += execute([run for run in waiting if run.trained is not None], event=progress.event)
-    except KeyboardInterrupt:
-        say(f"interrupted: {progress.done} of {len(runs)} runs finished are kept; the same command takes it up again")
-        raise
-    except OSError as e:
-        raise ConfigError(f"--out: {folder} cannot be written ({one_line(e)})") from e
-    comparison, files = _results(found, runs, failed, seeds, folder)
-    return comparison, files
 
 
 def _runs(arms: Sequence[Arm], seeds: Sequence[int], folder: Path) -> list[Run]:
@@ -157,17 +157,22 @@ def _check_devices(arms: Sequence[Arm], config: str | Path) -> None:
 
 
 @contextmanager
-def _engine(
-    arms: Sequence[Arm], jobs: int, ray: bool | str, cpus: int, say: Callable[[str], None]
-) -> Iterator[Callable[..., list[Run]]]:
-    """Yield the function that executes runs: on this machine, or on a cluster that stays connected meanwhile."""
+def _queue(arms: Sequence[Arm], jobs: int, ray: bool | str, cpus: int, say: Callable[[str], None]) -> Iterator[Submit]:
+    """Yield the queue of this machine, or of a Ray cluster that stays connected meanwhile."""
     if not ray:
-        yield partial(runs.execute, jobs=jobs)
+        with local_queue(jobs) as submit:
+            yield submit
         return
-    with ray_cluster.connected(None if ray is True else ray) as found:
-        share = found.share(jobs, cpus, gpu=any(arm.value("device") != "cpu" for arm in arms))
-        say(found.said(share))
-        yield partial(ray_cluster.execute, share=share)
+    try:
+        from yolo_balance.comparison.execution.ray_queue import connected, ray_queue, reservation
+    except ImportError as e:
+        raise ConfigError(f"--ray: expected Ray, which cannot be imported ({e}); pip install ray") from e
+    with connected(None if ray is True else ray) as machines:
+        reserved = reservation(machines, jobs, cpus, gpu=any(arm.value("device") != "cpu" for arm in arms))
+        share = f"{reserved['num_gpus']:g} GPU and " if reserved["num_gpus"] else ""
+        say(f"Ray: {counted(len(machines), 'machine')}; each run takes {share}{counted(cpus, 'CPU')}")
+        with ray_queue(reserved) as submit:
+            yield submit
 
 
 def _results(

@@ -1,1 +1,1 @@
-"""The runs of a comparison as processes, on this machine or on a Ray cluster. Never imports Ultralytics."""
+"""Runs of a comparison as processes, on this machine or on a Ray cluster. Never imports Ultralytics."""

@@ -1,4 +1,4 @@
-"""Runs of a comparison, each a process of its own, several side by side; what is finished is not run again."""
+"""Runs of a comparison, each a process of its own, several side by side. A finished run is not run again."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
 
-from yolo_balance.comparison import run_figures as left
+from yolo_balance.comparison import run_figures
 from yolo_balance.files import write_whole
 
 CONFIG, LOG = "run.yaml", "log.txt"
-PATIENCE = 10.0  # seconds that a run has to end when it is asked to
+PATIENCE = 10  # seconds from the request to end to the kill
+LEASH = (
+    'exec 3<&0 </dev/null; { trap "" TERM; read -r _ <&3; kill -TERM 0; sleep "$0"; kill -KILL 0; } & exec "$@" 3<&-'
+)
+"""Shell line that runs a command, and ends its process group when the shell's input closes.
+
+The input is a pipe that closes when the run is over, and also when the process that started the run is killed.
+"""
 
 
 @dataclass(frozen=True)
@@ -28,12 +34,12 @@ class Run:
     """One arm at one seed.
 
     Attributes:
-        arm: Its name.
-        seed: Its seed.
-        folder: Where it goes.
-        text: Its YAML.
-        trained: Folder of the run whose training is its own too, so that only its class scores are calibrated anew;
-            None where it has to be trained.
+        arm: Name of the arm.
+        seed: Seed of the training.
+        folder: Folder of the run's files.
+        text: YAML of the run.
+        trained: Folder of the run that was trained alike, so that only the class scores are calibrated anew; None where
+            the run has to be trained.
     """
 
     arm: str
@@ -44,17 +50,17 @@ class Run:
 
     @property
     def name(self) -> str:
-        """`isr, seed 1`."""
+        """Name for people: `isr, seed 1`."""
         return f"{self.arm}, seed {self.seed}"
 
     @property
     def log(self) -> Path:
-        """What it prints."""
+        """File of everything the run prints."""
         return self.folder / LOG
 
     @property
     def command(self) -> list[str]:
-        """What trains it, or calibrates what is trained."""
+        """Command line that trains the run, or calibrates a trained one."""
         program, config = [sys.executable, "-m", "yolo_balance"], str(self.folder / CONFIG)
         if self.trained is not None:
             return [*program, "calibrate", str(self.trained), "--config", config, "--out", str(self.folder)]
@@ -63,123 +69,115 @@ class Run:
         return [*program, "train", config, *words]
 
     @property
+    def started(self) -> bool:
+        """Whether the log is there."""
+        return LOG in os.listdir(self.folder)  # listing refreshes what a network file system has cached
+
+    @property
     def finished(self) -> bool:
-        """Whether its files are there, and of the same YAML."""
+        """Whether the files of a finished run are there, and belong to the same YAML."""
         try:
             same = (self.folder / CONFIG).read_text(encoding="utf-8") == self.text
+            return same and set(run_figures.FILES) <= set(os.listdir(self.folder))
         except (OSError, UnicodeDecodeError):
             return False
-        return same and all((self.folder / name).is_file() for name in left.FILES)
 
-    def prepare(self) -> None:
-        """Make its folder ready to be run anew."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for name in (*left.FILES, LOG):  # else a run that fails at once would look finished
+    def execute(self, stop: threading.Event) -> bool:
+        """Run the process to its end, or to `stop` with all that it started; return whether it finished."""
+        for name in run_figures.FILES:  # else a run that fails at once would look finished
             (self.folder / name).unlink(missing_ok=True)
         write_whole(self.folder / CONFIG, self.text)
-
-    def start(self) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-        """Start it in its folder: the child, in a process group of its own, and its log."""
-        log = self.log.open("wb")
-        try:
-            group: dict[str, Any] = {"start_new_session": True} if os.name == "posix" else {}
-            return subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, **group
-            ), log
-        except OSError:
-            log.close()
-            raise
+        posix, pipe, both = os.name == "posix", subprocess.PIPE, subprocess.STDOUT
+        command = ["sh", "-c", LEASH, str(PATIENCE), *self.command] if posix else self.command
+        with self.log.open("wb") as log:
+            child = subprocess.Popen(command, stdin=pipe, stdout=log, stderr=both, start_new_session=posix)
+        with child:  # closes the pipe on the way out, and waits
+            while child.poll() is None and not stop.is_set():
+                time.sleep(0.05)
+            if not posix:
+                child.terminate()
+        return child.returncode == 0 and self.finished
 
     def note(self, reason: str) -> None:
-        """Add to its log why it failed, where it could not say so itself."""
+        """Add to the log why the run failed, where the process could not do so itself."""
         with self.log.open("a", encoding="utf-8", errors="backslashreplace") as log:
             log.write(f"\nerror: {reason}\n")
 
     def failure(self) -> str:
-        """What its log says last, in one line, and where the log is."""
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        said = [line.strip() for line in lines if line.startswith("error: ")] or [
-            line.strip() for line in lines if line
-        ]
-        reason = said[-1][:300] if said else "it said nothing"
-        return f"{self.name}: {reason.removeprefix('error: ')} ({self.log})"
+        """Return the last error of the log in one line, else the log's last line, and where the log is."""
+        text = self.log.read_text(encoding="utf-8", errors="replace") if self.started else ""
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+        reason = [f"{LOG} is empty", *lines[-1:], *errors][-1][:300]
+        return f"{self.name}: {reason} ({self.log})"
 
 
 Event = Callable[[str, Run, float], None]
 """Called with `started`, `finished` or `failed`, the run, and its seconds."""
+Submit = Callable[[Run], "Future[bool]"]
+"""Queues a run; the future says whether the run finished."""
 
 
-def execute(runs: Sequence[Run], jobs: int, event: Event) -> list[Run]:
-    """Run them in their order, so many at a time; one that fails does not stop the others.
+@contextmanager
+def local_queue(jobs: int) -> Iterator[Submit]:
+    """Yield the queue of this machine, which executes `jobs` runs side by side; on the way out end the running ones."""
+    threads, stop = ThreadPoolExecutor(jobs), threading.Event()
+    try:
+        yield lambda run: threads.submit(run.execute, stop)
+    finally:
+        stop.set()
+        threads.shutdown(cancel_futures=True)
 
-    Args:
-        runs: What is to be run.
-        jobs: Side by side.
-        event: Told what happens.
 
-    Returns:
-        Those that failed.
+def execute_runs(runs: Sequence[Run], submit: Submit, event: Event) -> list[Run]:
+    """Execute runs and return those that failed; a run that fails does not stop the others.
 
     Raises:
-        KeyboardInterrupt: After the runs under way were ended.
+        KeyboardInterrupt: On Ctrl-C or SIGTERM. Closing the queue ends the running processes.
+        OSError: A folder of a run cannot be made.
     """
-    waiting, running, failed = deque(runs), dict[Run, tuple[subprocess.Popen[bytes], IO[bytes], float]](), list[Run]()
+    since: dict[Run, float] = {}
+    failed: list[Run] = []
+
+    def start(run: Run) -> None:
+        if run not in since:
+            since[run] = time.monotonic()
+            event("started", run, 0.0)
+
+    for run in runs:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        run.log.unlink(missing_ok=True)
     with interruptible():
-        try:
-            while waiting or running:
-                while waiting and len(running) < jobs:
-                    run = waiting.popleft()
-                    run.prepare()
-                    running[run] = (*run.start(), time.monotonic())
-                    event("started", run, 0.0)
-                for run, (child, log, since) in list(running.items()):
-                    if child.poll() is not None:
-                        log.close()
-                        del running[run]
-                        done = child.returncode == 0 and run.finished
-                        if not done:
-                            failed.append(run)
-                        event("finished" if done else "failed", run, time.monotonic() - since)
-                time.sleep(0.05)
-        finally:
-            end([child for child, _, _ in running.values()])
-            for _, log, _ in running.values():
-                log.close()
+        queue = {submit(run): run for run in runs}
+        while queue:
+            started = [run for run in queue.values() if run.started]  # read first: else more than `jobs` would count
+            over = wait(queue, timeout=0.1, return_when=FIRST_COMPLETED).done
+            for future in [future for future in queue if future in over]:
+                run = queue.pop(future)
+                start(run)
+                if error := future.exception():
+                    run.note(last_line(error))
+                finished = not error and future.result() and run.finished
+                if not finished:
+                    failed.append(run)
+                event("finished" if finished else "failed", run, time.monotonic() - since[run])
+            for run in started:
+                start(run)
     return failed
 
 
-def end(children: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Ask them and their own processes to end, and make them where they do not."""
-    for child in children:
-        _signal(child, signal.SIGTERM)
-    until = time.monotonic() + PATIENCE
-    for child in children:
-        try:
-            child.wait(max(until - time.monotonic(), 0.1))
-        except subprocess.TimeoutExpired:
-            _signal(child, getattr(signal, "SIGKILL", signal.SIGTERM))
-            child.wait()
-
-
-def _signal(child: subprocess.Popen[bytes], number: int) -> None:
-    if os.name != "posix":
-        child.terminate()
-        return
-    with suppress(ProcessLookupError):  # it ended by itself
-        os.killpg(child.pid, number)
+def last_line(error: BaseException) -> str:
+    """Return the last line of an error's text, where errors of Ray state their cause."""
+    return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Take a request to end for Ctrl-C: else runs would go on without anyone who waits for them."""
-    if threading.current_thread() is not threading.main_thread():
+    """Treat SIGTERM as Ctrl-C, so that the runs under way are ended."""
+    if threading.current_thread() is not threading.main_thread():  # where Python allows no handlers
         yield
         return
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""How far a comparison is: a bar on a terminal, a line per event elsewhere."""
+"""Progress of a comparison: a bar on a terminal, a line per event elsewhere."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from yolo_balance.comparison.execution.runs import Run
 from yolo_balance.text import plain
 
 
-class MatrixProgress:
-    """Counts runs, and says what they do.
+class RunsProgress:
+    """Counter of the runs of a comparison; reports each run that starts, finishes or fails.
 
     Attributes:
-        total: Runs of the matrix.
-        done: Finished, those found finished among them.
-        failed: Failed.
+        total: Number of runs.
+        done: Number of finished runs, with those that were finished before.
+        failed: Number of failed runs.
     """
 
     def __init__(self, total: int, done: int, say: Callable[[str], None]):
         self.total, self.done, self.failed, self.say = total, done, 0, say
         self._running: dict[Run, float] = {}
-        self._most = 0  # that ran side by side
+        self._most = 0  # runs side by side so far
         self._seconds: list[float] = []
         self._bar: Progress | None = None
         if sys.stdout.isatty():
@@ -35,7 +35,7 @@ class MatrixProgress:
                 BarColumn(), TextColumn("{task.fields[state]}"), TimeElapsedColumn(), console=Console(file=sys.stdout)
             )
 
-    def __enter__(self) -> MatrixProgress:
+    def __enter__(self) -> RunsProgress:
         if self._bar is not None:
             self._bar.start()
             self._task = self._bar.add_task("", total=self.total, completed=self.done, state=self.state())
@@ -50,7 +50,7 @@ class MatrixProgress:
             self._bar.stop()
 
     def event(self, what: str, run: Run, seconds: float) -> None:
-        """Take note of a run that started, finished or failed."""
+        """Count and report a run that `started`, `finished` or `failed`."""
         if what == "started":
             self._running[run] = time.monotonic()
             self._most = max(self._most, len(self._running))
@@ -68,18 +68,18 @@ class MatrixProgress:
         self._bar.update(self._task, completed=self.done + self.failed, state=self.state())
 
     def state(self) -> str:
-        """`3 of 10 runs finished, 1 failed, 2 running, about 4 min left`."""
+        """Return `3 of 10 runs finished, 1 failed, 2 running, about 4 min left`."""
         parts = [f"{self.done} of {self.total} runs finished"]
         if self.failed:
             parts.append(f"{self.failed} failed")
         if self._running:
             parts.append(f"{len(self._running)} running")
-        if (left := self.left()) is not None:
-            parts.append(f"about {duration(left)} left")
+        if (remaining := self.seconds_left()) is not None:
+            parts.append(f"about {duration(remaining)} left")
         return ", ".join(parts)
 
-    def left(self) -> float | None:
-        """Seconds that remain if runs take as long as those so far; None before the first, and at the end."""
+    def seconds_left(self) -> float | None:
+        """Estimate the remaining seconds from the runs so far; None before the first, and at the end."""
         remaining = self.total - self.done - self.failed
         if not self._seconds or not remaining:
             return None
@@ -89,7 +89,7 @@ class MatrixProgress:
 
 
 def duration(seconds: float) -> str:
-    """`12 s`, `4 min`, `2 h 5 min`."""
+    """Return seconds for people: `12 s`, `4 min`, `2 h 5 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
