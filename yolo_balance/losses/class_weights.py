@@ -89,7 +89,7 @@ class ClassWeights(Term):
         on: Part of the loss that is weighed: `positives` or `column`.
     """
 
-    def __init__(self, weights: npt.ArrayLike | Tensor, on: Literal["positives", "column"] = "positives"):
+    def __init__(self, weights: npt.ArrayLike | Tensor, *, on: Literal["positives", "column"]):
         self.weights, self.on = PerClass(weights), on
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor | None:

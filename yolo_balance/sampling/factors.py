@@ -51,6 +51,8 @@ def repeat_factors(
     2. r(c) = max(1, (t / f(c))^power), capped at `max_repeat`.
     3. r(I) = max over the classes c of image I of r(c); 1 for a background image.
 
+    The reference form, as are the other three; training uses `SamplingSchedule`, which counts the labels once.
+
     Args:
         image_classes: Per image an int array of its boxes' classes, repeats kept, empty for background; or the flat
             table (classes, image_index, num_images).

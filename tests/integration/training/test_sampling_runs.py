@@ -162,13 +162,13 @@ def test_clean_images_that_raise_false_alarms_come_more_often(tail_data, tmp_pat
     seen = {}
 
     def look(trainer):
-        background = trainer.statistics.background
+        background = trainer.resolved.statistics.background
         e = trainer.sampling.schedule.balanced.expectation
         seen[trainer.epoch] = (trainer.sampling.hard.copy(), e)
         assert e[background].sum() == pytest.approx(e.sum() / 2)
 
     def compare(trainer):
-        clean, files = trainer.statistics.background, trainer.train_loader.dataset.im_files
+        clean, files = trainer.resolved.statistics.background, trainer.train_loader.dataset.im_files
         model = YOLO(trainer.last)
         peaks = {}
         for i in np.flatnonzero(clean):

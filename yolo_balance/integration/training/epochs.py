@@ -1,8 +1,9 @@
-"""What a balanced trainer does when an epoch starts and ends."""
+"""Callbacks of a balanced trainer at the start and the end of an epoch."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,9 +16,24 @@ from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
 from yolo_balance.views.training_console import deviation_line
 
 
+@dataclass
+class EpochClock:
+    """The epoch that started last, and the time that epochs took.
+
+    Attributes:
+        epoch: The epoch that started last, None before the first.
+        since: Start of that epoch, by `time.perf_counter`.
+        seconds: Spent in the epochs' batches so far, validation aside.
+    """
+
+    epoch: int | None = None
+    since: float = 0.0
+    seconds: float = 0.0
+
+
 def _start_epoch(trainer: Any) -> None:
-    again = trainer.epoch == trainer.started  # after running out of memory, or after a loss that was no number
-    trainer.started = trainer.epoch
+    again = trainer.epoch == trainer.clock.epoch  # after running out of memory, or after a loss that was no number
+    trainer.clock.epoch = trainer.epoch
     if again and RANK in (-1, 0):
         for name in records.BY_EPOCH:
             records.keep_epochs(trainer.save_dir / name, trainer.epoch)
@@ -26,11 +42,11 @@ def _start_epoch(trainer: Any) -> None:
     plan = None if trainer.sampling is None else trainer.sampling.plan(trainer, again=again)
     trainer.exposure.start_epoch(plan, again=again)
     start_epoch(trainer.train_loader, trainer.epoch, plan)
-    trainer.batches_since = time.perf_counter()
+    trainer.clock.since = time.perf_counter()
 
 
 def _end_epoch(trainer: Any) -> None:
-    trainer.train_seconds += time.perf_counter() - trainer.batches_since
+    trainer.clock.seconds += time.perf_counter() - trainer.clock.since
     exposure = trainer.exposure
     if dist.is_initialized():  # once per epoch, after its last step
         counts = torch.as_tensor(exposure.counts(), device=trainer.device)
@@ -39,7 +55,8 @@ def _end_epoch(trainer: Any) -> None:
     if RANK in (-1, 0):
         rows = exposure.rows(trainer.epoch + 1)
         records.append_csv(trainer.save_dir / records.EXPOSURE, EXPOSURE_COLUMNS, rows)
-        options, planned = trainer.balance.sampling, len(trainer.train_loader.sampler) * max(trainer.world_size, 1)
+        options = trainer.resolved.config.sampling
+        planned = len(trainer.train_loader.sampler) * max(trainer.world_size, 1)
         if line := deviation_line(exposure, trainer.epoch + 1, options, planned):
             LOGGER.warning(line)
 

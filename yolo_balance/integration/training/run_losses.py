@@ -103,28 +103,30 @@ class RunLosses:
             terms.append(LogitAdjustment(logit_offsets(self.counts, tau=o.logit_adjustment.tau)))
         if o.focal is not None:
             quality = o.focal.form == "quality"
-            terms.append(QualityFocal(o.focal.beta) if quality else ClassicFocal(o.focal.gamma, o.focal.alpha))
+            terms.append(
+                QualityFocal(beta=o.focal.beta) if quality else ClassicFocal(gamma=o.focal.gamma, alpha=o.focal.alpha)
+            )
         if o.efl is not None:
-            terms.append(EqualizedFocal(gradients, o.efl.gamma, o.efl.scale, room=factors.room))
+            terms.append(EqualizedFocal(gradients, gamma=o.efl.gamma, scale=o.efl.scale, room=factors.room))
         if o.eqlv2 is not None:
-            terms.append(EQLv2(gradients, o.eqlv2.alpha, o.eqlv2.gamma, o.eqlv2.mu, room=factors.room))
+            terms.append(EQLv2(gradients, alpha=o.eqlv2.alpha, gamma=o.eqlv2.gamma, mu=o.eqlv2.mu, room=factors.room))
         if (factors.weight != 1).any():  # asked for, or what keeps ISR-P within the cap
             terms.append(ClassWeights(factors.scaled, on=o.class_weights.on if o.class_weights else "positives"))
         if (negatives := o.negatives) is not None:
             terms.append(
-                HardNegatives(negatives.ratio)
+                HardNegatives(ratio=negatives.ratio)
                 if negatives.rule == "ohem"
-                else IoUBalancedNegatives(negatives.ratio, negatives.bins, negatives.draw)
+                else IoUBalancedNegatives(ratio=negatives.ratio, bins=negatives.bins, draw=negatives.draw)
             )
         if o.positives is not None:
             terms.append(InstanceBalanced())
         if (isr := o.isr) is not None:
-            terms.append(ISRPositive(isr.k, isr.bias))
+            terms.append(ISRPositive(k=isr.k, bias=isr.bias))
             if isr.negatives is not None:
-                terms.append(ISRNegative(isr.negatives.k, isr.negatives.bias))
+                terms.append(ISRNegative(k=isr.negatives.k, bias=isr.negatives.bias))
         if (carl := o.carl) is not None:
             gradient = self.gain_ratio if carl.gradient is None else carl.gradient
-            terms.append(CARL(carl.k, carl.bias, carl.gain, gradient, carl.published))
+            terms.append(CARL(k=carl.k, bias=carl.bias, gain=carl.gain, gradient=gradient, published=carl.published))
         return terms
 
     def check_heads(self, heads: Collection[str]) -> None:

@@ -21,6 +21,7 @@ def render(analysis: DataAnalysis, width: int = 80) -> str:
     if analysis.task != "classify":
         parts.append(_sizes(analysis))
     parts += [
+        _explained(analysis, width),
         _plan(analysis),
         _needs(analysis),
         _blind(analysis),
@@ -35,18 +36,14 @@ def findings(analysis: DataAnalysis, width: int) -> str:
     """Return the findings, numbered, or a line that there are none."""
     if not analysis.findings:
         return "Findings: none."
-    lines = [
-        textwrap.fill(
-            found.text,
-            width,
-            initial_indent=f"{i:>2}. ",
-            subsequent_indent="    ",
-            break_on_hyphens=False,
-            break_long_words=False,
-        )
-        for i, found in enumerate(analysis.findings, 1)
-    ]
+    lines = [_folded(found.text, width, f"{i:>2}. ", "    ") for i, found in enumerate(analysis.findings, 1)]
     return "\n".join(["Findings, most important first", *lines])
+
+
+def _folded(text: str, width: int, first: str, rest: str) -> str:
+    return textwrap.fill(
+        text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False
+    )
 
 
 def _splits(analysis: DataAnalysis) -> str:
@@ -114,6 +111,13 @@ def _plan(analysis: DataAnalysis) -> str:
     kind = "boxes" if analysis.task != "classify" else "images"
     headings = ("class", "factor", "share of train", "asked for", "most from one image")
     return f"What balance.sampling asks for, shares of {kind}\n{_table(headings, rows)}"
+
+
+def _explained(analysis: DataAnalysis, width: int) -> str:
+    if not analysis.explained:
+        return ""
+    lines = [_folded(plain(line), width, "  ", "    ") for line in analysis.explained]
+    return "\n".join(["balance: auto, on this data:", *lines])
 
 
 def _needs(analysis: DataAnalysis) -> str:
