@@ -112,10 +112,11 @@ def _gate(arguments: argparse.Namespace) -> int:
     from yolo_balance.config.targets import read_targets
     from yolo_balance.recall.decisions.gate import Gate
     from yolo_balance.recall.report import RecallReport
+    from yolo_balance.views.recall.gate_console import render_gate
 
     report, targets = RecallReport.load(arguments.file), read_targets(arguments.targets)
     gate = Gate.of(report, targets, budget=arguments.budget)
-    _print(str(gate))
+    _print(render_gate(gate))
     return gate.exit_code
 
 

@@ -1,65 +1,69 @@
 """The recipe of `balance: auto`: sampling worked out from the train split's counts, every value with its rule.
 
-What stands behind the rules is measured, arm by arm, in examples/benchmarks/RESULTS.md.
+Auto fills the keys of `balance.sampling` that a section leaves out; stated keys stay, and the rules count with them.
+The measurements behind the rules are in examples/benchmarks/RESULTS.md, arm by arm.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from yolo_balance.config import BalanceConfig, SamplingConfig
+from yolo_balance.config import SECTION, BalanceConfig, SamplingConfig
 from yolo_balance.config.reading import shown
-from yolo_balance.sampling import ClassStatistics, background_share, class_inverse_frequency, image_factors
-from yolo_balance.sampling.statistics import Floats
+from yolo_balance.sampling import ClassStatistics, SamplingSchedule
 from yolo_balance.text import counted, percent
 
-POWER = 1.0
-MOST_APPEARANCES = 10.0  # of an image in an epoch: as often as one was shown in what was measured
+STRATEGY = "inverse_frequency"
+POWERS = {"inverse_frequency": 1.0, "repeat_factor": 0.5}
+"""Power by strategy; the other strategies have no use for one."""
+MOST_APPEARANCES = 10.0  # of an image in an epoch, the most in any measured run
 EMPTY_MOSAICS = 0.25
+SAMPLING, STATED = "sampling", "stated"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One value of the recipe.
+    """A value of the recipe, or a stated one that the recipe keeps.
 
     Attributes:
-        key: Within `balance.sampling`.
+        key: Dotted key within `balance`.
         value: As in YAML.
-        why: The rule, and the counts it was given.
+        why: The rule and its counts, or `stated`.
     """
 
     key: str
     value: Any
     why: str
 
+    @property
+    def line(self) -> str:
+        """The choice in words: `balance.sampling.power: 1.0 (its rule)`."""
+        return f"{SECTION}.{self.key}: {shown(self.value)} ({self.why})"
 
-def resolve(config: BalanceConfig, statistics: ClassStatistics) -> BalanceConfig:
-    """The configuration with the sampling that `auto` stands for; the same without `auto`.
+
+def fill(asked: BalanceConfig, statistics: ClassStatistics, names: Sequence[str]) -> tuple[BalanceConfig, list[Choice]]:
+    """Fill in the keys that `auto` stands for.
 
     Args:
-        config: What was asked; a `sampling` that it states, null too, stays.
+        asked: The section. Its `classes` are names of the data.
         statistics: The train split's labels.
+        names: Class names by class id.
+
+    Returns:
+        The section without `auto`, and a choice per key of `balance.sampling` that is filled or stated; without
+        `auto` the same section and no choice.
     """
-    if not config.auto:
-        return config
-    update: dict[str, Any] = {"auto": False}
-    if "sampling" not in config.model_fields_set:
-        choices = sampling(statistics)
-        update["sampling"] = SamplingConfig(**{choice.key: choice.value for choice in choices}) if choices else None
-    return config.model_copy(update=update)
-
-
-def explained(config: BalanceConfig, statistics: ClassStatistics) -> list[str]:
-    """One line per value that `resolve` fills in: `balance.sampling.power: 1.0 (its rule)`."""
-    if not config.auto or "sampling" in config.model_fields_set:
-        return []
-    choices = sampling(statistics)
-    if not choices:
-        return [f"balance.sampling: null ({nothing(statistics)})"]
-    return [f"balance.sampling.{choice.key}: {shown(choice.value)} ({choice.why})" for choice in choices]
+    if not asked.auto:
+        return asked, []
+    choices = sampling(asked, statistics, names)
+    values = {choice.key.removeprefix(f"{SAMPLING}."): choice.value for choice in choices}
+    filled = None if SAMPLING in values else SamplingConfig(**values)
+    return asked.model_copy(update={"auto": False, SAMPLING: filled}), choices
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -67,66 +71,93 @@ def explained(config: BalanceConfig, statistics: ClassStatistics) -> list[str]:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def sampling(statistics: ClassStatistics) -> list[Choice]:
-    """`balance.sampling`; empty where there is nothing to balance."""
-    images = statistics.images
-    present = np.flatnonzero(images)
-    if not len(present) or (ratio := images.max() / images[present].min()) == 1:
-        return []
-    r = class_inverse_frequency(statistics, power=POWER)
-    cap = repeat_cap(statistics, r)
-    often = f"an image then comes {_appearances(statistics, r, cap).max():.2g} times in an epoch at most"
-    limit = f"more than {MOST_APPEARANCES:g} was not measured"
-    choices = [
-        Choice("strategy", "inverse_frequency", "an image is wanted as often as its rarest class is rare"),
-        Choice(
-            "power",
-            POWER,
-            f"classes are wanted equally often, the largest being in {ratio:.3g} times the images of the smallest "
-            f"({images.max()} and {images[present].min()})",
-        ),
-        Choice("max_repeat", cap, f"{often}; {limit}"),
-        Choice("partners", True, "else Mosaic and MixUp take their other images as if nothing were balanced"),
-    ]
-    background = float(statistics.background.mean())
-    if background**4 > EMPTY_MOSAICS:
-        why = (
+def sampling(asked: BalanceConfig, statistics: ClassStatistics, names: Sequence[str]) -> list[Choice]:
+    """Return the choices of `balance.sampling`: one per key, or `sampling: null` alone where it stays off."""
+    if asked.sampling is None and SAMPLING in asked.model_fields_set:
+        return [Choice(SAMPLING, None, STATED)]
+    stated = {} if asked.sampling is None else asked.sampling.model_dump(exclude_unset=True)
+    if not stated and (reason := nothing_to_balance(statistics)):
+        return [Choice(SAMPLING, None, reason)]
+
+    filled: dict[str, tuple[Any, str]] = {
+        "strategy": (STRATEGY, "an image is wanted as often as its rarest class is rare")
+    }
+    strategy = stated.get("strategy", STRATEGY)
+    if strategy in POWERS:
+        filled["power"] = POWERS[strategy], _why_power(strategy, statistics)
+    options = SamplingConfig(**{**{key: value for key, (value, _) in filled.items()}, **stated})
+    if "max_repeat" not in stated:
+        cap = repeat_cap(options, statistics, names)
+        often = f"an image then comes {_most(options, cap, statistics, names):.2g} times in an epoch at most"
+        filled["max_repeat"] = cap, f"{often}; more than {MOST_APPEARANCES:g} was not measured"
+    filled["partners"] = True, "else Mosaic and MixUp take their other images as if nothing were balanced"
+    share = None if options.background is None else options.background.share
+    background = float(statistics.background.mean()) if share is None else share
+    if background**4 > EMPTY_MOSAICS and options.partners:
+        filled["foreground_mosaic"] = (
+            True,
             f"{percent(background)} background: by chance {percent(background)}^4 = {percent(background**4)} of the "
-            "mosaics, more than a quarter, would have four empty tiles"
+            "mosaics, more than a quarter, would have four empty tiles",
         )
-        choices.append(Choice("foreground_mosaic", True, why))
-    return choices
+    reasons = {**filled, **{key: (value, STATED) for key, value in stated.items()}}
+    return [Choice(f"{SAMPLING}.{key}", value, why) for key, (value, why) in reasons.items()]
 
 
-def nothing(statistics: ClassStatistics) -> str:
-    """Why sampling is left off."""
+def nothing_to_balance(statistics: ClassStatistics) -> str:
+    """Return why sampling is left off; empty where classes differ in their number of images."""
     images = statistics.images[statistics.images > 0]
+    if len(images) and images.max() > images.min():
+        return ""
+    if not len(images):
+        return "no image has an object: there is nothing to balance"
     reason = "one class only" if len(images) == 1 else f"every class is in {counted(int(images.min()), 'image')}"
     return f"{reason}: there is nothing to balance"
 
 
-def repeat_cap(statistics: ClassStatistics, r: Floats) -> float | None:
-    """The largest `max_repeat`, to a half, at which no image of an epoch is expected more than ten times.
+def repeat_cap(options: SamplingConfig, statistics: ClassStatistics, names: Sequence[str]) -> float | None:
+    """Return the largest `max_repeat`, to a half, at which no image with objects is expected more than ten times.
 
     Args:
+        options: The section, its `max_repeat` aside.
         statistics: The train split's labels.
-        r: (C,) class factors.
+        names: Class names by class id.
 
     Returns:
-        None where none is needed; at least 1.
+        None where no cap is needed; at least 1, and at least the largest factor in `classes`.
     """
-    if _appearances(statistics, r, None).max() <= MOST_APPEARANCES:
+    if _most(options, None, statistics, names) <= MOST_APPEARANCES:
         return None
-    caps = np.arange(1.0, r.max(), 0.5)  # appearances rise with the cap
+    schedule = _schedule(options, None, statistics, names)
+    highest = max(schedule.class_factors.max(), schedule.balanced.factors[~statistics.background].max())
+    lowest = math.ceil(2 * max([1.0, *(options.classes or {}).values()])) / 2
+    caps = np.arange(lowest, max(highest, lowest + 0.5), 0.5)  # appearances rise with the cap
     low, high = 0, len(caps) - 1
     while low < high:
         middle = (low + high + 1) // 2
-        fits = _appearances(statistics, r, float(caps[middle])).max() <= MOST_APPEARANCES
+        fits = _most(options, float(caps[middle]), statistics, names) <= MOST_APPEARANCES
         low, high = (middle, high) if fits else (low, middle - 1)
     return float(caps[low])
 
 
-def _appearances(statistics: ClassStatistics, r: Floats, cap: float | None) -> Floats:
-    factors = background_share(image_factors(statistics, r, max_repeat=cap), statistics.background)
-    appearances: Floats = factors * (statistics.num_images / factors.sum())
-    return appearances
+def _why_power(strategy: str, statistics: ClassStatistics) -> str:
+    if strategy == "repeat_factor":
+        return "the published square root of repeat factors"
+    images = statistics.images[statistics.images > 0]
+    if not len(images):
+        return "classes are wanted equally often"
+    return (
+        f"classes are wanted equally often, the largest being in {images.max() / images.min():.3g} times the images of "
+        f"the smallest ({images.max()} and {images.min()})"
+    )
+
+
+def _most(options: SamplingConfig, cap: float | None, statistics: ClassStatistics, names: Sequence[str]) -> float:
+    """Return the expected appearances in an epoch of the image with objects that has most of them."""
+    expectation = _schedule(options, cap, statistics, names).balanced.expectation
+    return float(expectation[~statistics.background].max(initial=0.0))
+
+
+def _schedule(
+    options: SamplingConfig, cap: float | None, statistics: ClassStatistics, names: Sequence[str]
+) -> SamplingSchedule:
+    return SamplingSchedule(options.model_copy(update={"max_repeat": cap}), statistics, names, seed=0)

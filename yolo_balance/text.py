@@ -1,4 +1,4 @@
-"""Small words shared by what people read. Class names and paths are data: whatever they hold, a line stays a line."""
+"""Text that people read. Class names and paths are data: whatever they hold, a line stays a line."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Sequence
 
 
 def plain(text: str) -> str:
-    """A name or path for terminals and comments: what cannot be printed, line breaks first, is written as an escape."""
+    """Write a name or path in one printable line: line breaks and other unprintable characters become escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def listed(items: Sequence[str], most: int = 6) -> str:
-    """`a, b and c`, or the first of them and how many more."""
+    """Join names: `a, b and c`, or the first names and how many more."""
     if len(items) > most:
         return f"{', '.join(items[:most])} and {len(items) - most} more"
     return f"{', '.join(items[:-1])} and {items[-1]}" if len(items) > 1 else "".join(items)
 
 
-def counted(n: int, noun: str) -> str:
-    """`1 image`, `1,200 images`."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+def counted(n: int, noun: str, plural: str = "") -> str:
+    """Write a number with its noun: `1 image`, `1,200 images`."""
+    return f"{n:,} {noun if n == 1 else plural or f'{noun}s'}"
 
 
 def percent(share: float) -> str:
-    """A share with enough digits that neither none nor all is claimed where it is not so."""
+    """Write a share in percent, with enough digits that only none reads 0 % and only all reads 100 %."""
     text = f"{share:.1%}"
     if (text == "100.0%" and share < 1) or (text == "0.0%" and share > 0):
         text = f"{share:.3%}"

@@ -44,7 +44,9 @@ def count(data: str, root: Path, sampling: dict[str, Any], **arguments: Any) -> 
     for epoch in range(EPOCHS):
         start_epoch(trainer.train_loader, epoch, trainer.sampling.schedule.plan(epoch, EPOCHS))
         for batch in trainer.train_loader:
-            trainer.exposure.add(trainer.statistics.picked(batch[DRAWN]), batch["cls"].numpy(), len(batch["img"]))
+            trainer.exposure.add(
+                trainer.resolved.statistics.picked(batch[DRAWN]), batch["cls"].numpy(), len(batch["img"])
+            )
     trainer.train_loader.close()
     return trainer.exposure
 

@@ -114,7 +114,7 @@ def run(options: argparse.Namespace, arm: str, seed: int) -> tuple[dict[str, flo
     given |= {"cache": "ram", "plots": False, "verbose": False, "seed": seed, "project": str(options.out.resolve())}
     model.train(data=options.data, name=f"{list(ARMS).index(arm)}-{seed}", exist_ok=True, **given)
     trainer: Any = model.trainer
-    order = np.argsort(trainer.statistics.boxes)
+    order = np.argsort(trainer.resolved.statistics.boxes)
     classes = [list(b.classes.values()) for b in trainer.validator.recall_report.budgets]
     rare = [sum(c[i].hits for i in order[:4]) / max(sum(c[i].n for i in order[:4]), 1) for c in classes]
     means = [float(np.mean([ap.get(int(c), 0.0) for c in some])) for some in (order[:4], order[-2:])]

@@ -87,7 +87,7 @@ def hooks(trainer: Any, epochs: int) -> None:
         with Clock() as clock:
             start = time.perf_counter()
             for batch in loader:
-                trainer.statistics.picked(batch[DRAWN])  # as the trainer does once a batch has come
+                trainer.resolved.statistics.picked(batch[DRAWN])  # as the trainer does once a batch has come
             whole = time.perf_counter() - start
         ours = {part: sum(sum(clock.times[m[:2]]) * m[2] for m in methods) for part, methods in PARTS.items()}
         if epoch:

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch.utils.data import WeightedRandomSampler
 
+from yolo_balance.arrays import Floats, Ints
 from yolo_balance.config import SamplingConfig
 from yolo_balance.sampling import (
     ClassStatistics,
@@ -40,7 +41,7 @@ from yolo_balance.sampling import (
     plan_epoch,
     repeat_factors,
 )
-from yolo_balance.sampling.statistics import Floats, Ints, shares
+from yolo_balance.sampling.statistics import shares
 
 STRATEGIES = {
     "repeat_factor": repeat_factors,

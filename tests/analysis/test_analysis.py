@@ -30,7 +30,7 @@ from yolo_balance.analysis.suggest import suggest
 from yolo_balance.analysis.val_needs import Need, boxes_for_verdict
 from yolo_balance.errors import DataError
 from yolo_balance.recall import interval
-from yolo_balance.recipe import MOST_APPEARANCES, resolve
+from yolo_balance.recipe import MOST_APPEARANCES, fill
 from yolo_balance.sampling import ClassStatistics, SamplingSchedule
 from yolo_balance.text import counted, listed, percent, plain
 from yolo_balance.views.analysis import analysis_page
@@ -67,11 +67,11 @@ def analysis(train, val=None, names=("a", "b", "c"), **options):
     return DataAnalysis.of(parts, names, data="data.yaml", **options)
 
 
-def suggestion(result, train, num_classes=3, run=None, **options):
+def suggestion(result, train, num_classes=3, run=None, asked=None, **options):
     part = labels("train", train, num_classes, **options)
-    return suggest(
-        result, part, data="data.yaml", run=run or {}, origins=dict.fromkeys(run or {}, "as given"), epochs=100
-    )
+    origins = dict.fromkeys(run or {}, "as given")
+    asked = BalanceConfig.load(asked)
+    return suggest(result, part, data="data.yaml", run=run or {}, origins=origins, epochs=100, asked=asked)
 
 
 # Measures ------------------------------------------------------------------------------------------------------------
@@ -340,13 +340,15 @@ def test_every_number_has_its_rule_beside_it():
             assert " # " in line, line
 
 
-@pytest.mark.parametrize("background", [0, 900])
-def test_what_is_suggested_is_what_auto_stands_for(background):
+@pytest.mark.parametrize("stated", [{}, {"power": 0.5}, {"strategy": "class_uniform", "background": 0.2}], ids=str)
+@pytest.mark.parametrize("background", [9, 900])
+def test_what_is_suggested_is_what_auto_stands_for(background, stated):
     train = [[0]] * 200 + [[1]] * 180 + [[2]] * 3 + [[]] * background
-    text = suggestion(analysis(train), train)
+    asked = {"auto": True, "sampling": stated}
+    text = suggestion(analysis(train), train, asked=asked)
     suggested = BalanceConfig.load(yaml.safe_load(text))
     counts = ClassStatistics.of(train, 3)
-    auto = resolve(BalanceConfig.load("auto"), counts)
+    auto, _ = fill(BalanceConfig.load(asked), counts, ["a", "b", "c"])
     assert suggested.sampling == auto.sampling
     assert suggested.losses == auto.losses
     plan = SamplingSchedule(suggested.sampling, counts, ["a", "b", "c"], seed=0).balanced

@@ -39,7 +39,7 @@ def run_epochs(t, epochs, *, first=0, close=False):
             t.train_loader.reset()
         files = Counter()
         for batch in t.train_loader:
-            t.exposure.add(t.statistics.picked(batch[DRAWN]), batch["cls"].numpy(), len(batch["img"]))
+            t.exposure.add(t.resolved.statistics.picked(batch[DRAWN]), batch["cls"].numpy(), len(batch["img"]))
             files.update(batch["im_file"])
         main.append(files)
     return main

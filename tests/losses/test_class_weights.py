@@ -78,7 +78,7 @@ def test_normalised_weights_have_mean_one_over_an_epochs_boxes():
 def test_on_positives_each_positive_weighs_as_its_own_class():
     a = assignment(images=3)
     a.target_scores[:, ::2] = 0  # a positive is one whatever its target
-    weights = weights_of(ClassWeights([0.5, 1.5, 3.0]), a, cross_entropy(a))
+    weights = weights_of(ClassWeights([0.5, 1.5, 3.0], on="positives"), a, cross_entropy(a))
     assert weights.shape == (3, 50, 3)
     for i in range(3):
         for j in range(50):
@@ -97,7 +97,7 @@ def test_on_columns_all_entries_of_a_class_weigh_as_it_does():
 def test_positives_move_the_balance_of_gradients_and_columns_leave_it():
     a = assignment()
     shares = []
-    for term in (None, ClassWeights([1, 1, 5.0]), ClassWeights([1, 1, 5.0], on="column")):
+    for term in (None, ClassWeights([1, 1, 5.0], on="positives"), ClassWeights([1, 1, 5.0], on="column")):
         loss = cross_entropy(a)
         weighted = loss if term is None else weights_of(term, a, loss) * loss
         gradient = torch.autograd.grad(weighted.sum(), a.logits)[0].abs()[..., 2]
@@ -109,5 +109,5 @@ def test_positives_move_the_balance_of_gradients_and_columns_leave_it():
 def test_labels_of_anchors_that_are_not_foreground_do_not_matter():
     a, b = assignment(), assignment()
     b.target_labels = torch.where(b.foreground, b.target_labels, 99)
-    term = ClassWeights([0.5, 1.5, 3.0])
+    term = ClassWeights([0.5, 1.5, 3.0], on="positives")
     assert torch.equal(weights_of(term, a, cross_entropy(a)), weights_of(term, b, cross_entropy(b)))

@@ -114,18 +114,18 @@ def test_nothing():
 def test_in_balance_it_is_quality_focal(gamma):
     """Before the first batch, and with scale 0 in every batch."""
     a, b = assignment(), assignment(seed=1)
-    term, flat = (EqualizedFocal(GradientRatio(3), gamma=gamma, scale=scale) for scale in (8.0, 0.0))
-    expected = weights_of(QualityFocal(gamma), a, cross_entropy(a))
+    term, flat = (EqualizedFocal(GradientRatio(3), gamma=gamma, scale=scale, room=None) for scale in (8.0, 0.0))
+    expected = weights_of(QualityFocal(beta=gamma), a, cross_entropy(a))
     torch.testing.assert_close(weights_of(term, a, cross_entropy(a)), expected)
     torch.testing.assert_close(weights_of(flat, a, cross_entropy(a)), expected)
-    expected = weights_of(QualityFocal(gamma), b, cross_entropy(b))
+    expected = weights_of(QualityFocal(beta=gamma), b, cross_entropy(b))
     torch.testing.assert_close(weights_of(flat, b, cross_entropy(b)), expected)
     assert not torch.allclose(weights_of(term, b, cross_entropy(b)), expected, rtol=0.01)
 
 
 def test_a_run_restated_batch_by_batch():
     """Weights from the ratio so far; gradients, by autograd, of the loss before the preserving factor."""
-    term = EqualizedFocal(GradientRatio(3), gamma=1.5, scale=4.0)
+    term = EqualizedFocal(GradientRatio(3), gamma=1.5, scale=4.0, room=None)
     sums = torch.zeros(2, 3, dtype=torch.float64)
     for seed in range(3):
         a = assignment(images=3, seed=seed)
@@ -145,7 +145,7 @@ def test_a_run_restated_batch_by_batch():
 def test_the_modulation_carries_gradient_and_the_preserving_factor_does_not():
     a = assignment()
     loss = cross_entropy(a)
-    weights = weights_of(EqualizedFocal(GradientRatio(3)), a, loss)
+    weights = weights_of(EqualizedFocal(GradientRatio(3), gamma=2.0, scale=8.0, room=None), a, loss)
     (ours,) = torch.autograd.grad((weights * loss).sum(), a.logits)
     (plain,) = torch.autograd.grad(quality_focal(a.logits, a.target_scores).sum(), a.logits)
     ratio = ours / plain
@@ -157,6 +157,6 @@ def test_room_caps_the_exponent_and_with_it_the_factor():
     gradients.restore({"positive": [0.0, 0.0, 0.0], "negative": [1.0, 1.0, 1.0]})
     a = assignment()
     loss = cross_entropy(a)
-    weights = weights_of(EqualizedFocal(gradients, room=[1.0, 2.0, 100.0]), a, loss)
+    weights = weights_of(EqualizedFocal(gradients, gamma=2.0, scale=8.0, room=[1.0, 2.0, 100.0]), a, loss)
     expected = equalized_focal(a.logits, a.target_scores, torch.tensor([2.0, 4.0, 10.0]))
     torch.testing.assert_close(weights * loss, expected * (loss.sum() / expected.sum()))

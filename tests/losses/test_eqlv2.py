@@ -53,7 +53,7 @@ def steps(term, batches):
 def test_a_run_restated_batch_by_batch():
     """Weights from the ratio so far; gradients summed with q and r in force and before the preserving factor."""
     batches = [assignment(images=3, seed=s) for s in range(3)]
-    ours = steps(EQLv2(GradientRatio(3), alpha=3.0, gamma=6.0, mu=0.4), batches)
+    ours = steps(EQLv2(GradientRatio(3), alpha=3.0, gamma=6.0, mu=0.4, room=None), batches)
     sums = [[0.0, 0.0] for _ in range(3)]
     for a, weights in zip(batches, ours, strict=True):
         factors = [restated(p / n if p + n else 1, 3.0, 6.0, 0.4) for p, n in sums]
@@ -70,7 +70,7 @@ def test_a_run_restated_batch_by_batch():
 def test_weights_carry_no_gradient_and_see_no_later_batch():
     a = assignment()
     gradients = GradientRatio(3)
-    term = EQLv2(gradients)
+    term = EQLv2(gradients, alpha=4.0, gamma=12.0, mu=0.8, room=None)
     (weights,) = steps(term, [a])
     assert not weights.requires_grad
     assert gradients.state() != GradientRatio(3).state()
@@ -83,7 +83,7 @@ def test_room_caps_the_weight_of_positives():
     gradients = GradientRatio(3)
     gradients.restore({"positive": [1.0, 1.0, 1.0], "negative": [1e6, 1e6, 1e6]})
     a = assignment()
-    weights = weights_of(EQLv2(gradients, room=[1.0, 2.0, 100.0]), a, cross_entropy(a))
+    weights = weights_of(EQLv2(gradients, alpha=4.0, gamma=12.0, mu=0.8, room=[1.0, 2.0, 100.0]), a, cross_entropy(a))
     q = [weights[..., c][a.positive[..., c]].mean().item() for c in range(3)]
     assert q[1] / q[0] == pytest.approx(2)
     assert q[2] / q[0] == pytest.approx(5, rel=1e-3)
@@ -91,8 +91,8 @@ def test_room_caps_the_weight_of_positives():
 
 def test_room_for_all_changes_nothing():
     a = assignment()
-    (free,) = steps(EQLv2(GradientRatio(3)), [a])
-    (capped,) = steps(EQLv2(GradientRatio(3), room=[5.0] * 3), [a])
+    (free,) = steps(EQLv2(GradientRatio(3), alpha=4.0, gamma=12.0, mu=0.8, room=None), [a])
+    (capped,) = steps(EQLv2(GradientRatio(3), alpha=4.0, gamma=12.0, mu=0.8, room=[5.0] * 3), [a])
     assert torch.equal(free, capped)
 
 
@@ -100,5 +100,5 @@ def test_a_class_that_is_starved_gets_relatively_more_than_one_in_balance():
     gradients = GradientRatio(3)
     gradients.restore({"positive": [9.0, 9.0, 0.1], "negative": [9.0, 9.0, 9.0]})
     a = assignment()
-    weights = weights_of(EQLv2(gradients), a, cross_entropy(a))
+    weights = weights_of(EQLv2(gradients, alpha=4.0, gamma=12.0, mu=0.8, room=None), a, cross_entropy(a))
     assert weights[a.positive & (torch.arange(3) == 2)].min() > 3 * weights[a.positive & (torch.arange(3) == 0)].max()

@@ -72,7 +72,7 @@ def test_focal_of_nothing():
 def test_the_term_weighs_as_the_paper_and_preserves_the_sum(gamma, alpha):
     a = assignment(images=3)
     loss = cross_entropy(a)
-    weights = weights_of(ClassicFocal(gamma, alpha), a, loss)
+    weights = weights_of(ClassicFocal(gamma=gamma, alpha=alpha), a, loss)
     assert weights.requires_grad
     hard = torch.nn.functional.binary_cross_entropy_with_logits(a.logits, a.positive.float(), reduction="none")
     modulation = focal(a.logits, a.positive, gamma=gamma, alpha=alpha) / hard
@@ -81,14 +81,14 @@ def test_the_term_weighs_as_the_paper_and_preserves_the_sum(gamma, alpha):
 
 def test_a_neutral_term_weighs_exactly_one():
     a = assignment()
-    assert (weights_of(ClassicFocal(0.0, None), a, cross_entropy(a)) == 1).all()
-    assert (weights_of(ClassicFocal(0.0, 0.5), a, cross_entropy(a)) == 1).all()
+    assert (weights_of(ClassicFocal(gamma=0.0, alpha=None), a, cross_entropy(a)) == 1).all()
+    assert (weights_of(ClassicFocal(gamma=0.0, alpha=0.5), a, cross_entropy(a)) == 1).all()
 
 
 def test_a_positive_without_any_target_score_is_still_one():
     a = assignment()
     a.target_scores = torch.zeros_like(a.target_scores)
-    weights = weights_of(ClassicFocal(0.0, 0.25), a, cross_entropy(a)).detach()
+    weights = weights_of(ClassicFocal(gamma=0.0, alpha=0.25), a, cross_entropy(a)).detach()
     ratio = weights[a.positive].mean() / weights[~a.positive].mean()
     assert ratio.item() == pytest.approx(0.25 / 0.75)
 

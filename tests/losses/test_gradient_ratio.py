@@ -138,13 +138,21 @@ def test_sums_moved_by_a_validation_take_trainings_gradients():
     assert not ratio.sums.is_inference()
 
 
+def followers():
+    """The two terms that follow gradient ratios, each with sums of its own."""
+    return (
+        EQLv2(GradientRatio(3), alpha=4.0, gamma=12.0, mu=0.8, room=None),
+        EqualizedFocal(GradientRatio(3), gamma=2.0, scale=8.0, room=None),
+    )
+
+
 def one_rank(rank, world_size, folder):
     """Each rank trains on batches of its own; between them the first one alone validates."""
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=world_size)
     calls, together = [], dist.all_reduce
     dist.all_reduce = lambda sums: (calls.append(tuple(sums.shape)), together(sums))
     states = {}
-    for term in (EQLv2(GradientRatio(3)), EqualizedFocal(GradientRatio(3))):
+    for term in followers():
         for step in range(2):
             a = assignment(seed=world_size * step + rank)
             weights_of(term, a, cross_entropy(a))
@@ -161,8 +169,7 @@ def test_ranks_share_their_gradients_and_a_validation_of_one_neither_counts_nor_
     ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
     assert ranks[0] == ranks[1]
     assert ranks[0]["calls"] == [[2, 3]] * 4
-    for cls in (EQLv2, EqualizedFocal):
-        alone = cls(GradientRatio(3))
+    for alone in followers():
         for step in range(2):  # both ranks' batches as one
             halves = [assignment(seed=2 * step + rank) for rank in range(2)]
             a = copy.copy(halves[0])
@@ -170,4 +177,4 @@ def test_ranks_share_their_gradients_and_a_validation_of_one_neither_counts_nor_
                 setattr(a, name, torch.cat([getattr(half, name) for half in halves]))
             weights_of(alone, a, cross_entropy(a))
         for name, sums in alone.gradients.state().items():
-            np.testing.assert_allclose(ranks[0]["states"][cls.__name__][name], sums, rtol=1e-5)
+            np.testing.assert_allclose(ranks[0]["states"][type(alone).__name__][name], sums, rtol=1e-5)

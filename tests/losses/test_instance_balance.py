@@ -172,6 +172,7 @@ def test_the_term_gives_every_object_of_the_batch_its_share(dtype):
     a = batch(dtype=dtype)
     loss, mask = cross_entropy(a), a.foreground
     w, own = shares(a), loss.detach().sum(-1)[mask]
+    torch.testing.assert_close(w, instance_balanced_weights(a.gt[mask]))  # the reference form
     weights = weights_of(InstanceBalanced(), a, loss)
     assert weights.shape == (4, 50, 1)
     assert weights.dtype == torch.float32

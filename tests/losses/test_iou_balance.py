@@ -205,14 +205,14 @@ def test_the_expectation_agrees_with_its_restatement_image_by_image():
         chance[i, negative] = iou_balanced_weights(a.max_iou[i, negative], num, bins=4)
     negative = ~a.foreground
     expected = torch.where(negative, chance * (own[negative].sum() / (own * chance).sum()), 1.0)
-    weights = weights_of(IoUBalancedNegatives(1.5, 4, draw=False), a, loss)
+    weights = weights_of(IoUBalancedNegatives(ratio=1.5, bins=4, draw=False), a, loss)
     torch.testing.assert_close(weights.squeeze(-1), expected)
 
 
 def test_a_draw_reads_as_many_negatives_of_each_image_and_keeps_their_loss():
     a = batch()
     loss = cross_entropy(a)
-    term = IoUBalancedNegatives(1.5)
+    term = IoUBalancedNegatives(ratio=1.5, bins=3, draw=True)
     weights = weights_of(term, a, loss)
     assert weights.shape == (4, 50, 1)
     assert not weights.requires_grad
@@ -230,7 +230,7 @@ def test_half_precision_logits_and_boxes(draw, dtype):
     a = batch(dtype=dtype)
     a.boxes, a.objects = a.boxes.to(dtype), a.objects.to(dtype)
     loss = cross_entropy(a)
-    weights = weights_of(IoUBalancedNegatives(draw=draw), a, loss)
+    weights = weights_of(IoUBalancedNegatives(ratio=3.0, bins=3, draw=draw), a, loss)
     assert weights.dtype == torch.float32
     torch.testing.assert_close((weights * loss).sum(), loss.sum())
 
@@ -238,7 +238,7 @@ def test_half_precision_logits_and_boxes(draw, dtype):
 @pytest.mark.parametrize("draw", [True, False])
 def test_reading_all_gives_exactly_ones(draw):
     a = batch()
-    assert (weights_of(IoUBalancedNegatives(1e6, draw=draw), a, cross_entropy(a)) == 1).all()
+    assert (weights_of(IoUBalancedNegatives(ratio=1e6, bins=3, draw=draw), a, cross_entropy(a)) == 1).all()
 
 
 @pytest.mark.parametrize("draw", [True, False])
@@ -246,7 +246,7 @@ def test_a_batch_of_clean_images_is_finite_and_keeps_its_loss(draw):
     a = without_positives(assignment(images=3), 0, 1, 2)
     a.present[:] = False
     loss = cross_entropy(a)
-    weights = weights_of(IoUBalancedNegatives(draw=draw), a, loss)
+    weights = weights_of(IoUBalancedNegatives(ratio=3.0, bins=3, draw=draw), a, loss)
     torch.testing.assert_close((weights * loss).sum(), loss.sum())
     if draw:
         assert (weights > 0).sum(1).flatten().tolist() == [1, 1, 1]
@@ -255,4 +255,4 @@ def test_a_batch_of_clean_images_is_finite_and_keeps_its_loss(draw):
 def test_the_drawing_term_reads_no_value_on_the_host():
     a = batch()
     a = replace(a, **{name: x.detach().to("meta") for name, x in tensors(a).items()})
-    weights_of(IoUBalancedNegatives(), a, cross_entropy(a))
+    weights_of(IoUBalancedNegatives(ratio=3.0, bins=3, draw=True), a, cross_entropy(a))

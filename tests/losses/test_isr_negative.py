@@ -7,7 +7,7 @@ import torch
 from helpers.assignments import assignment, cross_entropy, weights_of, without_positives
 from helpers.suppression import greedy
 
-from yolo_balance.losses import ISRNegative, isr_negative_weights, score_hlr
+from yolo_balance.losses import ISRNegative, isr_negative_weights, score_hlr, suppression_clusters
 
 
 def negatives(n=60, *, seed=0, groups=9, values=0):
@@ -161,10 +161,23 @@ def test_the_term_agrees_with_its_restatement(candidates, k, bias):
     a = without_positives(assignment(images=4), 1)
     a.foreground[2, 3:] = True  # three negatives: fewer than candidates
     loss = cross_entropy(a)
-    weights = weights_of(ISRNegative(k, bias, candidates), a, loss)
+    weights = weights_of(ISRNegative(k=k, bias=bias, candidates=candidates), a, loss)
     assert weights.shape == (4, 50, 1)
     assert not weights.requires_grad
     torch.testing.assert_close(weights.squeeze(-1), restated_term(a, loss, k, bias, candidates))
+
+
+@pytest.mark.parametrize(("k", "bias"), [(0.5, 0.0), (2.0, 0.3)])
+def test_with_all_negatives_as_candidates_the_term_is_the_reference_form(k, bias):
+    a = assignment(images=3)
+    loss, negative = cross_entropy(a), ~a.foreground
+    score, order = a.logits.detach().amax(-1).masked_fill(a.foreground, -torch.inf).sort(dim=1, descending=True)
+    row = torch.arange(3)[:, None]
+    group = torch.empty_like(order)
+    group[row, order] = suppression_clusters(a.boxes[row, order], score, a.logits[row, order].argmax(-1))
+    best, own = a.logits.detach().sigmoid().amax(-1)[negative], loss.detach().sum(-1)[negative]
+    weights = weights_of(ISRNegative(k=k, bias=bias, candidates=50), a, loss).squeeze(-1)
+    torch.testing.assert_close(weights[negative], isr_negative_weights(best, group[negative], own, k=k, bias=bias))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -174,7 +187,7 @@ def test_half_precision_logits_and_boxes(dtype):
     a.logits = torch.cat([a.logits.detach().clamp(max=0), best], -1)[..., 1:].to(dtype).requires_grad_()
     a.boxes = a.boxes.to(dtype)
     loss = cross_entropy(a)
-    weights = weights_of(ISRNegative(), a, loss)
+    weights = weights_of(ISRNegative(k=0.5, bias=0.0), a, loss)
     assert weights.dtype == torch.float32
     torch.testing.assert_close(weights.squeeze(-1), restated_term(a, loss, 0.5, 0.0, 256))
 
@@ -182,13 +195,13 @@ def test_half_precision_logits_and_boxes(dtype):
 @pytest.mark.parametrize(("k", "bias"), [(0.0, 0.0), (0.5, 1.0)])
 def test_the_term_without_importance_is_exactly_ones(k, bias):
     a = assignment(images=3)
-    assert (weights_of(ISRNegative(k, bias), a, cross_entropy(a)) == 1).all()
+    assert (weights_of(ISRNegative(k=k, bias=bias), a, cross_entropy(a)) == 1).all()
 
 
 def test_positives_weigh_one_and_negatives_keep_their_loss():
     a = without_positives(assignment(images=3), 0)
     loss = cross_entropy(a)
-    weights = weights_of(ISRNegative(candidates=8), a, loss)
+    weights = weights_of(ISRNegative(k=0.5, bias=0.0, candidates=8), a, loss)
     assert (weights[a.foreground] == 1).all()
     torch.testing.assert_close((weights * loss)[~a.foreground].sum(), loss[~a.foreground].sum())
 
@@ -196,12 +209,12 @@ def test_positives_weigh_one_and_negatives_keep_their_loss():
 def test_a_batch_of_positives_alone_is_left_as_it_is():
     a = assignment(images=3)
     a.foreground[:] = True
-    assert (weights_of(ISRNegative(), a, cross_entropy(a)) == 1).all()
+    assert (weights_of(ISRNegative(k=0.5, bias=0.0), a, cross_entropy(a)) == 1).all()
 
 
 def test_oriented_boxes_are_taken_as_they_come():
     a = assignment(images=3)
     a.boxes = torch.cat([a.boxes, torch.rand(3, 50, 1)], -1).abs()
     loss = cross_entropy(a)
-    weights = weights_of(ISRNegative(candidates=16), a, loss)
+    weights = weights_of(ISRNegative(k=0.5, bias=0.0, candidates=16), a, loss)
     torch.testing.assert_close((weights * loss).sum(), loss.sum())

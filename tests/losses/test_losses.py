@@ -243,6 +243,14 @@ def test_a_perfect_score_costs_nothing():
     assert abs(logits.grad.item()) < 1e-3
 
 
+@pytest.mark.parametrize("beta", [0.0, 1.0, 2.0, 3.5])
+def test_the_term_of_quality_focal_is_its_reference_form_rescaled(beta):
+    a = assignment()
+    loss, reference = cross_entropy(a), quality_focal(a.logits, a.target_scores, beta=beta)
+    weights = weights_of(QualityFocal(beta=beta), a, loss)
+    torch.testing.assert_close(weights * loss, reference * (loss.sum() / reference.sum()))
+
+
 # -- terms: one suite for all of them -------------------------------------------------------------------------------
 
 
@@ -254,23 +262,23 @@ def gradients():
 
 
 TERMS = {
-    "focal": QualityFocal(2.0),
-    "focal-off": QualityFocal(0.0),
-    "isr": ISRPositive(),
-    "carl": CARL(),
-    "class-weights": ClassWeights([0.5, 1.0, 3.0]),
+    "focal": QualityFocal(beta=2.0),
+    "focal-off": QualityFocal(beta=0.0),
+    "isr": ISRPositive(k=2.0, bias=0.0),
+    "carl": CARL(k=1.0, bias=0.2, gain=None, gradient=1.0, published=False),
+    "class-weights": ClassWeights([0.5, 1.0, 3.0], on="positives"),
     "class-weights-column": ClassWeights([0.5, 1.0, 3.0], on="column"),
-    "classic-focal": ClassicFocal(),
-    "classic-focal-off": ClassicFocal(0.0, None),
-    "eqlv2": EQLv2(gradients()),
-    "eqlv2-capped": EQLv2(gradients(), room=[2.0, 1.0, 10.0]),
-    "efl": EqualizedFocal(gradients()),
-    "efl-capped": EqualizedFocal(gradients(), room=[2.0, 1.0, 10.0]),
+    "classic-focal": ClassicFocal(gamma=2.0, alpha=0.25),
+    "classic-focal-off": ClassicFocal(gamma=0.0, alpha=None),
+    "eqlv2": EQLv2(gradients(), alpha=4.0, gamma=12.0, mu=0.8, room=None),
+    "eqlv2-capped": EQLv2(gradients(), alpha=4.0, gamma=12.0, mu=0.8, room=[2.0, 1.0, 10.0]),
+    "efl": EqualizedFocal(gradients(), gamma=2.0, scale=8.0, room=None),
+    "efl-capped": EqualizedFocal(gradients(), gamma=2.0, scale=8.0, room=[2.0, 1.0, 10.0]),
     "logit-adjustment": LogitAdjustment([0.0, -1.0, -4.0]),
-    "ohem": HardNegatives(),
-    "iou-balanced": IoUBalancedNegatives(draw=False),
+    "ohem": HardNegatives(ratio=3.0),
+    "iou-balanced": IoUBalancedNegatives(ratio=3.0, bins=3, draw=False),
     "instance-balanced": InstanceBalanced(),
-    "isr-negative": ISRNegative(candidates=8),
+    "isr-negative": ISRNegative(k=0.5, bias=0.0, candidates=8),
 }
 SCALED_BY_THE_CALLER = (ClassWeights,)  # their mean is 1 over an epoch, not in a batch
 
@@ -393,28 +401,32 @@ def test_a_validation_leaves_the_state_of_a_term_alone(term):
     assert term.gradients.state() != untouched
 
 
+def carl(**options):
+    return CARL(**{"k": 1.0, "bias": 0.2, "gain": None, "gradient": 1.0, "published": False, **options})
+
+
 def test_carl_box_weight_is_one_plus_gain_times_v():
     a = assignment()
-    weights = CARL(gain=0.5, published=True).box_weights(a)
+    weights = carl(gain=0.5, published=True).box_weights(a)
     torch.testing.assert_close(weights[a.foreground], 1 + 0.5 * carl_weights(a.scores[a.foreground]))
     assert weights[a.foreground].mean().item() == pytest.approx(1.5)
 
 
-def test_carl_without_a_gain_preserves_the_sum_of_the_hosts_box_weights():
+def test_carl_without_a_gain_preserves_the_sum_of_the_stock_box_weights():
     a = assignment()
     t = a.target_scores.sum(-1)
-    torch.testing.assert_close((CARL().box_weights(a) * t).sum(), t.sum())
-    torch.testing.assert_close((CARL(gain=0.5).box_weights(a) * t).sum(), 1.5 * t.sum())
+    torch.testing.assert_close((carl().box_weights(a) * t).sum(), t.sum())
+    torch.testing.assert_close((carl(gain=0.5).box_weights(a) * t).sum(), 1.5 * t.sum())
     a.equal_boxes = True
-    torch.testing.assert_close(CARL().box_weights(a)[a.foreground].sum(), a.foreground.sum().float())
+    torch.testing.assert_close(carl().box_weights(a)[a.foreground].sum(), a.foreground.sum().float())
 
 
 def test_a_share_of_carls_gradient_reaches_the_logits_and_leaves_its_weights():
     gradients = []
     for share in (1.0, 0.25, 0.0):
         a = assignment()
-        weights = CARL(gradient=share).box_weights(a)
-        torch.testing.assert_close(weights, CARL().box_weights(a))
+        weights = carl(gradient=share).box_weights(a)
+        torch.testing.assert_close(weights, carl().box_weights(a))
         loss = (weights * a.target_scores.sum(-1) * torch.arange(50)).sum() + 0 * a.logits.sum()
         loss.backward()
         gradients.append(a.logits.grad)
@@ -436,7 +448,7 @@ def test_carl_raises_the_scores_of_the_best_boxes_only_if_its_mean_is_weighted_a
 
 def test_isr_weighs_whole_rows_of_positives_only():
     a = assignment()
-    weights = weights_of(ISRPositive(), a, cross_entropy(a))
+    weights = weights_of(ISRPositive(k=2.0, bias=0.0), a, cross_entropy(a))
     assert weights.shape == (2, 50, 1)
     assert (weights[~a.foreground] == 1).all()
     expected = isr_positive_weights(

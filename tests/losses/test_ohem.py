@@ -72,7 +72,7 @@ def restated_term(a, loss, ratio):
 def test_the_term_agrees_with_its_restatement(ratio):
     a = without_positives(assignment(images=4, foreground=0.1), 1)
     loss = cross_entropy(a)
-    weights = weights_of(HardNegatives(ratio), a, loss)
+    weights = weights_of(HardNegatives(ratio=ratio), a, loss)
     assert weights.shape == (4, 50, 1)
     assert not weights.requires_grad
     torch.testing.assert_close(weights.squeeze(-1), restated_term(a, loss, ratio))
@@ -80,13 +80,13 @@ def test_the_term_agrees_with_its_restatement(ratio):
 
 def test_reading_all_gives_exactly_ones():
     a = without_positives(assignment(images=3), 2)
-    assert (weights_of(HardNegatives(1e6), a, cross_entropy(a)) == 1).all()
+    assert (weights_of(HardNegatives(ratio=1e6), a, cross_entropy(a)) == 1).all()
 
 
 def test_negatives_keep_their_loss_and_positives_theirs():
     a = without_positives(assignment(images=3, foreground=0.1), 0)
     loss = cross_entropy(a)
-    weighted = loss * weights_of(HardNegatives(), a, loss)
+    weighted = loss * weights_of(HardNegatives(ratio=3.0), a, loss)
     torch.testing.assert_close(weighted[~a.foreground].sum(), loss[~a.foreground].sum())
     assert torch.equal(weighted[a.foreground], loss[a.foreground])
 
@@ -94,7 +94,7 @@ def test_negatives_keep_their_loss_and_positives_theirs():
 def test_negatives_that_are_not_read_have_no_gradient():
     a = assignment(images=3, foreground=0.1)
     loss = cross_entropy(a)
-    weights = weights_of(HardNegatives(), a, loss)
+    weights = weights_of(HardNegatives(ratio=3.0), a, loss)
     (loss * weights).sum().backward()
     touched = (a.logits.grad != 0).any(-1)
     assert torch.equal(touched, weights.squeeze(-1) > 0)
@@ -104,6 +104,6 @@ def test_negatives_that_are_not_read_have_no_gradient():
 def test_a_batch_of_clean_images_reads_one_negative_of_each():
     a = without_positives(assignment(images=3), 0, 1, 2)
     loss = cross_entropy(a)
-    weights = weights_of(HardNegatives(), a, loss)
+    weights = weights_of(HardNegatives(ratio=3.0), a, loss)
     assert (weights > 0).sum(1).flatten().tolist() == [1, 1, 1]
     torch.testing.assert_close((weights * loss).sum(), loss.sum())

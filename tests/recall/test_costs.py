@@ -12,9 +12,8 @@ from helpers.splits import NAMES, pool, split
 from pydantic import TypeAdapter
 
 from yolo_balance import BalanceConfig
-from yolo_balance.errors import ConfigError
-from yolo_balance.integration.data import check_names
 from yolo_balance.recall import CheapestThreshold, ImageRates, Outcomes, cheapest_threshold
+from yolo_balance.resolution import name_problems
 
 
 def cost_at(images, threshold, costs, overkill, rate=None):
@@ -145,8 +144,10 @@ def test_json_round_trips():
 
 
 def test_costs_of_a_class_that_the_data_does_not_have_are_refused():
-    names = {0: "scratch", 1: "crack"}
-    check_names(BalanceConfig.load({"recall": {"costs": {"escape": {"crack": 1000}}}}), names)
-    check_names(BalanceConfig.load({"recall": {"costs": {"escape": 1000}}}), names)
-    with pytest.raises(ConfigError, match=r"^balance\.recall\.costs\.escape\.dent: the data has no class dent, its"):
-        check_names(BalanceConfig.load({"recall": {"costs": {"escape": {"dent": 1000}}}}), names)
+    def problems(escape):
+        return name_problems(BalanceConfig.load({"recall": {"costs": {"escape": escape}}}), ["scratch", "crack"])
+
+    assert problems({"crack": 1000}) == problems(1000) == []
+    assert problems({"dent": 1000}) == [
+        "balance.recall.costs.escape.dent: the data has no class dent, its classes are scratch, crack"
+    ]

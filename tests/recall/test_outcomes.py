@@ -96,7 +96,7 @@ def test_shapes_that_do_not_go_together_are_refused(shape):
 
 
 class Alone:
-    """What a validator of the host's does where it matters here."""
+    """The part of an Ultralytics validator that matters here."""
 
     def __init__(self):
         self.names = dict(enumerate("abc"))

@@ -11,7 +11,16 @@ from helpers.outcomes import pooled
 from yolo_balance.config import SamplingConfig
 from yolo_balance.errors import ConfigError
 from yolo_balance.recall import RecallReport, interval
-from yolo_balance.sampling import ClassStatistics, Exposure, RecallFeedback, SamplingSchedule
+from yolo_balance.sampling import (
+    ClassStatistics,
+    Exposure,
+    RecallFeedback,
+    SamplingSchedule,
+    class_uniform_factors,
+    effective_number_factors,
+    inverse_frequency_factors,
+    repeat_factors,
+)
 from yolo_balance.sampling.exposure import share_deviation
 from yolo_balance.sampling.feedback import informative
 
@@ -31,6 +40,22 @@ def test_every_strategy_raises_the_rare_class_and_keeps_the_background(strategy)
     assert shares[2] > 2 * STATISTICS.box_shares()[2]
     assert plan.expectation[STATISTICS.background].sum() == pytest.approx(24)
     assert plan.size == 100
+
+
+@pytest.mark.parametrize(
+    ("strategy", "reference", "options"),
+    [
+        ("repeat_factor", repeat_factors, {"threshold": 0.4, "power": 0.7, "aggregate": "mean"}),
+        ("inverse_frequency", inverse_frequency_factors, {"power": 0.7, "frequency": "instance"}),
+        ("effective_number", effective_number_factors, {"beta": 0.9, "frequency": "sqrt(image*instance)"}),
+        ("class_uniform", class_uniform_factors, {}),
+    ],
+)
+@pytest.mark.parametrize("max_repeat", [None, 1.5])
+def test_images_with_objects_have_the_factors_of_the_reference_form(strategy, reference, options, max_repeat):
+    held = ~STATISTICS.background
+    factors = schedule(strategy=strategy, max_repeat=max_repeat, **options).balanced.factors
+    np.testing.assert_array_equal(factors[held], reference(IMAGES, 3, max_repeat=max_repeat, **options)[held])
 
 
 @pytest.mark.parametrize("epoch_size", [0.3, 1.0, 1.7])

@@ -15,7 +15,6 @@ from yolo_balance.analysis.duplicates import Copy, Duplicates, find_duplicates
 from yolo_balance.analysis.findings import Finding, find
 from yolo_balance.analysis.split import Labels, SplitFigures
 from yolo_balance.analysis.val_needs import Need, boxes_for_half_width, boxes_for_verdict, boxes_to_show
-from yolo_balance.config import SamplingConfig
 from yolo_balance.sampling import ClassPlan, SamplingSchedule, class_plans
 
 SCHEMA = 1
@@ -35,6 +34,7 @@ class DataAnalysis:
         duplicates: Identical image files.
         findings: Findings, most important first.
         plan: Plan of the run's `balance.sampling`, by class; None without sampling.
+        explained: With the run's `balance: auto`, a line per key of `balance.sampling` with its rule.
     """
 
     data: str
@@ -46,6 +46,7 @@ class DataAnalysis:
     duplicates: Duplicates
     findings: tuple[Finding, ...]
     plan: Mapping[str, ClassPlan] | None = None
+    explained: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -56,7 +57,8 @@ class DataAnalysis:
         data: str,
         task: str = "detect",
         imgsz: int = 640,
-        sampling: SamplingConfig | None = None,
+        schedule: SamplingSchedule | None = None,
+        explained: tuple[str, ...] = (),
     ) -> DataAnalysis:
         """Analyse labels.
 
@@ -66,10 +68,8 @@ class DataAnalysis:
             data: Name of the data set, as the user gave it.
             task: The task; `classify` has one class per image and no boxes.
             imgsz: Image size of the run.
-            sampling: The run's `balance.sampling`, for the plan by class.
-
-        Raises:
-            ConfigError: The section asks for background images and the data has none.
+            schedule: The run's sampling, None without.
+            explained: With the run's `balance: auto`, a line per key of `balance.sampling` with its rule.
         """
         splits = {part.split: SplitFigures.of(part, names, imgsz) for part in labels}
         val = splits.get("val")
@@ -82,11 +82,8 @@ class DataAnalysis:
                     blind[name] = Blind.to(name, split, splits[split])
                     break
         findings = find(splits, needs, duplicates, task=task, imgsz=imgsz)
-        plan = None
-        if sampling is not None:
-            statistics = labels[0].statistics
-            plan = class_plans(statistics, names, SamplingSchedule(sampling, statistics, names, seed=0))
-        return cls(data, task, imgsz, splits, needs, blind, duplicates, findings, plan)
+        plan = None if schedule is None else class_plans(labels[0].statistics, names, schedule)
+        return cls(data, task, imgsz, splits, needs, blind, duplicates, findings, plan, explained)
 
     @property
     def rare(self) -> list[str]:

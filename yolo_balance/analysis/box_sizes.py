@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yolo_balance.sampling.statistics import Floats
+from yolo_balance.arrays import Floats
 
 SMALL, TINY = 32, 8  # pixels at the run's image size: COCO's small object; one cell of the finest stride, 8
 LEVELS = (0.1, 0.5, 0.9)

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from yolo_balance.sampling.statistics import ClassStatistics, Ints, shares
+from yolo_balance.arrays import Ints
+from yolo_balance.sampling.statistics import ClassStatistics, shares
 
 
 def imbalance_ratio(counts: npt.ArrayLike) -> float | None:

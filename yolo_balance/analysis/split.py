@@ -9,7 +9,8 @@ import numpy as np
 
 from yolo_balance.analysis.box_sizes import BoxSizes
 from yolo_balance.analysis.imbalance import co_occurrence, effective_classes, gini, imbalance_ratio, most_in_one_image
-from yolo_balance.sampling.statistics import ClassStatistics, Floats
+from yolo_balance.arrays import Floats
+from yolo_balance.sampling.statistics import ClassStatistics
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from yolo_balance.analysis.analysis import DataAnalysis
 from yolo_balance.analysis.box_sizes import TINY
 from yolo_balance.analysis.split import Labels
 from yolo_balance.analysis.val_needs import RECALL, boxes_for_verdict
+from yolo_balance.config import BalanceConfig
 from yolo_balance.errors import DataError
 from yolo_balance.sampling import ClassStatistics
 from yolo_balance.text import counted, listed, percent, plain
@@ -26,7 +27,14 @@ WIDTH, COLUMN = 118, 30
 
 
 def suggest(
-    analysis: DataAnalysis, train: Labels, *, data: str, run: Mapping[str, Any], origins: Mapping[str, str], epochs: int
+    analysis: DataAnalysis,
+    train: Labels,
+    *,
+    data: str,
+    run: Mapping[str, Any],
+    origins: Mapping[str, str],
+    epochs: int,
+    asked: BalanceConfig,
 ) -> str:
     """Build the text of a run's YAML.
 
@@ -37,6 +45,7 @@ def suggest(
         run: Keys of the run that the user stated, Ultralytics' keys at the top level; copied unchanged.
         origins: Comment by key of `run`: where the user stated it.
         epochs: Default of Ultralytics.
+        asked: The run's section. With `auto` the keys that it states of `sampling` are copied too.
 
     Raises:
         DataError: Images are classified, or train has no box.
@@ -52,7 +61,7 @@ def suggest(
         *_top(analysis, train, data, run, origins, epochs),
         "",
         "balance:",
-        *_sampling(train.statistics),
+        *_sampling(asked, train.statistics, list(analysis.splits["train"].classes)),
         *_recall(analysis),
     ]
     return "\n".join(lines) + "\n"
@@ -103,13 +112,16 @@ def image_size(train: Labels) -> tuple[int, str]:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def _sampling(statistics: ClassStatistics) -> list[str]:
-    choices = recipe.sampling(statistics)
-    if not choices:
-        return _line(2, "sampling", None, recipe.nothing(statistics))
+def _sampling(asked: BalanceConfig, statistics: ClassStatistics, names: Sequence[str]) -> list[str]:
+    choices = recipe.sampling(asked if asked.auto else BalanceConfig(auto=True), statistics, names)
+    if choices[0].value is None:
+        return _line(2, "sampling", None, choices[0].why)
+    values = {choice.key.rpartition(".")[2]: choice for choice in choices}
     lines = ["  sampling:"]
-    for choice in choices:
-        lines += _line(4, choice.key, choice.value, choice.why)
+    for key, choice in values.items():
+        lines += _line(4, key, choice.value, choice.why)
+    if {"epoch_size", "background"} & set(values):
+        return lines
     background = float(statistics.background.mean())
     length = f"as long as without balancing: {counted(statistics.num_images, 'image')}"
     length += f"; background stays {percent(background)}" if background else ""

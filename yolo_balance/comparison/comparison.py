@@ -1,4 +1,4 @@
-"""The comparison: a frozen result of arms, figures and differences that becomes tables, rows and JSON."""
+"""The comparison: a frozen result of arms, figures and differences that converts to rows and JSON."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from yolo_balance.comparison.run_figures import RunFigures
 from yolo_balance.errors import DataError
 from yolo_balance.files import csv_text
 from yolo_balance.recall.decisions.selection import rare_classes
+from yolo_balance.recall.operating_point import alarm_unit
 from yolo_balance.run_folder.detections import Detections
 
 SCHEMA = 1
@@ -39,12 +40,12 @@ class ClassCounts:
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmFigures:
     """An arm with at least one finished run.
 
     Attributes:
-        name: Of its file.
-        changes: What it trains otherwise than the first arm, besides its method, one phrase each.
+        name: Name of the arm's file.
+        changes: Differences to the first arm's training besides the method, one phrase each.
         figures: Recall, precision, exposure and time.
     """
 
@@ -53,12 +54,12 @@ class Arm:
     figures: tuple[Figure, ...]
 
     def figure(self, key: Key) -> Figure:
-        """One of them; raises StopIteration where there is none."""
+        """Return the figure with this key. Raises StopIteration if the arm has none."""
         return next(f for f in self.figures if (f.measure, f.scope, f.name, f.budget) == key)
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Those that finished."""
+        """Seeds of the finished runs."""
         return tuple(self.figures[0].runs)
 
 
@@ -68,19 +69,19 @@ class Comparison:
 
     Attributes:
         first: Name of the arm compared with; no differences if none of its runs finished.
-        arms: Those with a finished run, in the order they were given.
-        seeds: As asked for.
+        arms: Arms with a finished run, in the order they were given.
+        seeds: Requested seeds.
         budgets: False boxes per clean image.
         classes: By name.
         images: Images of val.
-        clean_images: Those without objects; 0 means false boxes were counted per image.
+        clean_images: Images without objects; 0 means that false boxes were counted per image.
         confidence: Level of the intervals.
-        resamples: Of the bootstrap.
+        resamples: Number of bootstrap resamples.
         failed: Runs that did not finish, one phrase each.
     """
 
     first: str
-    arms: tuple[Arm, ...]
+    arms: tuple[ArmFigures, ...]
     seeds: tuple[int, ...]
     budgets: tuple[float, ...]
     classes: Mapping[str, ClassCounts]
@@ -109,11 +110,11 @@ class Comparison:
             runs: By arm, in their order; arms without a run are left out.
             train: Boxes in train by class id, which say what is rare.
             first: Name of the arm to compare with.
-            seeds: As asked for.
-            changes: By arm, what it trains otherwise.
+            seeds: Requested seeds.
+            changes: By arm, differences to the first arm's training.
             failed: Runs that did not finish.
             confidence: Level of the intervals.
-            resamples: Of the bootstrap.
+            resamples: Number of bootstrap resamples.
 
         Raises:
             DataError: There is no run; or one was read on other images, classes or budgets than the first.
@@ -132,7 +133,7 @@ class Comparison:
         recall = {arm: resampling.recall(found, split) for arm, found in told.items()}
         reference = (told[first], recall[first]) if first in told else None
         arms = [
-            Arm(
+            ArmFigures(
                 arm,
                 tuple((changes or {}).get(arm, ())),
                 figures(found, recall[arm], split, resampling, None if arm == first else reference),
@@ -153,27 +154,27 @@ class Comparison:
         )
 
     @property
-    def others(self) -> tuple[Arm, ...]:
+    def others(self) -> tuple[ArmFigures, ...]:
         """The arms that have differences to the first."""
         return tuple(arm for arm in self.arms if any(figure.difference for figure in arm.figures))
 
     @property
     def verdicts(self) -> int:
-        """Differences that have one; of so many nulls 1 - confidence would by chance seem to be none."""
+        """Number of differences with a verdict; by chance a share of 1 - confidence would differ where nothing does."""
         found = [figure.difference for arm in self.arms for figure in arm.figures]
         return sum(d is not None and d.verdict in ("gain", "loss", "null") for d in found)
 
     @property
     def per(self) -> str:
-        """What false boxes are counted on."""
-        return "clean image" if self.clean_images else "image"
+        """Name of the images that false boxes are counted on, as in `RecallReport.per`."""
+        return alarm_unit(self.clean_images)
 
     def members(self, group: str) -> list[str]:
-        """Names of a group's classes; its recall and AP50 are means over those that have objects in val."""
+        """Return the names of a group's classes; its recall and AP50 are means over the classes with objects in val."""
         return [name for name, counts in self.classes.items() if counts.group == group]
 
     def rows(self) -> list[tuple[str, ...]]:
-        """One row per arm and figure in the order of COLUMNS; empty fields where there is no data."""
+        """Return a row per arm and figure in the order of COLUMNS; empty fields where there is no data."""
         rows = []
         for arm in self.arms:
             for f in arm.figures:
@@ -189,7 +190,7 @@ class Comparison:
         return rows
 
     def to_json(self) -> str:
-        """The text of `compare.json`."""
+        """Return the text of `compare.json`."""
         return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The figures of an arm: recall, precision, exposure and time by seed, and what they differ by from the first arm's."""
+"""Figures of an arm by seed (recall, precision, exposure, time) and their differences to the first arm."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from yolo_balance.arrays import Floats, Ints
 from yolo_balance.comparison.paired_statistics import (
     bootstrap_interval,
     image_weights,
@@ -18,7 +19,6 @@ from yolo_balance.comparison.paired_statistics import (
 )
 from yolo_balance.comparison.resampling import resampled_recall
 from yolo_balance.comparison.run_figures import RunFigures
-from yolo_balance.recall.matching import Floats, Ints
 
 RARE, COMMON = GROUPS = ("rare", "common")
 PRECISION = ("map50_95", "map50", "ap50")
@@ -26,11 +26,11 @@ EPSILON = 1e-9  # a difference smaller than this is rounding
 Measure = Literal["recall", "map50_95", "map50", "ap50", "reached", "steps", "seconds_per_step"]
 Scope = Literal["all", "group", "class"]
 Over = Literal["seeds and images", "images", "seeds"]
-Verdict = Literal["gain", "loss", "null", "too few images"]
+DifferenceVerdict = Literal["gain", "loss", "null", "too few images"]
 
 
 class Key(NamedTuple):
-    """Which figure: what is measured, of what, and for recall at how many false boxes per clean image."""
+    """Key of a figure: the measure, the group or class, and for recall the false boxes per clean image."""
 
     measure: Measure
     scope: Scope = "all"
@@ -40,7 +40,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Difference:
-    """An arm's mean over the seeds that both have, minus the first arm's.
+    """An arm's mean minus the first arm's mean, over the seeds that both have.
 
     Attributes:
         value: The difference.
@@ -56,7 +56,7 @@ class Difference:
     high: float | None
     over: Over
     seeds: int
-    verdict: Verdict | None
+    verdict: DifferenceVerdict | None
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Split:
-    """What the runs were read on.
+    """Validation split that all runs were read on.
 
     Attributes:
         names: C class names.
@@ -95,12 +95,12 @@ class Split:
 
     @property
     def scopes(self) -> list[tuple[Scope, str]]:
-        """The two groups, then the classes."""
+        """Groups, then classes."""
         return [*(("group", group) for group in GROUPS), *(("class", name) for name in self.names)]
 
 
 class Resampling:
-    """The resamples that every arm is read on.
+    """Resamples of seeds and images, the same for every arm.
 
     Attributes:
         images: (1 + B, I) times each image is counted.
@@ -132,7 +132,7 @@ def figures(
     resampling: Resampling,
     first: tuple[Sequence[RunFigures], Floats] | None,
 ) -> tuple[Figure, ...]:
-    """The figures of an arm.
+    """Compute the figures of an arm.
 
     Args:
         runs: Its runs, one per seed.
@@ -158,7 +158,7 @@ def figures(
 
 
 def _values(runs: Sequence[RunFigures], recall: Floats, split: Split) -> dict[Key, dict[int, float | None]]:
-    """By figure and seed, given (S, K, 2 + C) recall."""
+    """Collect values by figure and seed, given (S, K, 2 + C) recall."""
     values: dict[Key, dict[int, float | None]] = {}
     for s, run in enumerate(runs):
         m, reached = run.measured, run.reached
@@ -211,12 +211,12 @@ def _difference(
     if bounds is None:
         return Difference(value, None, None, over, seeds, None)
     low, high = bounds
-    verdict: Verdict = "gain" if low > EPSILON else "loss" if high < -EPSILON else "null"
+    verdict: DifferenceVerdict = "gain" if low > EPSILON else "loss" if high < -EPSILON else "null"
     return Difference(value, low, high, over, seeds, verdict if told else "too few images")
 
 
 def _over(recall: Floats) -> Floats:
-    """Mean over the last axis, of what a resample has objects of; NaN without any."""
+    """Mean over the last axis of the finite entries; NaN without any."""
     known = np.isfinite(recall)
     with np.errstate(invalid="ignore"):
         mean: Floats = np.where(known, recall, 0).sum(-1) / known.sum(-1)

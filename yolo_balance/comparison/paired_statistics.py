@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri, stdtrit
 
-from yolo_balance.recall.matching import Floats, Ints
+from yolo_balance.arrays import Floats, Ints
 
 Bounds = tuple[float, float]
 RESAMPLES = 2000
@@ -23,7 +23,7 @@ SEED = 0  # the same runs give the same intervals
 
 
 def image_weights(images: int, resamples: int, rng: np.random.Generator) -> Ints:
-    """(1 + resamples, images) times each image is counted: once in the first row, then as drawn with replacement."""
+    """Draw (1 + resamples, images) counts of each image: 1 in the first row, then with replacement."""
     counts: Ints = np.ones((1 + resamples, images), np.int64)
     if images:
         counts[1:] = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
@@ -31,18 +31,18 @@ def image_weights(images: int, resamples: int, rng: np.random.Generator) -> Ints
 
 
 def seed_weights(seeds: int, resamples: int, rng: np.random.Generator) -> Ints:
-    """(1 + resamples, seeds) times each seed is counted, likewise."""
+    """Draw (1 + resamples, seeds) counts of each seed, likewise."""
     return image_weights(seeds, resamples, rng)
 
 
 def widening(seeds: int, confidence: float) -> float:
-    """What the seeds' part of a resample is multiplied by: sqrt(S / (S - 1)) t / z, at the interval's level."""
+    """Return the factor on the seeds' part of a resample: sqrt(S / (S - 1)) t / z, at the interval's level."""
     tail = (1 + confidence) / 2
     return float(np.sqrt(seeds / (seeds - 1)) * stdtrit(seeds - 1, tail) / ndtri(tail))
 
 
 def bootstrap_interval(differences: Floats, seeds: Ints, *, confidence: float = 0.95) -> tuple[Floats, Floats]:
-    """Percentile interval of a mean difference over seeds and images.
+    """Return the percentile interval of a mean difference over seeds and images.
 
     With d_s(b) the difference at seed s on resample b of the images, 0 being all images once, d(b) its mean over seeds
     and c_s(b) the times the seed is drawn, a replicate is
@@ -67,7 +67,7 @@ def bootstrap_interval(differences: Floats, seeds: Ints, *, confidence: float = 
 
 
 def percentiles(replicates: Floats, confidence: float) -> tuple[Floats, Floats]:
-    """The two percentiles over the first axis; NaN where no replicate has data."""
+    """Return the two percentiles over the first axis; NaN where no replicate has data."""
     flat = replicates.reshape(len(replicates), -1)
     low, high = np.full((2, flat.shape[1]), np.nan)
     tail = (1 - confidence) / 2
@@ -78,7 +78,7 @@ def percentiles(replicates: Floats, confidence: float) -> tuple[Floats, Floats]:
 
 
 def student_interval(differences: npt.ArrayLike, *, confidence: float = 0.95) -> Bounds | None:
-    """Student's t interval of a mean over seeds; None for fewer than two.
+    """Return Student's t interval of a mean over seeds; None for fewer than two.
 
     Args:
         differences: (S,) one per seed.
@@ -92,7 +92,7 @@ def student_interval(differences: npt.ArrayLike, *, confidence: float = 0.95) ->
 
 
 def images_can_tell(images: int, confidence: float) -> bool:
-    """Whether so many images could show any difference: two-sided sign test, 2 * 0.5^n <= 1 - confidence.
+    """Decide whether so many images could show any difference: two-sided sign test, 2 * 0.5^n <= 1 - confidence.
 
     At 95 % that takes six. A percentile interval of fewer says more than they can: of two images that one arm finds and
     the other misses, every resample agrees.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.recall.matching import Floats, Ints
+from yolo_balance.arrays import Floats, Ints
 from yolo_balance.run_folder.detections import NOT_FOUND, Detections
 
 BLOCK = 1 << 22  # entries of the largest array at a time

@@ -1,4 +1,4 @@
-"""`analyze`: labels as Ultralytics' own scanner reads and caches them, what they cost, and the files that say so."""
+"""`analyze`: labels as Ultralytics' own scanner reads and caches them, the cost of their imbalance, and the files."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from yolo_balance.analysis.suggest import HEADER, suggest
 from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_section, read_yaml
 from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.files import write_whole
-from yolo_balance.integration.arguments import argument_problems
+from yolo_balance.integration.arguments import argument_problems, complete
 from yolo_balance.integration.compat import one_line
-from yolo_balance.integration.data import check_names, class_names, read_data, resolve_data
-from yolo_balance.recipe import resolve
+from yolo_balance.integration.data import class_names, read_data, resolve_data
+from yolo_balance.resolution import ResolvedBalance, resolve
 from yolo_balance.sampling import ClassStatistics
 from yolo_balance.views.analysis import analysis_page
 
 SPLITS = ("train", "val", "test")
 TASKS = ("detect", "segment", "pose", "obb", "classify")
 MODEL_SUFFIXES = {"-seg": "segment", "-pose": "pose", "-obb": "obb", "-cls": "classify"}
-SCANNING = ("imgsz", "single_cls", "classes", "fraction")  # what of a run's arguments decides which labels it sees
+SCANNING = ("imgsz", "single_cls", "classes", "fraction")  # the run's arguments that decide which labels it sees
 PAGE, FIGURES, SUGGESTION = "analysis.html", "analysis.json", "suggested.yaml"
 
 
@@ -39,13 +39,13 @@ class Reading:
     """A data set as a run would see it.
 
     Attributes:
-        data: The data set as it was named.
-        task: What its labels were read for.
+        data: Name of the data set, as given.
+        task: Task that the labels were read for.
         imgsz: The run's image size.
         names: Class names by class id.
-        labels: The splits there are, train first.
-        run: What was said of the run besides the data set.
-        balance: Its own section.
+        labels: Labels by split, train first.
+        run: The run's stated arguments besides the data set.
+        resolved: The run's section on the train split.
     """
 
     data: str
@@ -54,7 +54,7 @@ class Reading:
     names: list[str]
     labels: list[Labels]
     run: dict[str, Any]
-    balance: BalanceConfig
+    resolved: ResolvedBalance
 
 
 def analyze(
@@ -79,15 +79,16 @@ def analyze(
         ConfigError: With every problem of the file, or for a file that cannot be written.
         DataError: The data set is missing, unreadable, or nothing can be suggested for it.
     """
-    asked = overrides or {}
-    reading = read(source, asked)
+    given = overrides or {}
+    reading = read(source, given)
     analysis = DataAnalysis.of(
         reading.labels,
         reading.names,
         data=reading.data,
         task=reading.task,
         imgsz=reading.imgsz,
-        sampling=resolve(reading.balance, reading.labels[0].statistics).sampling,
+        schedule=reading.resolved.schedule,
+        explained=reading.resolved.explained,
     )
     folder = Path(f"{Path(source).resolve().stem}_analysis" if out is None else out)
     files = [(folder / PAGE, "--out", analysis_page.render(analysis)), (folder / FIGURES, "--out", analysis.to_json())]
@@ -99,8 +100,9 @@ def analyze(
             reading.labels[0],
             data=str(found.resolve()) if found.exists() else reading.data,
             run=reading.run,
-            origins={k: "as given" if k in asked else f"as in {Path(source).name}" for k in reading.run},
+            origins={k: "as given" if k in given else f"as in {Path(source).name}" for k in reading.run},
             epochs=int(DEFAULT_CFG_DICT["epochs"]),
+            asked=reading.resolved.asked,
         )
         _check_ours(target)
         files.append((target, "--out" if suggestion is True else "--suggest", text))
@@ -121,23 +123,22 @@ def read(source: str | Path, overrides: Mapping[str, Any]) -> Reading:
     imgsz = _image_size(arguments)
     data = resolve_data(name, "detect")
     if task == "classify" or (task is None and _is_image_folder(Path(data))):
-        names, labels = _classified(name, arguments)
-        check_names(balance, dict(enumerate(names)))
-        return Reading(name, "classify", imgsz, names, labels, arguments, balance)
-    content = read_data(data)
-    task = task or ("pose" if content.get("kpt_shape") else "detect")
-    names, labels = _labelled(name, content, task, arguments)
-    check_names(balance, dict(enumerate(names)))
-    return Reading(name, task, imgsz, names, labels, arguments, balance)
+        task, (names, labels) = "classify", _classified(name, arguments)
+    else:
+        content = read_data(data)
+        task = task or ("pose" if content.get("kpt_shape") else "detect")
+        names, labels = _labelled(name, content, task, arguments)
+    resolved = resolve(balance, labels[0].statistics, names, complete({**arguments, "task": task}))
+    return Reading(name, task, imgsz, names, labels, arguments, resolved)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# What was asked
+# Arguments
 # ---------------------------------------------------------------------------------------------------------------------
 
 
 def _arguments(source: str | Path, overrides: Mapping[str, Any]) -> tuple[dict[str, Any], BalanceConfig]:
-    """A run's arguments and our section: those of a whole run's YAML, or none but the data set; checked."""
+    """Return a run's arguments and section, checked; a source that is not a run's YAML is the data set alone."""
     content: dict[str, Any] = {"data": str(source)}
     path = Path(source)
     if path.is_file() and path.suffix.lower() in (".yaml", ".yml"):
@@ -146,7 +147,7 @@ def _arguments(source: str | Path, overrides: Mapping[str, Any]) -> tuple[dict[s
             content = read
     arguments = apply_overrides(content, overrides)
     balance, problems = parse_section(arguments.pop(SECTION, None))
-    elsewhere = ("task", "device")  # the task is ours to check, and a device is not used
+    elsewhere = ("task", "device")  # the task is checked below, and no device is used
     problems += argument_problems({k: v for k, v in arguments.items() if k not in elsewhere})
     if not arguments.get("data"):
         problems.append("data: missing, expected a data YAML or demo")
@@ -175,7 +176,7 @@ def _image_size(arguments: Mapping[str, Any]) -> int:
 
 
 def _chosen(arguments: Mapping[str, Any], num_classes: int) -> list[int]:
-    """Class ids that `classes` keeps, in order."""
+    """Return the class ids that `classes` keeps, in order."""
     classes = arguments.get("classes")
     if classes is None:
         return list(range(num_classes))
@@ -193,7 +194,7 @@ def _chosen(arguments: Mapping[str, Any], num_classes: int) -> list[int]:
 def _labelled(
     name: str, data: dict[str, Any], task: str, arguments: Mapping[str, Any]
 ) -> tuple[list[str], list[Labels]]:
-    """Names and splits of a data set with label files, through the host's scanner and its cache."""
+    """Return names and splits of a data set with label files, through Ultralytics' scanner and its cache."""
     names = class_names(data["names"])
     kept = _chosen(arguments, len(names))
     if arguments.get("single_cls"):
@@ -235,9 +236,9 @@ def _is_image_folder(path: Path) -> bool:
 
 
 def _classified(data: str, arguments: Mapping[str, Any]) -> tuple[list[str], list[Labels]]:
-    """Names and splits of a folder of class folders; a class that train lacks is a class all the same."""
+    """Return names and splits of a folder of class folders; a class that train lacks counts as a class."""
     folder = next((f for f in (Path(data), DATASETS_DIR / data) if f.is_dir()), None)
-    if folder is None or not (folder / "train").is_dir():  # the host would download it, or cut a split of its own
+    if folder is None or not (folder / "train").is_dir():  # Ultralytics would download it, or cut a split of its own
         raise DataError(f"data: {data} is not a folder with a folder train in it, one folder per class")
     try:
         found = check_cls_dataset(folder)

@@ -1,8 +1,8 @@
 """The arms of a comparison: files laid over a configuration, checked together, their epochs paired by optimiser steps.
 
-An arm's keys replace those of the configuration. Its `balance:` states a method in full: `sampling` and `losses` are
-those of the arm alone, off where it leaves them out; `balance.recall`, how runs are read, is laid over key by key. An
-arm without `balance:` has the configuration's.
+An arm's keys replace those of the configuration. An arm's `balance:` states a method in full: `sampling` and `losses`
+are off where the arm leaves them out. `balance.recall`, by which runs are read, is laid over key by key. An arm without
+`balance:` has the `balance:` of the configuration.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,16 @@ from ultralytics.cfg import DEFAULT_CFG_DICT
 from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, opened, read_yaml
 from yolo_balance.config.reading import shown
 from yolo_balance.errors import BalanceError, ConfigError
-from yolo_balance.integration.arguments import sampling_problems
-from yolo_balance.integration.training.train import Found, check, look
+from yolo_balance.integration.arguments import complete
+from yolo_balance.integration.training.train import RunData, check, read_run
+from yolo_balance.resolution import resolve
 
 PLACED = ("seed", "project", "name", "exist_ok", "save_dir")
-"""What the comparison itself sets, for each run."""
+"""Keys that the comparison itself sets, for each run."""
 READING = ("iou", "false_alarms")
-"""Of `balance.recall`, what has to be the same for recall to be the same figure."""
+"""Keys of `balance.recall` that are equal in all arms, so that recall is the same figure."""
 BY_STEPS = ("epochs", "warmup_epochs", "close_mosaic")
-"""What follows the number of optimiser steps in an arm that does not say otherwise."""
+"""Keys that follow the number of optimiser steps, in an arm that does not state them."""
 
 
 @dataclass(frozen=True)
@@ -36,29 +37,32 @@ class Arm:
     """An arm that can be trained.
 
     Attributes:
-        name: Stem of its file.
+        name: Stem of the arm's file.
         file: Path.
         content: A run's mapping, `balance` among it, without a seed.
-        balance: Its section, checked.
-        found: What is in its data.
-        said: Keys its own file states; none for the configuration itself.
+        data: The arm's data set and the configuration on it.
+        stated: Keys that the arm's own file states; none for the configuration itself.
     """
 
     name: str
     file: Path
     content: dict[str, Any]
-    balance: BalanceConfig
-    found: Found
-    said: frozenset[str]
+    data: RunData
+    stated: frozenset[str]
+
+    @property
+    def balance(self) -> BalanceConfig:
+        """The section as it was stated."""
+        return self.data.resolved.asked
 
     def value(self, key: str) -> Any:
-        """An argument of the host's, its default where left out."""
-        return value(self.content, key)
+        """Return a train argument, Ultralytics' default where it is left out."""
+        return complete(self.content).get(key)
 
     @property
     def batches(self) -> int:
         """Batches of an epoch."""
-        return math.ceil(self.found.images_per_epoch / int(self.value("batch")))
+        return math.ceil(self.data.resolved.images_per_epoch / int(self.value("batch")))
 
     @property
     def steps(self) -> float:
@@ -67,7 +71,7 @@ class Arm:
         return float(self.batches * self.value("epochs") / accumulate)
 
     def text(self, seed: int) -> str:
-        """The YAML of its run at a seed."""
+        """Return the YAML of the arm's run at a seed."""
         content = {**{k: v for k, v in self.content.items() if k != SECTION}, "seed": seed}
         if SECTION in self.content:
             content[SECTION] = self.content[SECTION]
@@ -75,16 +79,16 @@ class Arm:
 
     @property
     def training(self) -> dict[str, Any]:
-        """What it trains by, however it is written: defaults left out, and calibration, which comes after."""
-        balance = self.found.balance
+        """The resolved configuration of the training: defaults left out, and calibration, which comes after."""
+        balance = self.data.resolved.config
         recall = balance.recall.model_copy(update={"calibration": None})
         given = {key: value for key, value in self.content.items() if value != DEFAULT_CFG_DICT.get(key)}
         return {**given, SECTION: balance.model_copy(update={"recall": recall}).model_dump(exclude={"auto"})}
 
     def trained_as(self, arms: Sequence[Arm]) -> Arm | None:
-        """The arm whose training is this one's too, up to calibration, so that it takes none of its own; else None.
+        """Return the arm whose training this arm shares, so that only the calibration is its own; None without one.
 
-        That is the first such one without a calibration, or where all have one the first of them, which is trained.
+        The shared training is that of the first such arm without a calibration; if all have one, that of the first.
         """
         if self.balance.recall.calibration is None:
             return None
@@ -93,7 +97,7 @@ class Arm:
         return None if first is self else first
 
     def changes(self, first: Arm) -> tuple[str, ...]:
-        """What it trains otherwise than the first arm, besides `balance`: `imgsz 64 instead of 32`."""
+        """Return the train arguments that differ from the first arm's, without `balance`: `imgsz 64 instead of 32`."""
         keys = [key for key in {**first.content, **self.content} if key != SECTION]
         return tuple(
             f"{key} {shown(self.value(key))} instead of {shown(first.value(key))}"
@@ -102,12 +106,15 @@ class Arm:
         )
 
     def with_steps_of(self, first: Arm) -> Arm:
-        """The same with as many optimiser steps, as nearly as whole epochs allow; unchanged if it states its epochs.
+        """Return the arm with the first arm's optimiser steps, to a whole epoch; unchanged if it states its epochs.
 
-        Schedules are in epochs: warm-up and the epochs without Mosaic change by the same ratio, so that they last as
-        many steps, unless the arm states them; what else counts epochs (patience, sampling's open and close) stays.
+        Schedules are in epochs. Warm-up and the epochs without Mosaic change by the same ratio, unless the arm states
+        them, and so last as many steps. Other options in epochs (patience, sampling's open and close) stay.
+
+        Raises:
+            ConfigError: The new number of epochs contradicts the section.
         """
-        if "epochs" in self.said or self.steps == first.steps:
+        if "epochs" in self.stated or self.steps == first.steps:
             return self
         epochs = max(round(self.value("epochs") * first.steps / self.steps), 1)
         if epochs == self.value("epochs"):
@@ -118,26 +125,22 @@ class Arm:
             "warmup_epochs": round(self.value("warmup_epochs") * ratio, 3),
             "close_mosaic": round(self.value("close_mosaic") * ratio),
         }
-        content = {**self.content, **{key: scaled[key] for key in BY_STEPS if key not in self.said}}
-        return Arm(self.name, self.file, content, self.balance, self.found, self.said)
-
-
-def value(content: Mapping[str, Any], key: str) -> Any:
-    """An argument of the host's, its default where left out; null epochs are its 100."""
-    found = content.get(key, DEFAULT_CFG_DICT.get(key))
-    return 100 if key == "epochs" and found is None else found
+        content = {**self.content, **{key: scaled[key] for key in BY_STEPS if key not in self.stated}}
+        r = self.data.resolved
+        resolved = resolve(r.asked, r.statistics, r.names, complete(content))
+        return replace(self, content=content, data=replace(self.data, resolved=resolved))
 
 
 def read(config: str | Path, files: Sequence[str | Path], overrides: Mapping[str, Any]) -> list[Arm]:
-    """Read and check every arm, the first being compared with.
+    """Read and check every arm; the first is the one that the others are compared with.
 
     Args:
         config: YAML of a run.
-        files: YAML of what each arm changes; without any the configuration is the only arm.
+        files: A YAML per arm, with the keys that the arm changes; without any the configuration is the only arm.
         overrides: Keys that replace those of the configuration, dotted or not, before arms are laid over it.
 
     Raises:
-        ConfigError: With every problem of every arm, its file named; one of all arms is the configuration's.
+        ConfigError: With every problem of every arm and its file; a problem that all arms have names the configuration.
     """
     base = apply_overrides(read_yaml(config), overrides)
     paths = [Path(file) for file in files] or [Path(config)]
@@ -156,19 +159,19 @@ def read(config: str | Path, files: Sequence[str | Path], overrides: Mapping[str
     lines += _alike(paths, arms)
     if lines:
         raise ConfigError("\n".join(lines).splitlines())
-    arms = [arm.with_steps_of(arms[0]) for arm in arms]
-    again = [
-        f"{arm.file}: {line}"
-        for arm in arms
-        for line in sampling_problems(arm.found.balance.sampling, arm.content)  # its epochs may be others now
-    ]
-    if again:
-        raise ConfigError(again)
-    return arms
+    paired: list[Arm] = []
+    for arm in arms:
+        try:
+            paired.append(arm.with_steps_of(arms[0]))
+        except ConfigError as e:
+            lines += [f"{arm.file}: {problem}" for problem in e.problems]
+    if lines:
+        raise ConfigError(lines)
+    return paired
 
 
 def lay_over(base: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's mapping: the arm's keys in place of the base's, `balance` as this module's head says."""
+    """Return a run's mapping: the arm's keys replace the base's; this module's docstring says how `balance` is."""
     content = copy.deepcopy({**base, **arm})
     base, arm = ({**own, SECTION: opened(own[SECTION])} if SECTION in own else own for own in (base, arm))
     read_as = (base.get(SECTION) or {}).get("recall") if isinstance(base.get(SECTION), dict) else None
@@ -187,11 +190,12 @@ def _arm(path: Path, base: Mapping[str, Any], own: Mapping[str, Any]) -> Arm:
     for key in ("resume", "time"):
         if content.get(key):
             problems.append(f"{key}: expected none in a comparison, which pairs whole runs by their steps")
-    batch = value(content, "batch")
+    given = complete(content)
+    batch = given["batch"]
     if not isinstance(batch, int) or batch < 1:
         problems.append(f"batch: expected a whole number above 0 in a comparison, got {shown(batch)}")
     for key in ("val", "save"):
-        if not value(content, key):
+        if not given[key]:
             problems.append(f"{key}: expected true in a comparison, which reads best.pt, got {shown(content[key])}")
     try:
         balance, arguments = check({k: v for k, v in content.items() if k != "resume"})
@@ -199,12 +203,12 @@ def _arm(path: Path, base: Mapping[str, Any], own: Mapping[str, Any]) -> Arm:
         raise ConfigError([*problems, *e.problems]) from e
     if problems:
         raise ConfigError(problems)
-    _, found = look(balance, arguments)
-    return Arm(path.stem, path, content, balance, found, frozenset(own))
+    _, data = read_run(balance, arguments)
+    return Arm(path.stem, path, content, data, frozenset(own))
 
 
 def _alike(paths: Sequence[Path], arms: Sequence[Arm]) -> list[str]:
-    """One line per arm that cannot be told apart, or whose recall would not be the first's figure."""
+    """Return a line per arm with the name of another one, or whose recall is not comparable with the first arm's."""
     folders = [path.stem.casefold() for path in paths]
     lines = [
         f"{path}: expected arms of different names, {path.stem} is already that of {paths[folders.index(folder)]}"
@@ -214,16 +218,17 @@ def _alike(paths: Sequence[Path], arms: Sequence[Arm]) -> list[str]:
     for arm in arms[1:]:
         first = arms[0]
         for key in READING:
-            own, others = getattr(arm.balance.recall, key), getattr(first.balance.recall, key)
-            if own != others:
+            own, firsts = getattr(arm.balance.recall, key), getattr(first.balance.recall, key)
+            if own != firsts:
                 lines.append(
-                    f"{arm.file}: balance.recall.{key}: expected {shown(others)} as in {first.name}, got {shown(own)}"
+                    f"{arm.file}: balance.recall.{key}: expected {shown(firsts)} as in {first.name}, got {shown(own)}"
                 )
-        if arm.found.names != first.found.names:
-            lines.append(f"{arm.file}: expected the classes of {first.name}, got {', '.join(arm.found.names)}")
-        elif arm.found.val_files != first.found.val_files:
+        data, others = arm.data, first.data
+        if data.resolved.names != others.resolved.names:
+            lines.append(f"{arm.file}: expected the classes of {first.name}, got {', '.join(data.resolved.names)}")
+        elif data.val_files != others.val_files:
             lines.append(
                 f"{arm.file}: expected to be validated on the images of {first.name}, which arms are paired by; "
-                f"got {len(arm.found.val_files)} images, of {len(first.found.val_files)}"
+                f"got {len(data.val_files)} images, of {len(others.val_files)}"
             )
     return lines

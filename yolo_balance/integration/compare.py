@@ -119,7 +119,7 @@ def planned(arms: Sequence[Arm]) -> list[str]:
     """Return a line per arm: epochs, their length, optimiser steps, and differences from the first arm."""
     first, lines = arms[0], []
     for arm in arms:
-        epochs, images = counted(arm.value("epochs"), "epoch"), counted(arm.found.images_per_epoch, "image")
+        epochs, images = counted(arm.value("epochs"), "epoch"), counted(arm.data.resolved.images_per_epoch, "image")
         line = f"{plain(arm.name)}: {epochs} of {images}, about {arm.steps:.0f} optimiser steps"
         if trained := arm.trained_as(arms):
             line = f"{plain(arm.name)}: trained as {plain(trained.name)} is, calibrated after"
@@ -142,7 +142,7 @@ def _check_devices(arms: Sequence[Arm], config: str | Path) -> None:
     if all(arm.value("device") == "cpu" for arm in arms):
         return
     given = {
-        (arm.file if "device" in arm.said else config): arm.value("device")
+        (arm.file if "device" in arm.stated else config): arm.value("device")
         for arm in arms
         if arm.value("device") not in (None, "")
     }
@@ -191,7 +191,7 @@ def _results(
         raise DataError("\n".join([*missing.values(), "compare: no run finished, there is nothing to compare"]))
     comparison = Comparison.of(
         figures,
-        [int(n) for n in arms[0].found.train.boxes],
+        [int(n) for n in arms[0].data.resolved.statistics.boxes],
         first=arms[0].name,
         seeds=seeds,
         changes={arm.name: arm.changes(arms[0]) for arm in arms},

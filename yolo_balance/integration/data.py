@@ -14,18 +14,17 @@ from ultralytics.data.utils import check_det_dataset
 from ultralytics.utils import SETTINGS
 
 from yolo_balance import demo
-from yolo_balance.config import SECTION, BalanceConfig
-from yolo_balance.errors import ConfigError, DataError
+from yolo_balance.errors import DataError
 from yolo_balance.integration.compat import one_line
 
 BOX_TASKS = ("detect", "segment", "pose", "obb")
-"""Tasks whose labels are boxes, with something more in some."""
+"""Tasks whose labels are boxes; some have more than boxes."""
 
 DEMO = "demo"
 
 
 def resolve_data(data: Any, task: str) -> Any:
-    """The data YAML's path: `demo` is drawn into the host's data-set folder on first use, the rest is left as it is."""
+    """Return the data YAML's path: `demo` is drawn into Ultralytics' data-set folder, any other name stays."""
     if data != DEMO:
         return data
     if task == "classify":
@@ -34,31 +33,31 @@ def resolve_data(data: Any, task: str) -> Any:
         raise DataError("data: demo holds no keypoints; expected a data YAML with kpt_shape for task pose")
     try:
         return str(demo.generate(Path(SETTINGS["datasets_dir"]) / "yolo_balance_demo"))
-    except OSError as e:  # a folder of the user's by that name, no space, no permission
+    except OSError as e:  # a file by that name, a full disk, no permission
         raise DataError(f"data: demo cannot be written ({one_line(e)})") from e
 
 
 def read_data(data: str | Path, *, download: bool = True) -> dict[str, Any]:
-    """The host's reading of a data YAML; raises DataError in one line.
+    """Read a data YAML as Ultralytics does; raises DataError in one line.
 
     Args:
         data: Path of the YAML.
-        download: Whether the host may fetch a data set that is not there.
+        download: Whether Ultralytics may fetch a data set that is not there.
     """
     try:
         found: dict[str, Any] = check_det_dataset(str(data), autodownload=download)
     except Exception as e:  # FileNotFoundError, SyntaxError, TypeError, YAML errors: whatever a user's file provokes
         raise DataError(f"data: {data} cannot be used ({one_line(e)})") from e
-    if sorted(found["names"]) != list(range(len(found["names"]))):  # the host looks at the largest id only
+    if sorted(found["names"]) != list(range(len(found["names"]))):  # Ultralytics looks at the largest id only
         raise DataError(f"data: {data} names classes {sorted(found['names'])}; expected ids from 0 on without a gap")
     return found
 
 
 def check_labels(arguments: Mapping[str, Any], data: dict[str, Any], task: str) -> tuple[Any, Any]:
-    """Scan both splits with the host's scanner, which keeps what it reads for the run's own loaders.
+    """Scan both splits with Ultralytics' scanner, whose cache the run's own loaders then read.
 
     Returns:
-        The host's data sets of train and val.
+        Ultralytics' data sets of train and val.
 
     Raises:
         DataError: A split has no readable image, or the train split no object.
@@ -74,7 +73,7 @@ def check_labels(arguments: Mapping[str, Any], data: dict[str, Any], task: str) 
 
 
 def scan(cfg: Any, data: dict[str, Any], split: str, mode: str) -> Any:
-    """The host's data set of a split, its labels scanned and cached; raises DataError in one line."""
+    """Return Ultralytics' data set of a split, its labels scanned and cached; raises DataError in one line."""
     try:
         return build_yolo_dataset(cfg, data[split], batch=1, data=data, mode=mode)
     except Exception as e:  # whatever a user's files provoke
@@ -82,39 +81,18 @@ def scan(cfg: Any, data: dict[str, Any], split: str, mode: str) -> Any:
 
 
 def class_names(names: Mapping[int, str]) -> list[str]:
-    """Names by class id; a name two classes share is told apart by its id."""
+    """Return names by class id; a name that two classes share gets the class's id behind it."""
     ordered = [str(names[i]) for i in range(len(names))]
     return [name if ordered.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(ordered)]
 
 
-def check_names(config: BalanceConfig, names: Mapping[int, str]) -> None:
-    """Raise ConfigError for every class the configuration names and the data does not have."""
-    known = class_names(names)
-    weights = None if config.losses is None else config.losses.class_weights
-    costs = config.recall.costs
-    asked = {
-        "recall.targets": config.recall.targets,
-        "recall.costs.escape": costs.escape if costs is not None and isinstance(costs.escape, dict) else None,
-        "sampling.classes": None if config.sampling is None else config.sampling.classes,
-        "losses.class_weights": weights and weights.values,
-    }
-    problems = [
-        f"{SECTION}.{section}.{name}: the data has no class {name}, its classes are {', '.join(known)}"
-        for section, classes in asked.items()
-        for name in classes or {}
-        if name not in known
-    ]
-    if problems:
-        raise ConfigError(problems)
-
-
 def box_classes(dataset: Any) -> list[npt.NDArray[Any]]:
-    """Per image the classes of its boxes; of an image folder, the one class each."""
+    """Return the classes of each image's boxes; in an image folder, each image's one class."""
     if hasattr(dataset, "samples"):
         return [np.array([sample[1]]) for sample in dataset.samples]
     return [label["cls"].ravel() for label in dataset.labels]
 
 
 def image_files(dataset: Any) -> list[str]:
-    """Image files by index."""
+    """Return image files by index."""
     return [sample[0] for sample in dataset.samples] if hasattr(dataset, "samples") else list(dataset.im_files)

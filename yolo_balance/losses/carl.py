@@ -69,14 +69,7 @@ class CARL(Term):
         published: Whether v' has mean 1 over positives, as published, and not over the stock box weights.
     """
 
-    def __init__(
-        self,
-        k: float = 1.0,
-        bias: float = 0.2,
-        gain: float | None = None,
-        gradient: float = 1.0,
-        published: bool = False,
-    ):
+    def __init__(self, *, k: float, bias: float, gain: float | None, gradient: float, published: bool):
         self.k, self.bias, self.gain, self.gradient, self.published = k, bias, gain, gradient, published
 
     def box_weights(self, assignment: Assignment) -> Tensor:

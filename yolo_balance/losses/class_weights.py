@@ -12,10 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from yolo_balance.arrays import Floats
 from yolo_balance.losses.assignment import Assignment, Term
 from yolo_balance.losses.per_class import PerClass
-
-Floats = npt.NDArray[np.float64]
 
 
 def inverse_frequency_weights(counts: npt.NDArray[Any], *, power: float = 1.0) -> Floats:
@@ -90,7 +89,7 @@ class ClassWeights(Term):
         on: Part of the loss that is weighed: `positives` or `column`.
     """
 
-    def __init__(self, weights: npt.ArrayLike | Tensor, on: Literal["positives", "column"] = "positives"):
+    def __init__(self, weights: npt.ArrayLike | Tensor, *, on: Literal["positives", "column"]):
         self.weights, self.on = PerClass(weights), on
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor | None:

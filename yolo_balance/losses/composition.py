@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from yolo_balance.arrays import Floats
 from yolo_balance.losses.class_weights import normalised
-
-Floats = npt.NDArray[np.float64]
 
 
 def isr_class_factors(shares: Floats, *, k: float, bias: float) -> Floats:

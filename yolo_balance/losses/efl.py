@@ -36,6 +36,8 @@ def equalized_focal(logits: Tensor, target: Tensor, gamma_c: Tensor, *, gamma: f
 
         EFL = gamma_c / gamma * |target - sigma|^gamma_c * BCE(sigma, target),   sigma = sigmoid(logits)
 
+    The reference form; training uses `EqualizedFocal`, which weighs Ultralytics' own loss and preserves its sum.
+
     At hard targets this is the paper's (gamma_c / gamma) (1 - p_t)^gamma_c (-log p_t), without its constant alpha_t.
     The larger exponent spares a rare class the gradient of its many easy negatives, and gamma_c / gamma makes up for
     what its hard entries lose by that. gamma_c = gamma in all classes is quality focal. The modulation carries
@@ -98,13 +100,7 @@ class EqualizedFocal(Term):
             class. None: no cap.
     """
 
-    def __init__(
-        self,
-        gradients: GradientRatio,
-        gamma: float = 2.0,
-        scale: float = 8.0,
-        room: npt.ArrayLike | Tensor | None = None,
-    ):
+    def __init__(self, gradients: GradientRatio, *, gamma: float, scale: float, room: npt.ArrayLike | Tensor | None):
         self.gradients, self.gamma, self.scale = gradients, gamma, scale
         self.room = None if room is None else PerClass(room)
 

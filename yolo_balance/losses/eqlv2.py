@@ -54,10 +54,11 @@ class EQLv2(Term):
     def __init__(
         self,
         gradients: GradientRatio,
-        alpha: float = 4.0,
-        gamma: float = 12.0,
-        mu: float = 0.8,
-        room: npt.ArrayLike | Tensor | None = None,
+        *,
+        alpha: float,
+        gamma: float,
+        mu: float,
+        room: npt.ArrayLike | Tensor | None,
     ):
         self.gradients, self.alpha, self.gamma, self.mu = gradients, alpha, gamma, mu
         self.room = None if room is None else PerClass(room)

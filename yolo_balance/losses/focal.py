@@ -17,6 +17,8 @@ def quality_focal(logits: Tensor, target: Tensor, *, beta: float = 2.0) -> Tenso
 
         QFL = |target - sigma|^beta * BCE(sigma, target),   sigma = sigmoid(logits)
 
+    The reference form; training uses `QualityFocal`, which weighs Ultralytics' own loss and preserves its sum.
+
     beta = 0 is cross-entropy. The loss is zero where the score equals its soft target. The factor carries gradient, as
     in the paper.
 
@@ -125,7 +127,7 @@ class _Modulation(torch.autograd.Function):
 class QualityFocal(Term):
     """Quality focal weights on Ultralytics' classification loss, its sum preserved."""
 
-    def __init__(self, beta: float = 2.0):
+    def __init__(self, *, beta: float):
         self.beta = beta
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
@@ -144,7 +146,7 @@ class ClassicFocal(Term):
     rises, past its soft target, too: unlike the quality form this one draws scores above their targets.
     """
 
-    def __init__(self, gamma: float = 2.0, alpha: float | None = 0.25):
+    def __init__(self, *, gamma: float, alpha: float | None):
         self.gamma, self.alpha = gamma, alpha
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ def instance_balanced_positives(gt: Tensor, num: int | Tensor, *, generator: Gen
     Of K objects each gives num / K positives, drawn without replacement: floor(num / K), and as many objects as needed,
     drawn too, one more. What an object cannot give is drawn without replacement from all positives that are left.
 
+    The reference form; training uses `InstanceBalanced`, which weighs each positive by its chance to be drawn.
+
     Args:
         gt: (N,) id of each positive's object.
         num: Positives to take: a number, or a 0-d integer tensor.
@@ -41,7 +43,7 @@ def instance_balanced_weights(gt: Tensor, *, mask: Tensor | None = None) -> Tens
         w = N / (K * n)
 
     N positives, K objects that have any, n positives of the sample's own object. One object, or objects of as many
-    positives each, give ones.
+    positives each, give ones. The reference form; training uses `InstanceBalanced`, which needs no sort.
 
     Args:
         gt: (N,) id of each positive's object.

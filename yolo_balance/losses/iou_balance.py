@@ -104,7 +104,7 @@ class IoUBalancedNegatives(Term):
     `ratio` that takes all gives ones.
     """
 
-    def __init__(self, ratio: float = 3.0, bins: int = 3, draw: bool = True):
+    def __init__(self, *, ratio: float, bins: int, draw: bool):
         self.ratio, self.bins, self.draw = ratio, bins, draw
 
     def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ def isr_positive_weights(
 class ISRPositive(Term):
     """ISR-P weights on the positives' classification loss, each positive's loss being the sum over its classes."""
 
-    def __init__(self, k: float = 2.0, bias: float = 0.0):
+    def __init__(self, *, k: float, bias: float):
         self.k, self.bias = k, bias
 
     def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:

@@ -27,7 +27,8 @@ def isr_negative_weights(
         w  = ((1 - bias) * u + bias)^k
         w' = w * sum(loss) / sum(w * loss)
 
-    k = 0 or bias = 1 gives ones.
+    k = 0 or bias = 1 gives ones. The reference form; training uses `ISRNegative`, which ranks each image's best-scoring
+    negatives alone.
 
     Args:
         score: (N,) highest score of each sample over the classes.
@@ -62,7 +63,7 @@ class ISRNegative(Term):
     scores comes first is not defined.
     """
 
-    def __init__(self, k: float = 0.5, bias: float = 0.0, candidates: int = 256):
+    def __init__(self, *, k: float, bias: float, candidates: int = 256):
         self.k, self.bias, self.candidates = k, bias, candidates
 
     @torch.no_grad()

@@ -36,7 +36,7 @@ class HardNegatives(Term):
     between positives and negatives stays and only its bearers change. A `ratio` that takes all gives ones.
     """
 
-    def __init__(self, ratio: float = 3.0):
+    def __init__(self, *, ratio: float):
         self.ratio = ratio
 
     def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the inspector reads: recall per class at a false-alarm budget, with intervals. Pure numpy and scipy."""
+"""Recall per class at a false-alarm budget, with intervals. Pure numpy and scipy."""
 
 from yolo_balance.recall.class_recall import ClassRecall
 from yolo_balance.recall.class_thresholds import share_budget
@@ -22,8 +22,8 @@ from yolo_balance.recall.images import (
     ClassImages,
     Escape,
     ImageRates,
+    ImageShare,
     Overkill,
-    Share,
     Zones,
     ZoneShares,
     images_needed,
@@ -47,6 +47,7 @@ __all__ = [
     "FalseBoxes",
     "ImageOutcome",
     "ImageRates",
+    "ImageShare",
     "MissedObjects",
     "Outcomes",
     "Overkill",
@@ -54,7 +55,6 @@ __all__ = [
     "PrimeSamples",
     "RecallBySize",
     "RecallReport",
-    "Share",
     "SizeBin",
     "Thresholds",
     "ZoneShares",

@@ -1,4 +1,4 @@
-"""Recall of one class at one threshold: hits, intervals, precision, and whether a promise is kept."""
+"""Recall of one class at one threshold: hits, intervals, precision and the verdict on a target."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from yolo_balance.arrays import Floats, Ints
 from yolo_balance.recall.evidence.intervals import effective_interval, interval
-from yolo_balance.recall.evidence.verdicts import Bounds, Verdict, verdict
-from yolo_balance.recall.matching import Floats, Ints
+from yolo_balance.recall.evidence.verdicts import Bounds, RecallVerdict, verdict
 from yolo_balance.recall.outcomes import Outcomes
+from yolo_balance.recall.report_json import shown
 
 
 @dataclass(frozen=True)
@@ -19,19 +20,19 @@ class ClassRecall:
 
     Attributes:
         n: Objects of the class in the split.
-        hits: Those found at the threshold.
+        hits: Objects found at the threshold.
         recall: hits / n; None without objects: no data is not zero.
         low: Lower bound of Wilson's interval of `hits` out of `n`, None without objects.
         high: Upper bound.
         threshold: Confidence at and above which boxes count.
-        target: Recall promised for the class, None if none was.
+        target: Recall promised for the class; None without a target.
         confidence: Level of the interval.
-        n_effective: Independent objects that would tell as much as these n, which share images (`effective_sizes`).
-        wilson: Wilson's interval for that number; with an object per image it is (low, high).
-        exact: Clopper and Pearson's for that number, which is wider.
+        n_effective: Number of independent objects as informative as these n, which share images (`effective_sizes`).
+        wilson: Wilson's interval at `n_effective`; with an object per image it is (low, high).
+        exact: Clopper and Pearson's interval at `n_effective`, which is wider.
         false_boxes: Boxes of the class at or above the threshold that found nothing, over all images.
         precision: hits / (hits + false_boxes); None without any box.
-        images: Images that hold the n objects: the effective number of objects had all been found.
+        images: Images that hold the n objects; `n_effective` if all objects had been found.
     """
 
     n: int
@@ -49,16 +50,41 @@ class ClassRecall:
     precision: float | None = None
     images: int | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a row that cannot be; raises ValueError that begins with the key."""
+        if self.n < 0:
+            raise ValueError(f"n: expected 0 or more objects, got {self.n}")
+        if not 0 <= self.hits <= self.n:
+            raise ValueError(f"hits: expected 0 to n = {self.n}, got {self.hits}")
+        if self.n == 0 and self.recall is not None:
+            raise ValueError(f"recall: expected null without objects, got {self.recall}")
+        for key, value in (("recall", self.recall), ("low", self.low), ("high", self.high)):
+            if (value is None and self.n) or (value is not None and not 0 <= value <= 1):
+                raise ValueError(f"{key}: expected a number in [0, 1], got {shown(value)}")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"low: expected no more than high = {self.high}, got {self.low}")
+        for key, bounds in (("wilson", self.wilson), ("exact", self.exact)):
+            if bounds is not None and not 0 <= bounds[0] <= bounds[1] <= 1:
+                raise ValueError(f"{key}: expected two numbers in [0, 1], the lower one first, got {shown(bounds)}")
+        if self.n_effective is not None and self.n and not self.n_effective > 0:
+            raise ValueError(f"n_effective: expected a number above 0, got {self.n_effective}")
+        if self.target is not None and not 0 < self.target <= 1:
+            raise ValueError(f"target: expected a recall in (0, 1], got {self.target}")
+        if self.images is not None and not min(self.n, 1) <= self.images <= self.n:
+            raise ValueError(f"images: expected 1 to n = {self.n}, got {self.images}")
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"confidence: expected a level in (0, 1), got {self.confidence}")
+
     @property
     def bounds(self) -> Bounds | None:
-        """The interval decisions are made by: Wilson's, clustered by image where that is known; None without data."""
+        """Interval that verdicts use: Wilson's, clustered by image where that is known; None without data."""
         if self.wilson is not None:
             return self.wilson
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     @property
-    def verdict(self) -> Verdict | None:
-        """Whether the target is met, as `verdicts.verdict` says; None without a target."""
+    def verdict(self) -> RecallVerdict | None:
+        """Verdict of `verdicts.verdict` on the target; None without a target."""
         if self.target is None:
             return None
         n = self.n if self.n_effective is None else self.n_effective
@@ -75,7 +101,7 @@ def read_classes(
     confidence: float,
     targets: Mapping[str, float],
 ) -> dict[str, ClassRecall]:
-    """Each class at its threshold, by name in class-id order.
+    """Read each class at its threshold; by name in class-id order.
 
     Args:
         outcomes: Boxes and objects of the split.

@@ -1,4 +1,4 @@
-"""A confidence for each class, all of them together within one false-alarm budget."""
+"""Confidence thresholds per class that share one false-alarm budget."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from yolo_balance.recall.matching import Bools, Floats, Ints
+from yolo_balance.arrays import Bools, Floats, Ints
 from yolo_balance.recall.operating_point import threshold_at
 from yolo_balance.recall.outcomes import Outcomes
 
@@ -18,7 +18,7 @@ ROOM = 1e-4
 
 
 def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Floats:
-    """(C,) thresholds that keep a budget together and make the worst class's recall as high as it can be.
+    """Return (C,) thresholds that share a budget and make the worst class's recall as high as it can be.
 
     m = floor(budget * images) false boxes may be raised by all classes together. Every class starts at the confidence
     above its highest false box. Then, again and again, the class of the lowest recall (of several, the one that the
@@ -80,7 +80,7 @@ def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Fl
 
 
 def _left_over(false: list[Floats], found: list[Floats], thresholds: Floats, left: int) -> list[int]:
-    """False boxes of each class that count, besides those above its threshold, if one factor lowers all confidences."""
+    """Count, per class, the further false boxes that a common factor on all confidences would let in."""
     factors = []
     for alarms, hits, threshold in zip(false, found, thresholds.tolist(), strict=True):
         counted = hits[np.searchsorted(hits, threshold) :]
@@ -92,7 +92,7 @@ def _left_over(false: list[Floats], found: list[Floats], thresholds: Floats, lef
 
 
 def _with_room(outcomes: Outcomes, lowest: Floats, of: Bools) -> Floats:
-    """(C,) thresholds as high as ROOM allows that keep the boxes the lowest ones do; of the classes asked for."""
+    """Raise (C,) thresholds of the selected classes as far as ROOM allows; the same boxes count as before."""
     kept = outcomes.counts(lowest)
     nearest = np.full(len(lowest), np.inf)
     np.minimum.at(nearest, outcomes.predicted[kept], outcomes.confidence[kept])
@@ -101,7 +101,7 @@ def _with_room(outcomes: Outcomes, lowest: Floats, of: Bools) -> Floats:
 
 
 def _by_class(confidence: Floats, classes: Ints, count: int) -> list[Floats]:
-    """Of each class its confidences, rising."""
+    """Split confidences by class, rising in each."""
     order = np.argsort(classes.astype(np.int32), kind="stable")
     ends = np.cumsum(np.bincount(classes, minlength=count))[:-1]
     return [np.sort(own) for own in np.split(confidence[order], ends)]
@@ -110,7 +110,7 @@ def _by_class(confidence: Floats, classes: Ints, count: int) -> list[Floats]:
 def _wait(
     queue: list[tuple[float, int, int]], levels: list[tuple[int, int]], c: int, spent: int, hits: int, objects: int
 ) -> None:
-    """Queue a class by its recall and the price of its next object, if it has one; what costs nothing is taken."""
+    """Queue a class by its recall and the price of its next object, if any; free objects are taken at once."""
     while levels and levels[-1][0] == spent:
         _, hits = levels.pop()
     if levels:

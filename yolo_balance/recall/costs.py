@@ -1,4 +1,4 @@
-"""The threshold at which a line costs least: what escapes against what is thrown away."""
+"""Cheapest threshold of a line: the cost of escapes against the cost of overkill."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yolo_balance.recall.matching import Floats
+from yolo_balance.arrays import Floats
 from yolo_balance.recall.outcomes import Outcomes
 
 POINTS = 200
@@ -16,7 +16,7 @@ POINTS = 200
 
 @dataclass(frozen=True)
 class CheapestThreshold:
-    """The cheapest of all thresholds for all classes together; costs are per image, in the unit they were given in.
+    """Cheapest common threshold of all classes; costs are per image, in the unit of the given costs.
 
     It was chosen on the images it is read on, so expect other images to cost somewhat more.
 
@@ -117,7 +117,7 @@ def _costs_by_class(names: Sequence[str], escape_costs: float | Mapping[str, flo
 
 
 def _candidates(top: Floats) -> Floats:
-    """(K,) rising: each distinct highest confidence of an image, and the next number above all, which passes them.
+    """Return (K,) rising thresholds: each distinct highest confidence of an image, and the next number above all.
 
     Next in float32, the precision of a detector's confidences. Without any box every threshold passes everything.
     """

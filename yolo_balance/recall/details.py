@@ -1,4 +1,4 @@
-"""What the report of a finished model adds to recall: zones, costs, error types, box sizes."""
+"""Details in the report of a finished model: zones, costs, error types, box sizes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from yolo_balance.recall.outcomes import Outcomes
 
 @dataclass(frozen=True)
 class Details:
-    """Read at the first budget's one confidence for all classes, but for the zones.
+    """Details at the first budget's common confidence; the zones use a confidence for each class.
 
     Attributes:
         zones: Images passed, reviewed and rejected with a confidence for each class: rejected from the higher of its
@@ -50,7 +50,7 @@ class Details:
         overkill: float = 1.0,
         defect_rate: float | None = None,
     ) -> Details:
-        """Read a validation pass once more.
+        """Read the details of a validation pass.
 
         Args:
             outcomes: Boxes and objects of the split.

@@ -1,4 +1,4 @@
-"""The image level: which images a line passes, sends to review and rejects, and how many of them wrongly."""
+"""Image rates: images that a line passes, reviews and rejects, and the wrong ones among them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
+from yolo_balance.arrays import Bools
 from yolo_balance.recall.evidence.intervals import interval
-from yolo_balance.recall.matching import BACKGROUND_IOU, Bools
+from yolo_balance.recall.matching import BACKGROUND_IOU
 from yolo_balance.recall.outcomes import Outcomes
 
 MISS_LINE = 0.02
@@ -22,20 +23,20 @@ MISS_LINE = 0.02
 FALSE_ALARM_LINE = 0.05
 """Highest share of clean images rejected: the false-alarm rate of the same attribute study."""
 
-Verdict = Literal["met", "missed", "cannot conclude"]
+RateVerdict = Literal["met", "missed", "cannot conclude"]
 
 
 @dataclass(frozen=True)
 class Escape:
-    """Defective images that are passed, no box on them counts.
+    """Escape: defective images that pass because no box on them counts.
 
     Attributes:
         n: Defective images; of a class, those that hold an object of it.
-        passed: Those without a counted box of any class.
-        without_hit: Those rejected although none of their counted boxes found an object: the boxes cover it too
-            loosely, bear the name of another class, or lie elsewhere.
-        by_luck: Those of them on which all counted boxes lie elsewhere: none overlaps an object, of whatever class, by
-            BACKGROUND_IOU. Right for the wrong reason.
+        passed: Images without a counted box of any class.
+        without_hit: Images rejected for a wrong reason: none of the counted boxes found an object. The boxes cover it
+            too loosely, bear the name of another class, or lie elsewhere.
+        by_luck: Images of `without_hit` on which all counted boxes lie on nothing: none overlaps an object, of whatever
+            class, by BACKGROUND_IOU.
         rate: passed / n; None without images: no data is not zero.
         low: Lower bound of the interval, None without images.
         high: Upper bound.
@@ -49,16 +50,16 @@ class Escape:
     rate: float | None
     low: float | None
     high: float | None
-    verdict: Verdict | None
+    verdict: RateVerdict | None
 
 
 @dataclass(frozen=True)
 class Overkill:
-    """Clean images that are rejected, at least one box on them counts.
+    """Overkill: clean images that are rejected because a box on them counts.
 
     Attributes:
         n: Clean images.
-        rejected: Those with a counted box; of a class, with a counted box of that class.
+        rejected: Images with a counted box; of a class, with a counted box of that class.
         rate: rejected / n; None without clean images.
         low: Lower bound of the interval, None without clean images.
         high: Upper bound.
@@ -70,7 +71,7 @@ class Overkill:
     rate: float | None
     low: float | None
     high: float | None
-    verdict: Verdict | None
+    verdict: RateVerdict | None
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,8 @@ class ImageRates:
 
 
 @dataclass(frozen=True)
-class Share:
-    """A part of some images.
+class ImageShare:
+    """Number and share of images in a zone, with an interval.
 
     Attributes:
         count: Images in it.
@@ -158,19 +159,19 @@ class Share:
 
 @dataclass(frozen=True)
 class ZoneShares:
-    """Where some images end up.
+    """Images of one kind over the three zones.
 
     Attributes:
         n: The images.
-        passed: Those on which no box reaches its class's lower threshold.
-        reviewed: The rest, left to a person.
-        rejected: Those on which a box reaches its class's higher threshold.
+        passed: Images on which no box reaches its class's lower threshold.
+        reviewed: The rest, for a person to look at.
+        rejected: Images on which a box reaches its class's higher threshold.
     """
 
     n: int
-    passed: Share
-    reviewed: Share
-    rejected: Share
+    passed: ImageShare
+    reviewed: ImageShare
+    rejected: ImageShare
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ def zones(
     *,
     confidence: float = 0.95,
 ) -> Zones:
-    """Read a validation pass at two thresholds.
+    """Divide the images of a validation pass by two thresholds.
 
     An image is rejected if any box on it reaches its class's higher threshold, passed if none reaches its class's lower
     one, else reviewed. With equal thresholds nothing is reviewed.
@@ -229,7 +230,7 @@ def zones(
     def spread(of: Bools) -> ZoneShares:
         n = int(of.sum())
         counts = [int((of & zone).sum()) for zone in (~reached, reached & ~rejected, rejected)]
-        return ZoneShares(n, *(Share(count, *_rate(count, n, confidence)) for count in counts))
+        return ZoneShares(n, *(ImageShare(count, *_rate(count, n, confidence)) for count in counts))
 
     clean = outcomes.clean
     classes = {name: spread(_holding(outcomes, c)) for c, name in enumerate(names)}
@@ -238,7 +239,7 @@ def zones(
 
 @lru_cache
 def images_needed(rate: float, *, confidence: float = 0.95) -> int:
-    """Fewest images that show a rate to be at most this: with none of them wrong, the upper bound reaches it.
+    """Return the fewest images that can show a rate to be at most this, with none of them wrong.
 
     Wilson's upper bound at 0 of n is z^2 / (n + z^2), z the normal quantile of (1 + confidence) / 2.
 
@@ -278,11 +279,11 @@ def _by_class(threshold: float | npt.ArrayLike, names: Sequence[str]) -> dict[st
 
 
 def _rate(count: int, n: int, confidence: float) -> tuple[float | None, float | None, float | None]:
-    """Share of n and its interval, all None without data."""
+    """Return the share of n and its interval, all None without data."""
     return (count / n, *interval(count, n, confidence=confidence)) if n else (None, None, None)
 
 
-def _verdict(low: float | None, high: float | None, line: float) -> Verdict | None:
+def _verdict(low: float | None, high: float | None, line: float) -> RateVerdict | None:
     if low is None or high is None:
         return None
     return "met" if high <= line else "missed" if low > line else "cannot conclude"

@@ -1,4 +1,4 @@
-"""The boxes of an image matched to its objects: what each found, or lay on instead."""
+"""Matching of an image's boxes to its objects."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
-Floats32 = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
+from yolo_balance.arrays import Floats, Floats32, Ints
 
 NONE = -1
 """Index of an object where there is none."""
@@ -21,7 +18,7 @@ BACKGROUND_IOU = 0.1
 
 
 def match(iou: Floats32, object_class: Ints, predicted: Ints, confidence: Floats, threshold: float) -> Ints:
-    """(P,) object that each box finds, NONE for a false box.
+    """Return the (P,) object that each box finds, NONE for a false box.
 
     Boxes choose in falling confidence: of the objects of their class that are still free and overlap them by at least
     the threshold, the one they overlap most. A box of low confidence so never takes an object from one of higher, and

@@ -1,4 +1,4 @@
-"""The confidence at which a line runs: the lowest one whose false alarms a budget allows."""
+"""Operating point: the lowest confidence whose false alarms a budget allows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 
 def threshold_at(false_confidence: npt.ArrayLike, images: int, budget: float, *, floor: float = 0.0) -> float:
-    """Lowest confidence at which (false boxes with at least that confidence) / images <= budget.
+    """Return the lowest confidence at which (false boxes with at least that confidence) / images <= budget.
 
     With m = floor(budget * images) false boxes allowed and more than m there, that is the next number above the
     (m+1)-th highest of them: boxes of equal confidence stand or fall together. Next in float32, the precision of a
@@ -35,6 +35,11 @@ def threshold_at(false_confidence: npt.ArrayLike, images: int, budget: float, *,
     return max(floor, float(np.nextafter(np.float32(falling[allowed]), np.float32(np.inf))))
 
 
+def alarm_unit(clean_images: int) -> str:
+    """Name one of the images that false boxes are counted on: the clean images, or all images where none is clean."""
+    return "clean image" if clean_images else "image"
+
+
 def false_alarm_rate(false_confidence: npt.ArrayLike, images: int, threshold: float) -> float:
-    """False boxes per image at or above a threshold."""
+    """Return the false boxes per image at or above a threshold."""
     return float((np.asarray(false_confidence, np.float64) >= threshold).sum()) / images

@@ -1,4 +1,4 @@
-"""Every box of a validation pass and every object of its split."""
+"""Outcomes of a validation pass: every box, and every object of the split."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.recall.matching import NONE, Bools, Floats, Floats32, ImageOutcome, Ints
+from yolo_balance.arrays import Bools, Floats, Floats32, Ints
+from yolo_balance.recall.matching import NONE, ImageOutcome
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Outcomes:
         )
 
     def subset(self, images: npt.ArrayLike) -> Outcomes:
-        """Some of the images, each once, in the order given."""
+        """Select images, each once, in the order given."""
         keep = np.asarray(images, np.int64)
         place = np.full(self.images, NONE)
         place[keep] = np.arange(len(keep))
@@ -117,7 +118,7 @@ class Outcomes:
 
     @property
     def clean(self) -> Bools:
-        """(images,) those without objects."""
+        """(images,) whether the image is without objects."""
         clean = np.ones(self.images, bool)
         clean[self.object_image] = False
         return clean
@@ -173,5 +174,5 @@ class Outcomes:
 
 
 def _taken(place: Ints) -> Ints:
-    """What is on images that have a place, in the order of their places."""
+    """Return indices of the boxes or objects on the selected images, in the new image order."""
     return np.argsort(place, kind="stable")[(place == NONE).sum() :]

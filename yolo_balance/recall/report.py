@@ -1,4 +1,4 @@
-"""The recall report: a frozen result that prints as a table and converts to rows and JSON."""
+"""The recall report: a frozen result that converts to rows and JSON."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from yolo_balance.recall.class_thresholds import share_budget
 from yolo_balance.recall.details import Details
 from yolo_balance.recall.evidence.effective_size import effective_sizes
 from yolo_balance.recall.images import ImageRates
-from yolo_balance.recall.operating_point import false_alarm_rate, threshold_at
+from yolo_balance.recall.operating_point import alarm_unit, false_alarm_rate, threshold_at
 from yolo_balance.recall.outcomes import Outcomes
+from yolo_balance.recall.report_json import SCHEMA, read, shown
 
-SCHEMA = 1
 COLUMNS = (
     *("epoch", "class", "budget", "n", "hits", "recall", "low", "high", "threshold", "false_alarms"),
     *("clustered_low", "clustered_high", "precision"),
@@ -30,7 +30,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class PerClassRecall:
-    """All classes at one false-alarm budget that they share, each with a confidence of its own (`share_budget`).
+    """All classes at one shared false-alarm budget, each with a confidence of its own (`share_budget`).
 
     Attributes:
         measured: False boxes per clean image at these confidences, of all classes together.
@@ -49,8 +49,8 @@ class BudgetRecall:
 
     Attributes:
         false_alarms: The budget, false boxes per clean image.
-        threshold: Lowest confidence that keeps it.
-        measured: False boxes per clean image at that confidence; None in a report that does not say.
+        threshold: Lowest confidence that keeps the budget.
+        measured: False boxes per clean image at the threshold; None in a report that does not say.
         classes: By class name, in class-id order.
         per_class: The same with a confidence for each class.
         images: Escapes and overkill at the threshold.
@@ -73,9 +73,9 @@ class RecallReport:
         iou: IoU at which a box finds an object.
         confidence: Level of the intervals.
         images: Images of the split.
-        clean_images: Those without objects; 0 means false boxes were counted per image instead.
+        clean_images: Images without objects; 0 means that false boxes were counted per image.
         budgets: One entry per budget.
-        details: What the report of a finished model adds, None during training.
+        details: Details in the report of a finished model; None during training.
     """
 
     split: str
@@ -85,6 +85,16 @@ class RecallReport:
     clean_images: int
     budgets: tuple[BudgetRecall, ...]
     details: Details | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a report that cannot be; raises ValueError that begins with the key."""
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"confidence: expected a level in (0, 1), got {shown(self.confidence)}")
+        if not self.budgets:
+            raise ValueError("budgets: expected at least one")
+        for i, budget in enumerate(self.budgets):
+            if budget.classes.keys() != self.budgets[0].classes.keys():
+                raise ValueError(f"budgets.{i}.classes: expected the classes of the first budget")
 
     @classmethod
     def of(
@@ -134,10 +144,10 @@ class RecallReport:
         return cls(split, iou, confidence, outcomes.images, outcomes.clean_images, tuple(budgets))
 
     def with_details(self, outcomes: Outcomes, costs: Mapping[str, Any] | None = None) -> RecallReport:
-        """The same report with its details.
+        """Return the report with its details.
 
         Args:
-            outcomes: What it was read from.
+            outcomes: Boxes and objects from which the report was read.
             costs: `escape`, `overkill` and `defect_rate` as `Details.of` takes them; None for none.
         """
         first, by_budget = self.budgets[0], sorted(self.budgets, key=lambda budget: budget.false_alarms)
@@ -149,8 +159,13 @@ class RecallReport:
         details = Details.of(outcomes, names, first.threshold, strict, loose, **options)
         return dataclasses.replace(self, details=details)
 
+    @property
+    def per(self) -> str:
+        """Name of the images that false boxes are counted on: `clean image`, or `image` on a split without any."""
+        return alarm_unit(self.clean_images)
+
     def rows(self, epoch: int) -> list[tuple[str, ...]]:
-        """One row per budget and class in the order of COLUMNS; empty fields where there is no data."""
+        """Return a row per budget and class in the order of COLUMNS; empty fields where there is no data."""
         return [
             (
                 str(epoch),
@@ -168,12 +183,12 @@ class RecallReport:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """The shape of `recall.json`."""
+        """Return the content of `recall.json`."""
         return {"schema": SCHEMA, **dataclasses.asdict(self)}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], *, source: str = "recall report") -> RecallReport:
-        """Inverse of `to_dict`, also of a report that somebody else wrote.
+        """Read the content of a `recall.json`, whoever wrote it; the inverse of `to_dict`.
 
         More keys than ours are ignored. Required are `schema`, `split`, `iou`, `images`, `clean_images` and `budgets`;
         per budget `false_alarms`, `threshold` and `classes`; per class `n`, `hits`, `recall`, `low`, `high` and
@@ -186,9 +201,7 @@ class RecallReport:
         Raises:
             DataError: One line that names the key: missing, of another type, out of range, or another schema version.
         """
-        from yolo_balance.recall.report_json import read
-
-        return read(content, source)
+        return read(cls, content, source)
 
     def save(self, path: str | Path) -> None:
         """Write `recall.json`, whole or not at all."""
@@ -205,10 +218,13 @@ class RecallReport:
         return cls.from_dict(content, source=str(path))
 
     def __str__(self) -> str:
-        """The table people read."""
-        from yolo_balance.views.recall.report_console import render
+        """Draw the console table: users print the report that `train` returns.
 
-        return render(self)
+        This is the only call from a pure room into `views`, and the only import inside a function of one.
+        """
+        from yolo_balance.views.recall.report_console import render_report
+
+        return render_report(self)
 
 
 def _decimals(value: float | None) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from yolo_balance.arrays import Bools, Floats, Floats32, Ints
 from yolo_balance.errors import DataError
 from yolo_balance.files import write_bytes_whole
-from yolo_balance.recall.matching import Bools, Floats, Floats32, Ints
 from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.run_folder.names import DETECTIONS
 
@@ -93,7 +93,7 @@ class Detections:
         """Read `detections.npz`. Raises DataError in one line that names the file."""
         path = folder / DETECTIONS
         try:
-            with np.load(path, allow_pickle=False) as content:
+            with path.open("rb") as f, np.load(f, allow_pickle=False) as content:  # else a damaged file stays open
                 found = {field.name: content[field.name] for field in fields(cls)}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as e:
             raise DataError(f"{path}: expected the {DETECTIONS} of a run, but it cannot be read ({e})") from e

@@ -10,6 +10,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from yolo_balance.arrays import Bools, Floats
 from yolo_balance.errors import DataError
 from yolo_balance.files import csv_name, csv_text
 from yolo_balance.recall.evidence.verdicts import Bounds
@@ -18,7 +19,6 @@ from yolo_balance.recall.report import RecallReport
 from yolo_balance.run_folder.names import EPOCH_ROWS, EXPOSURE, FEEDBACK, RECALL_ROWS
 from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
 from yolo_balance.sampling.exposure import Exposure
-from yolo_balance.sampling.statistics import Bools, Floats
 
 T = TypeVar("T")
 FEEDBACK_COLUMNS = ("epoch", "class", "n", "recall", "low", "smoothed", "factor", "frozen")

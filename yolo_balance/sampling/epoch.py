@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.sampling.statistics import Floats, Ints
+from yolo_balance.arrays import Floats, Ints
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 Draw: TypeAlias = Literal["systematic", "independent"]

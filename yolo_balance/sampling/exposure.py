@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from yolo_balance.arrays import Floats, Ints
 from yolo_balance.files import csv_text
 from yolo_balance.sampling.epoch import SamplingPlan
-from yolo_balance.sampling.statistics import ClassStatistics, Floats, Ints, shares
+from yolo_balance.sampling.statistics import ClassStatistics, shares
 
 COLUMNS = ("epoch", "class", "natural", "requested", "drawn", "reached", "boxes")
 TOLERANCE = 0.01

@@ -22,7 +22,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.sampling.statistics import Bools, ClassStatistics, Floats, Labels
+from yolo_balance.arrays import Bools, Floats
+from yolo_balance.sampling.statistics import ClassStatistics, Labels
 
 Frequency: TypeAlias = Literal["image", "instance", "sqrt(image*instance)"]
 Aggregate: TypeAlias = Literal["max", "mean", "sum"]
@@ -49,6 +50,8 @@ def repeat_factors(
     1. f(c) = images with class c / all images, background included.
     2. r(c) = max(1, (t / f(c))^power), capped at `max_repeat`.
     3. r(I) = max over the classes c of image I of r(c); 1 for a background image.
+
+    The reference form, as are the other three; training uses `SamplingSchedule`, which counts the labels once.
 
     Args:
         image_classes: Per image an int array of its boxes' classes, repeats kept, empty for background; or the flat

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from yolo_balance.arrays import Bools, Floats, Ints
 from yolo_balance.recall.evidence.intervals import interval
 from yolo_balance.recall.report import RecallReport
-from yolo_balance.sampling.statistics import Bools, Floats, Ints
 
 WIDEST = 0.5
 """Widest interval that is informative: at 95 %, that of a class with 12 objects."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from yolo_balance.arrays import Bools, Floats
 from yolo_balance.config import SamplingConfig
 from yolo_balance.config.sampling import epochs_of
 from yolo_balance.errors import ConfigError
@@ -20,7 +21,7 @@ from yolo_balance.sampling.factors import (
     class_uniform,
     image_factors,
 )
-from yolo_balance.sampling.statistics import Bools, ClassStatistics, Floats
+from yolo_balance.sampling.statistics import ClassStatistics
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-Ints: TypeAlias = npt.NDArray[np.int64]
-Floats: TypeAlias = npt.NDArray[np.float64]
-Bools: TypeAlias = npt.NDArray[np.bool_]
+from yolo_balance.arrays import Bools, Floats, Ints
 
 LabelTable: TypeAlias = tuple[Ints, Ints, int]
 """One row per box: classes (M,), image_index (M,), and the number of images, background included."""

@@ -1,1 +1,1 @@
-"""What people see: console tables, HTML pages and plots. The only room that imports rich, jinja2 and matplotlib."""
+"""Console tables, HTML pages and plots. No other room imports rich, jinja2 or matplotlib."""

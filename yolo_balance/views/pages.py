@@ -1,4 +1,4 @@
-"""What all pages share: one template and its style, macros, and how a figure becomes part of a page.
+"""Template environment of all pages.
 
 A page is one file that opens anywhere, without a network. Names and paths are data: templates escape them.
 """
@@ -11,7 +11,7 @@ from yolo_balance.text import counted, listed, percent, plain
 
 
 def environment() -> Environment:
-    """Templates of all pages, with their filters."""
+    """Return the environment of all templates, with their filters."""
     made = Environment(
         loader=PackageLoader("yolo_balance.views"),
         autoescape=True,

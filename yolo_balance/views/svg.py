@@ -1,4 +1,4 @@
-"""A matplotlib figure as part of a page: inline SVG, its text left to the browser's fonts."""
+"""Matplotlib figures as inline SVG, in the browser's fonts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STYLE: dict[Any, Any] = {
 
 
 def svg(figure: Figure) -> str:
-    """The figure as an element for a page: no prologue, no metadata, nothing that names another document."""
+    """Return a figure as an element for a page: no prologue, no metadata, nothing that names another document."""
     text = io.StringIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # of matplotlib's own font; the browser's draws the text

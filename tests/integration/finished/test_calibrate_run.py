@@ -16,15 +16,17 @@ from helpers.training import arguments, run
 from ultralytics import YOLO
 from ultralytics.utils import LOGGER
 
-from yolo_balance import BalancedClassificationTrainer, BalancedDetectionTrainer, RecallReport, train
+from yolo_balance import BalancedDetectionTrainer, RecallReport, train
 from yolo_balance.cli import main
 from yolo_balance.config import BalanceConfig, RecallConfig, read_yaml
 from yolo_balance.errors import ConfigError
+from yolo_balance.integration.arguments import complete
 from yolo_balance.integration.arms import lay_over
 from yolo_balance.integration.finished.class_shifts import fold, shift_classes
 from yolo_balance.integration.finished.validate_once import validated
 from yolo_balance.recall import Thresholds
 from yolo_balance.recall.decisions.calibration import fit, out_of_fold, prior_shifts, shifted
+from yolo_balance.resolution import conflicts
 from yolo_balance.run_folder.detections import Detections
 from yolo_balance.run_folder.measured import Measured
 from yolo_balance.run_folder.names import UNCALIBRATED
@@ -253,10 +255,9 @@ def test_what_cannot_be_calibrated_is_refused_before_training(found_data, tmp_pa
     assert str(e.value) == line
 
 
-def test_image_classification_refuses_it(tmp_path):
-    trainer = BalancedClassificationTrainer.configured({"recall": {"calibration": {"rule": "fitted"}}})
-    with pytest.raises(ConfigError, match=r"^balance\.recall\.calibration: not for task classify$"):
-        trainer.balance_loader(trainer.__new__(trainer), None)
+def test_image_classification_refuses_it():
+    config = BalanceConfig.load({"recall": {"calibration": {"rule": "fitted"}}})
+    assert conflicts(config, complete({"task": "classify"})) == ["balance.recall.calibration: not for task classify"]
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -196,8 +196,8 @@ def test_a_model_of_another_task_is_one_line(data, tmp_path, capsys):
 def test_a_model_of_other_classes_is_one_line(weights, data, make_data, capsys):
     swapped = make_data([[0]], [[0], []], names=("pit", "scratch", "crack"))
     (line,) = fails(capsys, *words(weights, data=swapped))
-    said = "knows the classes scratch, pit, crack; expected those of"
-    assert line == f"weights: {weights} {said} {swapped} in their order, pit, scratch, crack"
+    said = "knows the classes scratch, pit and crack; expected those of"
+    assert line == f"weights: {weights} {said} {swapped} in their order, pit, scratch and crack"
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(weights, data, tmp_path, capsys):

@@ -33,26 +33,33 @@ from yolo_balance.losses import (
 MODELS = ["yolov8n.yaml", "yolov9t.yaml", "yolov10n.yaml", "yolo11n.yaml", "yolo12n.yaml", "yolo26n.yaml"]
 ALL = [
     LogitAdjustment([0.0, -1.0, -2.0]),
-    QualityFocal(1.0),
-    EQLv2(GradientRatio(CLASSES)),
-    ClassWeights([0.5, 1.0, 2.0]),
-    IoUBalancedNegatives(draw=False),
+    QualityFocal(beta=1.0),
+    EQLv2(GradientRatio(CLASSES), alpha=4.0, gamma=12.0, mu=0.8, room=None),
+    ClassWeights([0.5, 1.0, 2.0], on="positives"),
+    IoUBalancedNegatives(ratio=3.0, bins=3, draw=False),
     InstanceBalanced(),
-    ISRPositive(),
-    ISRNegative(),
-    CARL(),
+    ISRPositive(k=2.0, bias=0.0),
+    ISRNegative(k=0.5, bias=0.0),
+    CARL(k=1.0, bias=0.2, gain=None, gradient=1.0, published=False),
 ]
 NEUTRAL = [
     LogitAdjustment([0.0] * CLASSES),
-    QualityFocal(0.0),
-    ClassicFocal(0.0, None),
-    ClassWeights([1.0] * CLASSES),
-    HardNegatives(1e9),
-    ISRPositive(k=0.0),
-    ISRNegative(k=0.0),
-    CARL(gain=0.0),
+    QualityFocal(beta=0.0),
+    ClassicFocal(gamma=0.0, alpha=None),
+    ClassWeights([1.0] * CLASSES, on="positives"),
+    HardNegatives(ratio=1e9),
+    ISRPositive(k=0.0, bias=0.0),
+    ISRNegative(k=0.0, bias=0.0),
+    CARL(k=1.0, bias=0.2, gain=0.0, gradient=1.0, published=False),
 ]
-PRESERVING = [QualityFocal(1.0), ISRPositive(), ISRNegative(), HardNegatives(), InstanceBalanced(), CARL(gain=None)]
+PRESERVING = [
+    QualityFocal(beta=1.0),
+    ISRPositive(k=2.0, bias=0.0),
+    ISRNegative(k=0.5, bias=0.0),
+    HardNegatives(ratio=3.0),
+    InstanceBalanced(),
+    CARL(k=1.0, bias=0.2, gain=None, gradient=1.0, published=False),
+]
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -93,7 +100,9 @@ def test_neutral_terms_change_nothing(model):
     torch.testing.assert_close(gradient(model, NEUTRAL, data), gradient(model, [], data), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("terms", [[QualityFocal(2.0)], [ISRPositive()], [QualityFocal(1.0), *PRESERVING[1:-2]]])
+@pytest.mark.parametrize(
+    "terms", [[QualityFocal(beta=2.0)], [ISRPositive(k=2.0, bias=0.0)], [QualityFocal(beta=1.0), *PRESERVING[1:-2]]]
+)
 def test_classification_terms_preserve_every_loss_and_change_the_gradient(model, terms):
     data = batch()
     torch.testing.assert_close(losses(model, terms, data), losses(model, [], data), rtol=1e-4, atol=1e-4)
@@ -135,7 +144,9 @@ def test_carl_agrees_with_the_box_loss_restated(model, gain, published):
     criterion(preds, data)
     shares = [criterion.o2m, criterion.o2o] if len(heads) == 2 else [1.0]
     expected = sum(w * x for w, x in zip(shares, restated, strict=True)) * model.args.box * len(data["img"])
-    ours = balance(model.init_criterion(), [CARL(bias=bias, gain=gain, published=published)])(preds, data)[0]
+    ours = balance(model.init_criterion(), [CARL(k=1.0, bias=bias, gain=gain, gradient=1.0, published=published)])(
+        preds, data
+    )[0]
     torch.testing.assert_close(ours[0], expected)
 
 

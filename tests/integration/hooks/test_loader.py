@@ -76,7 +76,7 @@ def test_with_images_in_memory_partners_are_of_the_whole_set(long_tail, tmp_path
 
 def test_background_images_keep_their_share(long_tail, tmp_path):
     t = trainer(long_tail, tmp_path)
-    background = t.statistics.background
+    background = t.resolved.statistics.background
     for epoch in range(3):
         assert background[t.sampling.schedule.balanced.epoch(epoch)].sum() == pytest.approx(35, abs=1.01)
 
@@ -169,7 +169,7 @@ def test_drawn_counts_every_image_picked(tiny_data, tmp_path):
     for index in range(len(dataset)):
         own = np.bincount(dataset.labels[index]["cls"].ravel().astype(int), minlength=3)
         assert dataset[index][DRAWN] == [index]
-        np.testing.assert_array_equal(t.statistics.picked([[index]]), [own, np.zeros(3)])
+        np.testing.assert_array_equal(t.resolved.statistics.picked([[index]]), [own, np.zeros(3)])
 
 
 def test_the_seed_fixes_every_draw(tiny_data, tmp_path):
@@ -202,7 +202,7 @@ def one_rank(rank, world_size, data, folder):
         images=t.exposure.images,
         own=multipliers,
         followed=t.sampling.schedule.multipliers,
-        requested=t.statistics.box_shares(t.sampling.schedule.balanced.expectation),
+        requested=t.resolved.statistics.box_shares(t.sampling.schedule.balanced.expectation),
     )
     leave(folder, rank, world_size)
 
@@ -245,12 +245,12 @@ def alarms(data, folder, threshold):
     dataset.augment, transforms = False, dataset.transforms
     dataset.transforms = dataset.build_transforms(hyp=t.args)
     peaks = np.zeros(len(dataset))
-    for i in np.flatnonzero(t.statistics.background):
+    for i in np.flatnonzero(t.resolved.statistics.background):
         (found,) = t.validator.postprocess(t.ema.ema(dataset[int(i)]["img"][None].float() / 255))
         peaks[i] = float(found["conf"].max())
     dataset.augment, dataset.transforms = True, transforms
-    threshold = float(np.median(peaks[t.statistics.background])) if threshold is None else threshold
-    return false_alarms(t, t.statistics.background, threshold), peaks, threshold
+    threshold = float(np.median(peaks[t.resolved.statistics.background])) if threshold is None else threshold
+    return false_alarms(t, t.resolved.statistics.background, threshold), peaks, threshold
 
 
 def test_ranks_read_the_clean_images_together(tiny_data, tmp_path):
@@ -275,7 +275,9 @@ def test_another_plan_is_followed_from_its_first_batch(long_tail, tmp_path, cach
     (balanced,) = run_epochs(t, 1, first=1)
     assert balanced == planned(t, 1)
     drawn = t.exposure.drawn / t.exposure.drawn.sum()
-    np.testing.assert_allclose(drawn, t.statistics.box_shares(t.sampling.schedule.balanced.expectation), atol=0.03)
+    np.testing.assert_allclose(
+        drawn, t.resolved.statistics.box_shares(t.sampling.schedule.balanced.expectation), atol=0.03
+    )
 
     natural = run_epochs(t, 2, first=2)
     assert [max(files.values()) for files in natural] == [1, 1]
@@ -312,7 +314,7 @@ def test_a_mosaic_can_be_made_to_hold_an_object(mostly_background, tmp_path, cac
         dataset = t.train_loader.dataset
         held, counts = [], np.zeros(2)
         for index in np.concatenate([t.sampling.schedule.balanced.epoch(e) for e in range(3)]):
-            boxes = t.statistics.picked([dataset[int(index)][DRAWN]])
+            boxes = t.resolved.statistics.picked([dataset[int(index)][DRAWN]])
             held.append(boxes.any())
             counts += boxes.sum(0)[:2]
         return np.mean(held), counts / counts.sum(), t.exposure.requested[:2]
@@ -330,7 +332,9 @@ def test_mosaics_of_four_and_of_nine_tiles_follow(long_tail, tmp_path, n):
     dataset = t.train_loader.dataset
     (mosaic,) = [m for m in mixers(dataset.transforms) if isinstance(m, Mosaic)][:1]
     mosaic.n = n
-    drawn = t.statistics.picked([dataset[int(index)][DRAWN] for index in t.sampling.schedule.balanced.epoch(0)])
+    drawn = t.resolved.statistics.picked(
+        [dataset[int(index)][DRAWN] for index in t.sampling.schedule.balanced.epoch(0)]
+    )
     assert drawn.sum() == pytest.approx(n * 965, rel=0.02)
     np.testing.assert_allclose(drawn.sum(0) / drawn.sum(), t.exposure.requested, atol=0.02)
 
@@ -339,7 +343,7 @@ def test_images_without_a_label_file_are_background(make_data, tmp_path):
     data = make_data([[0], [1], [0, 1], [0], [], [0]], [[0], [1]])
     (data.parent / "labels" / "train" / "00003.txt").unlink()
     t = trainer(data, tmp_path, batch=2)
-    assert t.statistics.background.tolist() == [False, False, False, True, True, False]
+    assert t.resolved.statistics.background.tolist() == [False, False, False, True, True, False]
     assert run_epochs(t, 1) == [planned(t, 0)]
 
 
@@ -357,5 +361,5 @@ def test_images_without_a_label_file_are_background(make_data, tmp_path):
 def test_data_of_every_kind_is_drawn_as_planned(make_data, tmp_path, images, arguments, boxes, strategy):
     data = make_data(images, [[0], [1], []])
     t = trainer(data, tmp_path, {"strategy": strategy}, batch=2, imgsz=64, **arguments)
-    assert t.statistics.boxes.tolist() == boxes
+    assert t.resolved.statistics.boxes.tolist() == boxes
     assert run_epochs(t, 2) == [planned(t, 0), planned(t, 1)]

@@ -357,4 +357,4 @@ def test_image_folders_have_no_recall_to_choose_by(tmp_path):
 
 
 def test_a_rule_travels_with_the_class():
-    assert BalancedDetectionTrainer.configured(balance("rare_recall")).balance.recall.best == "rare_recall"
+    assert BalancedDetectionTrainer.configured(balance("rare_recall")).asked.recall.best == "rare_recall"

@@ -104,7 +104,7 @@ def test_class_weights_follow_the_rule_and_the_names(asked, expected):
 def test_the_cap_is_said_by_class():
     run = resolved({"class_weights": "inverse_frequency"}, shown=(0.5, 0.25, 0.25))
     (line,) = run.remarks()
-    assert line == ("balance.losses: max_weight 10 lowers the class weight of pit from 5 to 4, crack from 20 to 1")
+    assert line == ("balance.losses: max_weight 10 lowers the class weight of pit from 5 to 4 and crack from 20 to 1")
     assert run.factors.product.max() == pytest.approx(10)
 
 

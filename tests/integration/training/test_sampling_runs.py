@@ -162,13 +162,13 @@ def test_clean_images_that_raise_false_alarms_come_more_often(tail_data, tmp_pat
     seen = {}
 
     def look(trainer):
-        background = trainer.statistics.background
+        background = trainer.resolved.statistics.background
         e = trainer.sampling.schedule.balanced.expectation
         seen[trainer.epoch] = (trainer.sampling.hard.copy(), e)
         assert e[background].sum() == pytest.approx(e.sum() / 2)
 
     def compare(trainer):
-        clean, files = trainer.statistics.background, trainer.train_loader.dataset.im_files
+        clean, files = trainer.resolved.statistics.background, trainer.train_loader.dataset.im_files
         model = YOLO(trainer.last)
         peaks = {}
         for i in np.flatnonzero(clean):
@@ -259,8 +259,8 @@ def test_one_image_that_supplies_a_class_is_warned_of(tail_data, tmp_path, caplo
     balance["sampling"]["max_image_share"] = 0.15
     run(tail_data, tmp_path, "guard", way="attach", balance=balance, epochs=1)
     said = caplog.text
-    assert "one image supplies more than max_image_share 15% of a class's boxes in an epoch" in said
-    assert "crack 17% (00054.png, 6 distinct images)" in said
+    assert "crack gets 17% of its boxes from one image, 00054.png, more than max_image_share 15%" in said
+    assert "it is on 6 images. Collect more images of it." in said
     assert "images are drawn more than max_repeat 1.5 times in an epoch of 270 images" in said
     assert "strategy class_uniform has no use for power" in said
     resolved = yaml.safe_load((tmp_path / "guard" / "balance.yaml").read_text())["resolved"]["classes"]["crack"]

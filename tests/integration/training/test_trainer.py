@@ -142,7 +142,7 @@ import pickle
 cls = pickle.load(open({str(tmp_path / "class.pkl")!r}, "rb"))
 from yolo_balance import BalancedDetectionTrainer
 assert issubclass(cls, BalancedDetectionTrainer) and cls is not BalancedDetectionTrainer
-print(cls.balance.losses.carl.gain, BalancedDetectionTrainer.balance.off())
+print(cls.asked.losses.carl.gain, BalancedDetectionTrainer.asked.off())
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout.split() == ["0.1", "True"], done.stderr

@@ -119,7 +119,7 @@ def test_the_rare_classes_are_those_under_the_median_of_the_classes_there_are():
 def test_a_class_that_the_validation_had_no_object_of_is_no_data():
     score = scored(rule(), hits=(9, 4, 2, 0), n=(9, 4, 2, 0))
     assert score.lowest == "crack"
-    with pytest.raises(DataError, match=r"the validation saw no object of scratch, pit, crack, dent$"):
+    with pytest.raises(DataError, match=r"the validation saw no object of scratch, pit, crack and dent$"):
         scored(rule(), hits=(0,) * 4, n=(0,) * 4)
 
 
@@ -157,14 +157,14 @@ def test_floors_come_first(map50_95, overkill, missed):
             {"train": (7, 7, 7, 0)},
             [
                 "best: rare_recall needs a class with fewer boxes in train than the median of 7; no class has fewer, "
-                "scratch 7, pit 7, crack 7"
+                "scratch 7, pit 7 and crack 7"
             ],
         ),
         (
             "rare_recall",
             {"val": (9, 4, 0, 0), "clean": 0, **FLOORS},
             [
-                "best: rare_recall needs objects of a rare class in val, without: crack, dent",
+                "best: rare_recall needs objects of a rare class in val, without: crack and dent",
                 "floors.overkill: needs defect-free images in val, which has none",
             ],
         ),

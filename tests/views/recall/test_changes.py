@@ -10,7 +10,7 @@ from yolo_balance import RecallReport
 from yolo_balance.recall import interval
 from yolo_balance.recall.report import ClassRecall
 from yolo_balance.run_folder.history import EpochRecall
-from yolo_balance.views.recall.changes import Change, against, change, since_last_epoch
+from yolo_balance.views.recall.changes import ClassChange, against, change, since_last_epoch
 
 
 def reading(hits, n):
@@ -48,7 +48,7 @@ def test_without_data_on_either_side_there_is_no_change():
 def test_the_last_epoch_is_held_against_the_one_before():
     rows = [row(e, "a", hits, 40) for e, hits in ((1, 40), (5, 2), (9, 38))] + [row(9, "a", 0, 40, budget=1.0)]
     rows += [row(9, "new", 1, 2), row(5, "gone", 1, 2)]
-    assert since_last_epoch(rows, 0.1) == {"a": Change(pytest.approx(0.9), "rose"), "new": None}
+    assert since_last_epoch(rows, 0.1) == {"a": ClassChange(pytest.approx(0.9), "rose"), "new": None}
     assert since_last_epoch(rows, 1.0) == {}
     assert since_last_epoch(rows, 0.5) == {}
     assert since_last_epoch([], 0.1) == {}
@@ -56,14 +56,14 @@ def test_the_last_epoch_is_held_against_the_one_before():
 
 def test_budgets_are_the_same_as_far_as_the_file_tells():
     rows = [row(1, "a", 1, 9, budget=0.333333), row(2, "a", 1, 9, budget=0.333333)]
-    assert since_last_epoch(rows, 1 / 3) == {"a": Change(0.0, "cannot conclude")}
+    assert since_last_epoch(rows, 1 / 3) == {"a": ClassChange(0.0, "cannot conclude")}
 
 
 def test_a_baseline_is_read_at_the_same_budget():
     split = pooled([[1]] * 40, [[0.9]] * 40, [[0]] * 40, [[0]] * 40, 2)
     empty = pooled([[]] * 40, [[]] * 40, [[]] * 40, [[0]] * 40, 2)
     good, bad = (RecallReport.of(o, ["a", "b"], false_alarms=[0.1, 1.0]) for o in (split, empty))
-    assert against(bad, good, 0.1) == {"a": Change(1.0, "rose"), "b": None}
-    assert against(good, bad, 1.0) == {"a": Change(-1.0, "fell"), "b": None}
+    assert against(bad, good, 0.1) == {"a": ClassChange(1.0, "rose"), "b": None}
+    assert against(good, bad, 1.0) == {"a": ClassChange(-1.0, "fell"), "b": None}
     assert against(RecallReport.of(split, ["a", "b"], false_alarms=[2.0]), good, 0.1) == {}
     assert against(RecallReport.of(split, ["x", "b"], false_alarms=[0.1]), good, 0.1) == {"a": None, "b": None}

@@ -13,10 +13,9 @@ from helpers.splits import NAMES, pool, split
 from yolo_balance import RecallReport
 from yolo_balance.recall import ImageOutcome, Outcomes
 from yolo_balance.recall.diagnosis.error_types import CAUSES, TYPES
-from yolo_balance.recall.diagnosis.recall_by_size import COCO_SIZES, SizeBin
 from yolo_balance.recall.split_reading import Reading
-from yolo_balance.views.recall import error_rows, image_rows, size_rows
-from yolo_balance.views.recall.recall_page import render
+from yolo_balance.views.recall import detail_sections
+from yolo_balance.views.recall.recall_page import rarest_first, render
 
 COSTS = {"escape": 50.0, "overkill": 1.0, "defect_rate": 0.25}
 SECTIONS = {"line": "What the line decides", "errors": "Why objects are missed", "sizes": "Does size decide"}
@@ -224,53 +223,50 @@ def test_at_most_24_classes_have_a_curve_of_detection():
     assert len(rows_of(text, "Probability of detection (POD)")) == 26
 
 
-def test_rows_are_all_images_first_then_the_classes_in_order():
+def test_rows_are_all_images_first_then_the_classes_rarest_first():
     outcomes = pool(split(0, 40))
     report = detailed(outcomes, NAMES)
-    order = ["c", "a", "b"]
-    assert [row.name for row in image_rows.decided(report.budgets[0].images, order)] == [None, *order]
-    zoned = image_rows.zoned(report.details.zones, order)
-    assert [(row.images, row.name) for row in zoned] == [
-        ("clean", None),
-        ("defective", None),
-        *((None, name) for name in order),
-    ]
+    text = render(Reading(report, outcomes))
+    order = rarest_first(report.budgets[0], {})
+    assert [row[0] for row in rows_of(text, "What the line decides</h2>")] == ["all", *order]
+    zoned = rows_of(text, "Three zones")
+    assert [row[0] for row in zoned] == ["clean", "defective", *(f"with {name}" for name in order)]
     lower, higher = report.details.zones.pass_below, report.details.zones.reject_from
-    assert [row.between for row in zoned[2:]] == [(lower[name], higher[name]) for name in order]
     assert lower != higher
-    assert [row.name for row in size_rows.by_size(report.details.sizes, order)] == [None, *order]
-    for make in (error_rows.of_objects, error_rows.of_boxes):
-        assert [row.name for row in make(report.details.errors, order)] == order
+    for name, row in zip(order, zoned[2:], strict=True):
+        low, high = f"{lower[name]:.3f}", f"{higher[name]:.3f}"
+        assert row[-1] == (low if lower[name] == higher[name] else f"{low} to {high}")
+    assert [row[0] for row in rows_of(text, "Does size decide what is found?</h2>")] == ["all", *order]
+    for heading in (">Objects not found", ">False boxes<"):
+        assert [row[0] for row in rows_of(text, heading)] == order
 
 
-def test_the_lines_are_those_of_the_attribute_study():
-    assert image_rows.lines(0.95) == image_rows.Lines(escape=0.02, defective=189, overkill=0.05, clean=73, touching=0.1)
+def test_the_limits_are_those_of_the_attribute_study():
+    expected = {"escape": 0.02, "defective": 189, "overkill": 0.05, "clean": 73, "touching": 0.1}
+    assert detail_sections.limits(0.95) == expected
 
 
-def test_bins_are_in_the_order_of_their_headings():
-    bins = {size: SizeBin(start, end, 0, 0, None, None, None) for size, start, end in reversed(COCO_SIZES)}
-    found = size_rows.by_size(size_rows.RecallBySize(0.95, {}, bins, ()), [])
-    assert [(row.start, row.end) for row in found[0].bins] == [(0, 32), (32, 96), (96, None)]
-    assert size_rows.headings() == [
-        ("small", "below 32 px"),
-        ("medium", "32 to 96 px"),
-        ("large", "from 96 px"),
-    ]
+def test_sizes_have_the_headings_of_coco():
+    outcomes = with_sizes(0)
+    text = render(Reading(detailed(outcomes, ["a", "b"]), outcomes))
+    for heading in ("small: below 32 px", "medium: 32 to 96 px", "large: from 96 px"):
+        assert f"<th>{heading}</th>" in text
 
 
 def test_what_stands_between_backticks_is_code_and_the_rest_is_text():
     assert (
-        error_rows.code("Set `a.b` < `c&d`, or <i>.") == "Set <code>a.b</code> &lt; <code>c&amp;d</code>, or &lt;i&gt;."
+        detail_sections.code("Set `a.b` < `c&d`, or <i>.")
+        == "Set <code>a.b</code> &lt; <code>c&amp;d</code>, or &lt;i&gt;."
     )
 
 
 def test_every_cause_and_type_has_a_meaning_and_knobs_are_told_of_those_that_occur():
-    assert tuple(error_rows.OF_OBJECTS) == CAUSES
-    assert tuple(error_rows.OF_BOXES) == TYPES
+    assert tuple(detail_sections.CAUSE_MEANINGS) == CAUSES
+    assert tuple(detail_sections.TYPE_MEANINGS) == TYPES
     image = ImageOutcome.of([[0.8], [0.0]], [0, 1], [1], [0.9])
     outcomes = Outcomes.pool([image], 2)
     report = detailed(outcomes, ["a", "b"], false_alarms=[1.0])
-    assert [kind for kind, _ in error_rows.knobs(report.details.errors)] == ["confused", "missed"]
+    assert [kind for kind, _ in detail_sections.context(report, [])["knobs"]] == ["confused", "missed"]
     page = page_of(report, outcomes)
     assert page.has("confused: Review the labels of the two classes; balance.losses.class_weights moves")
     assert not page.has("duplicate: A lower iou")

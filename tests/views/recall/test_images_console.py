@@ -3,7 +3,10 @@
 from helpers.outcomes import pooled
 
 from yolo_balance.recall import ErrorTypes, ImageRates, RecallBySize, RecallReport, zones
+from yolo_balance.views.recall.errors_console import render_errors
 from yolo_balance.views.recall.images_console import render_rates, render_zones
+from yolo_balance.views.recall.report_console import render_report
+from yolo_balance.views.recall.sizes_console import render_sizes
 
 
 def outcomes():
@@ -21,20 +24,22 @@ def test_the_rates():
     rates = ImageRates.of(outcomes(), [0.5, 0.4, 0.5], ["a", "b [x]", "c"])
     assert render_rates(rates, "0.1 false boxes per clean image").splitlines() == [
         "Images at 0.1 false boxes per clean image (95% Wilson interval; 2 defect-free of 5 images)",
-        "                     images   escape                    at most           rejected, no hit   overkill"
+        "                     images   escape                    at most           rejected for a wrong reason   overkill"
         "                  at most",
-        "class         conf        n   passed                    2%                (by luck)          rejected"
+        "class         conf        n   passed                    2%                (of these, box on nothing)    rejected"
         "                  5%",
-        "a            0.500        2      0  0.00 [0.00, 0.66]   cannot conclude     1 (1)               0  0.00"
+        "a            0.500        2      0  0.00 [0.00, 0.66]   cannot conclude     1 (1)                          0  0.00"
         " [0.00, 0.66]   cannot conclude",
-        "b [x]        0.400        1      1  1.00 [0.21, 1.00]   missed              0 (0)               1  0.50"
+        "b [x]        0.400        1      1  1.00 [0.21, 1.00]   missed              0 (0)                          1  0.50"
         " [0.09, 0.91]   missed",
-        "c            0.500        0      -  no data                                                     0  0.00"
+        "c            0.500        0      -  no data                                                                0  0.00"
         " [0.00, 0.66]   cannot conclude",
-        "all images                3      1  0.33 [0.06, 0.79]   missed              1 (1)               1  0.50"
+        "all images                3      1  0.33 [0.06, 0.79]   missed              1 (1)                          1  0.50"
         " [0.09, 0.91]   missed",
-        "At most: AIAG MSA, 4th ed.; showing it takes 189 defective and 73 clean images or more.",
-        "No hit: no counted box found an object; by luck: none overlaps one by 0.1 or more.",
+        "Limits 2% and 5% are those of AIAG MSA (4th edition). To show them you need at least 189 defective and 73 clean "
+        "images.",
+        "Escape: a defective image that passes. Overkill: a clean image that is rejected.",
+        "Wrong reason: no counted box found an object. Box on nothing: no counted box overlaps an object by 0.1 or more.",
     ]
 
 
@@ -58,7 +63,13 @@ def test_a_class_is_one_line_of_every_table_whatever_its_name_holds():
         report = RecallReport.of(outcomes(), names, false_alarms=[1.0])
         rates, of_zones = ImageRates.of(outcomes(), 0.4, names), zones(outcomes(), 0.3, 0.7, names)
         errors, sizes = ErrorTypes.of(outcomes(), names, 0.4), RecallBySize.of(outcomes(), names, 0.4)
-        return [str(report), render_rates(rates, "1"), render_zones(of_zones), str(errors), str(sizes)]
+        return [
+            render_report(report),
+            render_rates(rates, "1"),
+            render_zones(of_zones),
+            render_errors(errors),
+            render_sizes(sizes),
+        ]
 
     for usual, odd in zip(tables(plainly), tables(oddly), strict=True):
         assert len(odd.splitlines()) == len(usual.splitlines())

@@ -21,16 +21,15 @@ from ultralytics.nn.modules.head import Detect, RTDETRDecoder, WorldDetect, YOLO
 from ultralytics.utils import LOGGER
 from ultralytics.utils.patches import torch_load
 
+from yolo_balance.arrays import Floats
 from yolo_balance.config.recall import CalibrationConfig
 from yolo_balance.errors import HostError
 from yolo_balance.files import copy_whole, write_bytes_whole
 from yolo_balance.recall import Outcomes
 from yolo_balance.recall.decisions.calibration import fit, out_of_fold, prior_shifts
-from yolo_balance.recall.matching import Floats
 from yolo_balance.run_folder.balance_file import BalanceFile
 from yolo_balance.run_folder.names import BEST, UNCALIBRATED, WEIGHTS
-from yolo_balance.run_folder.records import some
-from yolo_balance.text import plain
+from yolo_balance.text import listed, plain
 
 STEP = 1 / 128
 """Folded shifts are multiples of this: the spacing of half precision between 8 and 16, up to where class biases lie.
@@ -148,7 +147,7 @@ def calibrate(
 def _line(rule: str, source: str, shifts: Mapping[str, float]) -> str:
     by_class = [f"{plain(name)} {shift:+.2f}" for name, shift in shifts.items()]
     return (
-        f"Calibration: {rule} on {source}, class logits of best.pt shifted by {some(by_class, SHOWN)}; it was "
+        f"Calibration: {rule} on {source}, class logits of best.pt shifted by {listed(by_class, SHOWN)}; it was "
         f"{UNCALIBRATED} and is validated once more"
     )
 

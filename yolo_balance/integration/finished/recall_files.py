@@ -65,10 +65,9 @@ def summary(report: RecallReport, files: list[Path]) -> str:
     first = report.budgets[0]
     assert first.images is not None
     assert report.details is not None  # of a report that was just written
-    per = "clean image" if report.clean_images else "image"
     return "\n\n".join(
         [
-            render_rates(first.images, f"{first.false_alarms:g} false boxes per {per}"),
+            render_rates(first.images, f"{first.false_alarms:g} false boxes per {report.per}"),
             render_zones(report.details.zones),
             f"Recall per class saved to {', '.join(map(str, files))}",
         ]

@@ -17,10 +17,12 @@ from yolo_balance.config import SECTION, BalanceConfig, RecallConfig, apply_over
 from yolo_balance.errors import ConfigError, DataError, HostError
 from yolo_balance.integration.arguments import argument_problems
 from yolo_balance.integration.compat import one_line
-from yolo_balance.integration.data import BOX_TASKS, check_names, class_names, read_data, resolve_data, scan
+from yolo_balance.integration.data import BOX_TASKS, class_names, read_data, resolve_data, scan
 from yolo_balance.integration.finished import recall_files
 from yolo_balance.integration.finished.validate_once import reading_of, validated
 from yolo_balance.recall import RecallReport
+from yolo_balance.resolution import name_problems
+from yolo_balance.text import listed
 
 SPLITS = ("val", "test", "train")
 OURS = f"{SECTION}.recall"
@@ -154,12 +156,9 @@ def check_data(model: Any, options: RecallConfig, arguments: dict[str, Any]) -> 
     named = ["item"] if single else class_names(data["names"])
     if known != named and not (single and len(known) == 1):
         raise HostError(
-            f"weights: {arguments['model']} knows the classes {_listed(known)}; expected those of {path}"
-            f"{' with single_cls' if single else ''} in their order, {_listed(named)}"
+            f"weights: {arguments['model']} knows the classes {listed(known)}; expected those of {path}"
+            f"{' with single_cls' if single else ''} in their order, {listed(named)}"
         )
-    check_names(BalanceConfig(recall=options), model.names)
+    if problems := name_problems(BalanceConfig(recall=options), known):
+        raise ConfigError(problems)
     scan(get_cfg(overrides={**arguments, "cache": False, "task": model.task}), data, split, "val")
-
-
-def _listed(names: list[str]) -> str:
-    return f"{', '.join(names[:6])}, ... ({len(names)})" if len(names) > 6 else ", ".join(names)

@@ -13,9 +13,9 @@ import numpy as np
 from torch.utils.data import Dataset, get_worker_info
 from ultralytics.data.augment import BaseMixTransform, Compose, Mosaic
 
+from yolo_balance.arrays import Bools
 from yolo_balance.integration.compat import mix_in, ranks
 from yolo_balance.sampling import SamplingPlan
-from yolo_balance.sampling.statistics import Bools
 
 DRAWN = "drawn"
 """Key of a sample: index of the image itself, then of every tile and partner picked for it."""

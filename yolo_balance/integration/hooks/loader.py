@@ -13,10 +13,10 @@ from typing import Any
 from torch.utils.data import BatchSampler, Sampler
 from ultralytics.data import BaseDataset
 
+from yolo_balance.arrays import Bools
 from yolo_balance.integration.compat import mix_in, ranks
 from yolo_balance.integration.hooks.dataset import CountingMixin, PartnerStream, follow
 from yolo_balance.sampling import SamplingPlan
-from yolo_balance.sampling.statistics import Bools
 
 
 class EpochSampler(Sampler[int]):

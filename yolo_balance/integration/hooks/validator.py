@@ -17,6 +17,7 @@ from yolo_balance.errors import HostError
 from yolo_balance.integration.compat import mix_in, ranks
 from yolo_balance.integration.data import class_names
 from yolo_balance.recall import ImageOutcome, Outcomes, RecallReport
+from yolo_balance.views.recall.report_console import render_report
 
 
 class RecallValidatorMixin:
@@ -102,7 +103,8 @@ class RecallValidatorMixin:
     def print_results(self) -> None:
         """The host's lines and our table."""
         super().print_results()  # type: ignore[misc]
-        LOGGER.info(f"\n{self.recall_report}\n")
+        assert self.recall_report is not None  # read just before, in get_stats
+        LOGGER.info(f"\n{render_report(self.recall_report)}\n")
 
     def _read_recall(self) -> RecallReport:
         assert self.outcomes is not None  # gathered just before, on the rank that reads

@@ -34,7 +34,7 @@ TAKEN = {
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ImageDecision:
     """What was said of one image, or of one frame of a video.
 
     Attributes:
@@ -64,8 +64,8 @@ def predict(
     *,
     thresholds: str | Path | None = None,
     arguments: Mapping[str, Any] | None = None,
-    each: Callable[[Verdict], None] = lambda verdict: None,
-) -> tuple[list[Verdict], Path]:
+    each: Callable[[ImageDecision], None] = lambda verdict: None,
+) -> tuple[list[ImageDecision], Path]:
     """Predict at thresholds and write `zones.csv` into the run's folder.
 
     Args:
@@ -104,7 +104,7 @@ def predict(
         verdicts.append(_verdict(result))
         each(verdicts[-1])
     for file in sorted(set(files) - {verdict.file for verdict in verdicts}):  # the host goes on with a warning
-        verdicts.append(Verdict(file, "unread"))
+        verdicts.append(ImageDecision(file, "unread"))
         each(verdicts[-1])
     return verdicts, _write(verdicts, Path(model.predictor.save_dir))
 
@@ -131,14 +131,16 @@ def _beside(weights: Path) -> Path:
     raise ConfigError(f"--thresholds: not given, and found neither {places[0]} nor {places[1]}")
 
 
-def _verdict(result: Any) -> Verdict:
+def _verdict(result: Any) -> ImageDecision:
     boxes = result.obb if result.obb is not None else result.boxes
     names = class_names(result.names)
     classes, confidences = boxes.cls.int().tolist(), boxes.conf.tolist()
-    return Verdict(result.path, result.zone, tuple((names[c], p) for c, p in zip(classes, confidences, strict=True)))
+    return ImageDecision(
+        result.path, result.zone, tuple((names[c], p) for c, p in zip(classes, confidences, strict=True))
+    )
 
 
-def _write(verdicts: list[Verdict], folder: Path) -> Path:
+def _write(verdicts: list[ImageDecision], folder: Path) -> Path:
     text = io.StringIO(newline="")
     csv.writer(text).writerows([COLUMNS, *(verdict.row() for verdict in verdicts)])
     folder.mkdir(parents=True, exist_ok=True)  # the host makes it only where it saves

@@ -1,4 +1,4 @@
-"""`attach`: two callbacks that balance an existing script's run."""
+"""`attach`: two callbacks that balance the runs of an existing script."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ MIXINS: dict[str, type[BalancedTrainerMixin]] = {
     **dict.fromkeys(BOX_TASKS, BalancedTrainerMixin),
     "classify": BalancedClassificationMixin,
 }
-"""What a trainer becomes, by task."""
+"""Mixin of a balanced trainer by task."""
 
 
 def attach(model: Any, balance: BalanceConfig | str | Path | Mapping[str, Any] | None) -> Any:
-    """Balance every later `model.train(...)`; everything else of the script stays.
+    """Balance every later `model.train(...)`; the rest of the script stays.
 
     The run is the same as with `BalancedDetectionTrainer.configured(balance)`, also for a trainer class of your own.
 
     Args:
-        model: An `ultralytics.YOLO` of any task that knows boxes or classes.
+        model: An `ultralytics.YOLO` of a task with boxes or of image classification.
         balance: A YAML file, the `balance:` section as a mapping, or a BalanceConfig.
 
     Returns:
@@ -35,7 +35,7 @@ def attach(model: Any, balance: BalanceConfig | str | Path | Mapping[str, Any] |
 
     Raises:
         ConfigError: With every problem of the configuration.
-        HostError: The model's task is another one.
+        HostError: The model has another task.
 
     Example:
         model = attach(YOLO("yolo26n.pt"), {"sampling": {"strategy": "repeat_factor"}})
@@ -53,24 +53,25 @@ def attach(model: Any, balance: BalanceConfig | str | Path | Mapping[str, Any] |
 
 
 def draw_demo(trainer: Any) -> None:
-    """Before the host reads `data`: draw the demo set if that is what it names."""
+    """Draw the demo set if `data` names it, before Ultralytics reads `data`."""
     trainer.args.data = resolve_data(trainer.args.data, trainer.args.task)
 
 
 def adopt(trainer: Any, *, config: BalanceConfig) -> None:
-    """Turn a trainer that is set up into a balanced one of its own type; runs on every rank.
+    """Turn a trainer after its setup into a balanced one of its own type; runs on every rank.
 
-    From then on it rebuilds its loader, as the host does after running out of memory, as a balanced trainer would.
+    A loader that Ultralytics rebuilds later, as after running out of memory, is balanced too.
 
     Raises:
-        HostError: The trainer is balanced already, or its last batch too small.
+        ConfigError: With every problem of the configuration on the trainer's data.
+        HostError: The trainer is balanced already, or its last batch is too small.
     """
     if isinstance(trainer, BalancedTrainerMixin):
         raise HostError("attach: the trainer is balanced already; use either attach or trainer=, not both")
-    mix_in(trainer, MIXINS[trainer.args.task], balance=config)
+    mix_in(trainer, MIXINS[trainer.args.task], asked=config)
     trainer.balance_loader(trainer.train_loader)
     _check_last_batch(trainer)
-    if not trainer.args.time:  # the host capped this by the length of an epoch that sampling may have changed
+    if not trainer.args.time:  # Ultralytics capped this by the length of an epoch that sampling may have changed
         accumulate = max(round(trainer.args.nbs / trainer.batch_size), 1)
         trainer.accumulate = min(accumulate, len(trainer.train_loader) * trainer.epochs)
     trainer.balance_validator(trainer.validator)
@@ -78,7 +79,7 @@ def adopt(trainer: Any, *, config: BalanceConfig) -> None:
 
 
 def _check_last_batch(trainer: Any) -> None:
-    """The host's check, which it made before sampling changed the length of an epoch.
+    """Repeat Ultralytics' check of the last batch, now that sampling may have changed the length of an epoch.
 
     Raises:
         HostError: The last batch would be one image that is one pixel in the coarsest grid: no statistics to normalise.

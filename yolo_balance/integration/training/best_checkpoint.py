@@ -55,11 +55,11 @@ class RunSelection:
     @classmethod
     def of(cls, trainer: Any) -> RunSelection | None:
         """Return the selection of a trainer that is set up, or None where Ultralytics' fitness decides."""
-        options, train = trainer.balance.recall, trainer.statistics
+        options, train = trainer.resolved.config.recall, trainer.resolved.statistics
         if options.best == FITNESS:
             return None
         val = ClassStatistics.of(box_classes(trainer.test_loader.dataset), train.num_classes)
-        rule = rule_of(options, trainer.exposure.names, train, val)
+        rule = rule_of(options, trainer.resolved.names, train, val)
         if RANK in (-1, 0):
             for line in rule.remarks:
                 LOGGER.warning(line)

@@ -11,7 +11,6 @@ from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from yolo_balance.config import LossesConfig
-from yolo_balance.errors import ConfigError
 from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.trainer import BalancedTrainerMixin
 from yolo_balance.losses import PerClass, balanced_cross_entropy, logit_offsets
@@ -24,11 +23,11 @@ WITHOUT_PART = {
     "efl": "the loss is a softmax, whose classes have no negatives of their own",
     "eqlv2": "the loss is a softmax, whose classes have no negatives of their own",
 }
-"""Loss terms that mean nothing for a whole image, and why."""
+"""Loss terms that mean nothing for a whole image, with the reason."""
 
 
 class BalancedCrossEntropy:
-    """The host's criterion of image classification with class weights, focal factor and logit adjustment."""
+    """Ultralytics' criterion of image classification with class weights, focal factor and logit adjustment."""
 
     def __init__(self, wrapped: Any, losses: RunLosses):
         o = losses.options
@@ -39,7 +38,7 @@ class BalancedCrossEntropy:
         self.offsets = None if adjustment is None else PerClass(logit_offsets(losses.counts, tau=adjustment.tau))
 
     def __call__(self, preds: Any, batch: dict[str, Tensor]) -> tuple[Tensor, Any]:
-        """The loss, and what the host reports of it in the form its release has."""
+        """Return the loss, and Ultralytics' loss items in the form of the installed release."""
         _, items = self.wrapped(preds, batch)
         logits = preds[1] if isinstance(preds, (list, tuple)) else preds
         loss = balanced_cross_entropy(
@@ -53,39 +52,27 @@ class BalancedCrossEntropy:
 
 
 class BalancedClassificationMixin(BalancedTrainerMixin):
-    """Sampling and losses on image folders, where an image is its own one object: no partners, no boxes, no recall."""
+    """Sampling and losses on image folders, where an image is one object: no partners, no boxes, no recall.
 
-    def balance_loader(self, loader: Any) -> None:
-        """As for detection; sections and options that speak of boxes or of defect-free images are refused.
-
-        Raises:
-            ConfigError: With every such option.
-        """
-        s = self.balance.sampling
-        asked = {
-            "sampling.background": s and s.background,
-            "sampling.foreground_mosaic": s and s.foreground_mosaic,
-            "sampling.feedback": s and s.feedback,
-            "recall.best": self.balance.recall.best != "fitness",
-            "recall.calibration": self.balance.recall.calibration,
-        }
-        if problems := [f"balance.{key}: not for task classify" for key, value in asked.items() if value]:
-            raise ConfigError(problems)
-        super().balance_loader(loader)
+    Options that speak of boxes or of defect-free images are refused (`resolution.conflicts`).
+    """
 
     def balance_losses(self, options: LossesConfig) -> None:
         """Put class weights, focal factor and logit adjustment into the cross-entropy of both models."""
-        asked = [key for key in WITHOUT_PART if getattr(options, key)]
+        without_part = [key for key in WITHOUT_PART if getattr(options, key)]
         alpha = options.focal is not None and "alpha" in options.focal.model_fields_set
-        kept = options.model_copy(update=dict.fromkeys(asked))
-        self.losses = RunLosses(kept, self.statistics, self.exposure.names, self.shown)
+        kept = options.model_copy(update=dict.fromkeys(without_part))
+        self.losses = RunLosses(kept, self.resolved.statistics, self.resolved.names, self.resolved.shown)
         self.losses.check_heads([])
         for model in (unwrap_model(self.model), self.ema.ema):
             model.criterion = BalancedCrossEntropy(
                 getattr(model, "criterion", None) or model.init_criterion(), self.losses
             )
         if RANK in (-1, 0):
-            lines = [f"balance.losses.{key}: has no part in image classification, {WITHOUT_PART[key]}" for key in asked]
+            lines = [
+                f"balance.losses.{key}: has no part in image classification, {WITHOUT_PART[key]}"
+                for key in without_part
+            ]
             if alpha:
                 lines.append(
                     "balance.losses.focal.alpha: has no part in image classification, a softmax has no negatives"
@@ -94,18 +81,18 @@ class BalancedClassificationMixin(BalancedTrainerMixin):
                 LOGGER.warning(line)
 
     def balance_validator(self, validator: Any) -> Any:
-        """The host's own: it reads no boxes."""
+        """Return Ultralytics' validator unchanged: it reads no boxes."""
         return validator
 
     def count(self, batch: dict[str, Any]) -> None:
-        """Add a batch to the exposure; what was drawn is what arrives."""
+        """Add a batch to the exposure; every drawn image arrives whole."""
         classes = batch["cls"].numpy()
         own = np.bincount(classes, minlength=len(self.exposure.names))
         self.exposure.add(np.stack([own, np.zeros_like(own)]), classes, len(classes))
 
 
 class BalancedClassificationTrainer(BalancedClassificationMixin, ClassificationTrainer):
-    """The host's classification trainer: `balance.sampling` and `balance.losses` on image folders, exposure recorded.
+    """Ultralytics' classification trainer with `balance.sampling` and `balance.losses`; its exposure is recorded.
 
     Example:
         balance = {"sampling": {"strategy": "class_uniform"}}

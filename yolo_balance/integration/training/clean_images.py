@@ -11,8 +11,8 @@ import torch.distributed as dist
 from torch.utils.data import DataLoader, Subset
 from ultralytics.utils.torch_utils import autocast
 
+from yolo_balance.arrays import Bools
 from yolo_balance.integration.compat import ranks
-from yolo_balance.sampling.statistics import Bools
 
 
 def false_alarms(trainer: Any, clean: Bools, threshold: float) -> Bools:

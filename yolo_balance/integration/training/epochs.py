@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,12 +12,27 @@ from ultralytics.utils import LOGGER, RANK
 
 from yolo_balance.integration.hooks.loader import start_epoch
 from yolo_balance.run_folder.history import append_exposure, keep_epochs
-from yolo_balance.run_folder.records import deviation_line
+from yolo_balance.views.training_console import deviation_line
+
+
+@dataclass
+class EpochClock:
+    """The epoch that started last, and the time that epochs took.
+
+    Attributes:
+        epoch: The epoch that started last, None before the first.
+        since: Start of that epoch, by `time.perf_counter`.
+        seconds: Spent in the epochs' batches so far, validation aside.
+    """
+
+    epoch: int | None = None
+    since: float = 0.0
+    seconds: float = 0.0
 
 
 def _start_epoch(trainer: Any) -> None:
-    again = trainer.epoch == trainer.started  # after running out of memory, or after a loss that was no number
-    trainer.started = trainer.epoch
+    again = trainer.epoch == trainer.clock.epoch  # after running out of memory, or after a loss that was no number
+    trainer.clock.epoch = trainer.epoch
     if again and RANK in (-1, 0):
         keep_epochs(trainer.save_dir, trainer.epoch)
     if again and trainer.selection is not None:
@@ -24,11 +40,11 @@ def _start_epoch(trainer: Any) -> None:
     plan = None if trainer.sampling is None else trainer.sampling.plan(trainer, again=again)
     trainer.exposure.start_epoch(plan, again=again)
     start_epoch(trainer.train_loader, trainer.epoch, plan)
-    trainer.batches_since = time.perf_counter()
+    trainer.clock.since = time.perf_counter()
 
 
 def _end_epoch(trainer: Any) -> None:
-    trainer.train_seconds += time.perf_counter() - trainer.batches_since
+    trainer.clock.seconds += time.perf_counter() - trainer.clock.since
     exposure = trainer.exposure
     if dist.is_initialized():  # once per epoch, after its last step
         counts = torch.as_tensor(exposure.counts(), device=trainer.device)
@@ -36,7 +52,8 @@ def _end_epoch(trainer: Any) -> None:
         exposure.set_counts(counts.cpu().numpy())
     if RANK in (-1, 0):
         append_exposure(trainer.save_dir, trainer.epoch + 1, exposure)
-        options, planned = trainer.balance.sampling, len(trainer.train_loader.sampler) * max(trainer.world_size, 1)
+        options = trainer.resolved.config.sampling
+        planned = len(trainer.train_loader.sampler) * max(trainer.world_size, 1)
         if line := deviation_line(exposure, trainer.epoch + 1, options, planned):
             LOGGER.warning(line)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from yolo_balance.arrays import Floats
 from yolo_balance.config import SECTION, LossesConfig
 from yolo_balance.errors import ConfigError
 from yolo_balance.losses import (
@@ -30,9 +31,8 @@ from yolo_balance.losses import (
     isr_class_factors,
     logit_offsets,
 )
-from yolo_balance.run_folder.records import some
 from yolo_balance.sampling import ClassStatistics
-from yolo_balance.sampling.statistics import Floats
+from yolo_balance.text import listed
 
 BOTH_HEADS = "both"
 
@@ -103,28 +103,30 @@ class RunLosses:
             terms.append(LogitAdjustment(logit_offsets(self.counts, tau=o.logit_adjustment.tau)))
         if o.focal is not None:
             quality = o.focal.form == "quality"
-            terms.append(QualityFocal(o.focal.beta) if quality else ClassicFocal(o.focal.gamma, o.focal.alpha))
+            terms.append(
+                QualityFocal(beta=o.focal.beta) if quality else ClassicFocal(gamma=o.focal.gamma, alpha=o.focal.alpha)
+            )
         if o.efl is not None:
-            terms.append(EqualizedFocal(gradients, o.efl.gamma, o.efl.scale, room=factors.room))
+            terms.append(EqualizedFocal(gradients, gamma=o.efl.gamma, scale=o.efl.scale, room=factors.room))
         if o.eqlv2 is not None:
-            terms.append(EQLv2(gradients, o.eqlv2.alpha, o.eqlv2.gamma, o.eqlv2.mu, room=factors.room))
+            terms.append(EQLv2(gradients, alpha=o.eqlv2.alpha, gamma=o.eqlv2.gamma, mu=o.eqlv2.mu, room=factors.room))
         if (factors.weight != 1).any():  # asked for, or needed to keep ISR-P within the cap
             terms.append(ClassWeights(factors.scaled, on=o.class_weights.on if o.class_weights else "positives"))
         if (negatives := o.negatives) is not None:
             terms.append(
-                HardNegatives(negatives.ratio)
+                HardNegatives(ratio=negatives.ratio)
                 if negatives.rule == "ohem"
-                else IoUBalancedNegatives(negatives.ratio, negatives.bins, negatives.draw)
+                else IoUBalancedNegatives(ratio=negatives.ratio, bins=negatives.bins, draw=negatives.draw)
             )
         if o.positives is not None:
             terms.append(InstanceBalanced())
         if (isr := o.isr) is not None:
-            terms.append(ISRPositive(isr.k, isr.bias))
+            terms.append(ISRPositive(k=isr.k, bias=isr.bias))
             if isr.negatives is not None:
-                terms.append(ISRNegative(isr.negatives.k, isr.negatives.bias))
+                terms.append(ISRNegative(k=isr.negatives.k, bias=isr.negatives.bias))
         if (carl := o.carl) is not None:
             gradient = self.gain_ratio if carl.gradient is None else carl.gradient
-            terms.append(CARL(carl.k, carl.bias, carl.gain, gradient, carl.published))
+            terms.append(CARL(k=carl.k, bias=carl.bias, gain=carl.gain, gradient=gradient, published=carl.published))
         return terms
 
     def check_heads(self, heads: Collection[str]) -> None:
@@ -157,10 +159,10 @@ class RunLosses:
         ]
         lines = []
         if lowered:
-            lines.append(f"{SECTION}.losses: max_weight {cap:g} lowers the class weight of {some(lowered)}")
+            lines.append(f"{SECTION}.losses: max_weight {cap:g} lowers the class weight of {listed(lowered)}")
         if beyond:
             lines.append(
-                f"{SECTION}.losses: sampling alone goes beyond max_weight {cap:g} ({some(beyond)} times as often as the"
-                f" commonest class); {SECTION}.sampling.max_repeat caps it"
+                f"{SECTION}.losses: sampling alone goes beyond max_weight {cap:g} ({listed(beyond)} times as often as "
+                f"the commonest class); {SECTION}.sampling.max_repeat caps it"
             )
         return lines

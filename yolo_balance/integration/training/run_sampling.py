@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,11 @@ import numpy as np
 import torch.distributed as dist
 from ultralytics.utils import LOGGER, RANK
 
-from yolo_balance.config import SamplingConfig
+from yolo_balance.arrays import Bools, Floats
 from yolo_balance.integration.training.clean_images import false_alarms
 from yolo_balance.recall import RecallReport
 from yolo_balance.run_folder.history import append_feedback
-from yolo_balance.sampling import ClassStatistics, RecallFeedback, SamplingPlan, SamplingSchedule
-from yolo_balance.sampling.statistics import Bools, Floats
+from yolo_balance.sampling import RecallFeedback, SamplingPlan, SamplingSchedule
 
 
 class RunSampling:
@@ -28,22 +28,26 @@ class RunSampling:
         hard: (num_images,) clean images that raised false alarms when they were last read.
     """
 
-    def __init__(
-        self, options: SamplingConfig, statistics: ClassStatistics, names: list[str], seed: int, files: list[str]
-    ):
-        self.options, self.names, self.files = options, names, files
-        self.schedule = SamplingSchedule(options, statistics, names, seed)
-        f = options.feedback
+    def __init__(self, schedule: SamplingSchedule, names: list[str], files: list[str]):
+        """Start with the resolved schedule, which stays as it is: this run's own follows what is learnt."""
+        self.options, self.names, self.files, self.schedule = schedule.options, names, files, copy(schedule)
+        f = self.options.feedback
         self.feedback = (
             None if f is None else RecallFeedback(len(names), gain=f.gain, smoothing=f.smoothing, floor=f.floor)
         )
-        self.hard: Bools = np.zeros(statistics.num_images, bool)
+        self.hard: Bools = np.zeros(schedule.statistics.num_images, bool)
         self._recall: Floats = np.full(len(names), np.nan)
 
     @property
     def reads_background(self) -> bool:
         """Whether clean images are read for false alarms between epochs."""
         return self.options.background is not None and self.options.background.hard
+
+    @property
+    def foreground(self) -> Bools | None:
+        """(num_images,) images with an object, where every Mosaic is to hold one of them; else None."""
+        foreground = ~self.schedule.statistics.background
+        return foreground if self.options.foreground_mosaic and foreground.any() else None
 
     @property
     def changing(self) -> bool:

@@ -1,7 +1,7 @@
-"""The balanced trainer: the host's, with its loader, criterion and validator balanced in place.
+"""The balanced trainer: Ultralytics' trainer, with its loader, criterion and validator balanced in place.
 
 The same methods serve `YOLO(...).train(trainer=BalancedDetectionTrainer.configured(...))` and `attach`, which turns a
-trainer that is already set up into a balanced one of its own type (`callbacks`).
+trainer after its setup into a balanced one of its own type.
 """
 
 from __future__ import annotations
@@ -13,16 +13,9 @@ from typing import Any, TypeVar
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
-from yolo_balance import recipe
 from yolo_balance.config import BalanceConfig, LossesConfig
-from yolo_balance.errors import ConfigError
-from yolo_balance.integration.arguments import (
-    calibration_problems,
-    loss_problems,
-    sampling_problems,
-    selection_problems,
-)
-from yolo_balance.integration.data import box_classes, check_names, class_names, image_files, resolve_data
+from yolo_balance.integration.arguments import complete
+from yolo_balance.integration.data import box_classes, class_names, image_files, resolve_data
 from yolo_balance.integration.finished import final_files, recall_files
 from yolo_balance.integration.finished.class_shifts import Calibrated, calibrate, class_layers
 from yolo_balance.integration.finished.validate_once import reading_of
@@ -32,47 +25,42 @@ from yolo_balance.integration.hooks.loader import balance_loader
 from yolo_balance.integration.hooks.validator import balance_validator
 from yolo_balance.integration.training import resume_state
 from yolo_balance.integration.training.best_checkpoint import RunSelection, check_rule
-from yolo_balance.integration.training.epochs import EPOCH_HOOKS
+from yolo_balance.integration.training.epochs import EPOCH_HOOKS, EpochClock
 from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.run_sampling import RunSampling
 from yolo_balance.recall import RecallReport
-from yolo_balance.run_folder import records
+from yolo_balance.resolution import ResolvedBalance, resolve
 from yolo_balance.run_folder.balance_file import BalanceFile, resolved
 from yolo_balance.run_folder.history import append_recall, keep_epochs
 from yolo_balance.run_folder.names import BESIDE_WEIGHTS, EPOCH_ROWS, OF_BEST
 from yolo_balance.sampling import ClassStatistics, Exposure
-from yolo_balance.sampling.statistics import Floats
+from yolo_balance.views import training_console
 
 T = TypeVar("T", bound="BalancedTrainerMixin")
 
 
 class BalancedTrainerMixin:
-    """What a balanced trainer does beyond the host's; each override calls the host's first.
+    """The balanced part of a trainer; each override calls Ultralytics' method too.
 
     Attributes:
-        balance: The configuration, the class's as asked, an instance's with what `auto` stands for on its data; every
-            term off unless `configured`.
-        statistics: The train split's labels.
-        sampling: What `balance.sampling` is while the run lasts, None without.
-        losses: What `balance.losses` is while the run lasts, None without.
-        selection: What `balance.recall.best` is while the run lasts, None where that is the host's fitness.
-        baseline: The report that the run's is compared with, None without.
-        started: Epoch that started last, None before the first.
-        train_seconds: Spent in the epochs' batches so far, validation aside.
-        batches_since: When the epoch at hand began, by `time.perf_counter`.
+        asked: The configuration as it was stated; every term off unless `configured` or attached.
+        resolved: The configuration on the run's data, from the train loader on.
         exposure: Boxes per class of the epoch at hand.
+        sampling: `balance.sampling` while the run lasts, None without.
+        losses: `balance.losses` while the run lasts, None without.
+        selection: `balance.recall.best` while the run lasts, None where Ultralytics' fitness decides.
+        baseline: The report that the run's is compared with, None without.
+        clock: The epoch that started last, and the seconds spent in epochs.
     """
 
-    balance: BalanceConfig = BalanceConfig()
+    asked: BalanceConfig = BalanceConfig()
+    resolved: ResolvedBalance
     exposure: Exposure
-    statistics: ClassStatistics
     sampling: RunSampling | None = None
     losses: RunLosses | None = None
     selection: RunSelection | None = None
     baseline: RecallReport | None = None
-    started: int | None = None
-    train_seconds: float = 0.0
-    batches_since: float = 0.0
+    clock: EpochClock
 
     args: Any
     data: dict[str, Any]
@@ -88,7 +76,7 @@ class BalancedTrainerMixin:
 
     @classmethod
     def configured(cls: type[T], balance: BalanceConfig | str | Path | Mapping[str, Any] | None) -> type[T]:
-        """A trainer class bound to a balance, for `YOLO(...).train(trainer=...)`.
+        """Return a trainer class bound to a configuration, for `YOLO(...).train(trainer=...)`.
 
         Args:
             balance: Anything `BalanceConfig.load` accepts.
@@ -96,27 +84,27 @@ class BalancedTrainerMixin:
         Raises:
             ConfigError: With every problem of the configuration.
         """
-        return type(cls.__name__, (cls,), {"balance": BalanceConfig.load(balance), "__module__": cls.__module__})
+        return type(cls.__name__, (cls,), {"asked": BalanceConfig.load(balance), "__module__": cls.__module__})
 
     # -----------------------------------------------------------------------------------------------------------------
-    # Building: the host's methods, and ours that balance what they built
+    # Building: Ultralytics' methods, and ours that balance their results
     # -----------------------------------------------------------------------------------------------------------------
 
     def get_dataset(self) -> dict[str, Any]:
-        """The host's data dictionary; `data: demo` is drawn first."""
+        """Return Ultralytics' data dictionary; `data: demo` is drawn first."""
         self.args.data = resolve_data(self.args.data, self.args.task)
         data: dict[str, Any] = super().get_dataset()  # type: ignore[misc]
         return data
 
     def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
-        """The host's loader; the train loader follows the plan."""
+        """Return Ultralytics' loader; the train loader follows the plan."""
         loader = super().get_dataloader(dataset_path, batch_size=batch_size, rank=rank, mode=mode)  # type: ignore[misc]
         if mode == "train":
             self.balance_loader(loader)
         return loader
 
     def get_validator(self) -> Any:
-        """The host's validator, reporting recall."""
+        """Return Ultralytics' validator, reporting recall."""
         return self.balance_validator(super().get_validator())  # type: ignore[misc]
 
     def _setup_train(self) -> None:
@@ -124,48 +112,43 @@ class BalancedTrainerMixin:
         self.start_balance()
 
     def balance_loader(self, loader: Any) -> None:
-        """Resolve the sampling section on the loader's labels and make the loader follow it."""
-        names, dataset = class_names(self.data["names"]), loader.dataset
-        self.statistics = ClassStatistics.of(box_classes(dataset), len(names))
-        self.balance = recipe.resolve(type(self).balance, self.statistics)
-        check_names(self.balance, self.data["names"])
-        recall, given = self.balance.recall, vars(self.args)
-        if problems := selection_problems(recall, given) + calibration_problems(recall, given):
-            raise ConfigError(problems)
-        options = self.balance.sampling
-        self.exposure = Exposure(names, self.statistics)
-        if options is None:
+        """Resolve the configuration on the loader's labels, once, and make the loader follow the plan.
+
+        A loader that is built again, as after running out of memory, goes on with what the run has learnt.
+
+        Raises:
+            ConfigError: With every problem of the configuration on this data.
+        """
+        if not hasattr(self, "resolved"):
+            names = class_names(self.data["names"])
+            statistics = ClassStatistics.of(box_classes(loader.dataset), len(names))
+            self.resolved = resolve(self.asked, statistics, names, complete(vars(self.args)))
+            if self.resolved.schedule is not None:
+                self.sampling = RunSampling(self.resolved.schedule, names, image_files(loader.dataset))
+        self.exposure = Exposure(list(self.resolved.names), self.resolved.statistics)
+        if (sampling := self.sampling) is None:
             balance_loader(loader, None, epoch=0)
             return
-        if problems := sampling_problems(options, vars(self.args)):
-            raise ConfigError(problems)
-        if self.sampling is None:  # a loader built again, as after running out of memory, goes on with what was learnt
-            self.sampling = RunSampling(options, self.statistics, names, self.args.seed, image_files(dataset))
         epoch = getattr(self, "epoch", 0)
-        plan = self.sampling.schedule.plan(epoch, self.epochs)
+        plan = sampling.schedule.plan(epoch, self.epochs)
         self.exposure.start_epoch(plan)
-        foreground = ~self.statistics.background
-        balance_loader(
-            loader,
-            plan,
-            epoch=epoch,
-            partners=options.partners,
-            foreground=foreground if options.foreground_mosaic and foreground.any() else None,
-            changing=self.sampling.changing,
-        )
+        partners, foreground = sampling.options.partners, sampling.foreground
+        balance_loader(loader, plan, epoch=epoch, partners=partners, foreground=foreground, changing=sampling.changing)
 
     def balance_validator(self, validator: Any) -> Any:
         """Make the validator report recall."""
-        return balance_validator(validator, self.balance.recall)
+        return balance_validator(validator, self.resolved.config.recall)
 
     def start_balance(self) -> None:
-        """What has to wait until the host has set everything up: criteria, records, the epochs' hooks."""
-        if self.balance.recall.calibration is not None:
+        """Balance the criteria, start the records and hook the epochs, once Ultralytics' setup is complete."""
+        config = self.resolved.config
+        if config.recall.calibration is not None:
             class_layers(self.ema.ema)  # raises where there are none
-        if self.balance.losses is not None:
-            self.balance_losses(self.balance.losses.resolved())
+        if config.losses is not None:
+            self.balance_losses(config.losses)
         self.selection = RunSelection.of(self)
-        self.baseline = recall_files.read_baseline(self.balance.recall)
+        self.baseline = recall_files.read_baseline(config.recall)
+        self.clock = EpochClock()
         for event, hook in EPOCH_HOOKS.items():
             self.add_callback(event, hook)  # type: ignore[attr-defined]
         if self.resume:  # type: ignore[attr-defined]
@@ -179,23 +162,16 @@ class BalancedTrainerMixin:
         """Parts of the run with a state, in the order of `balance_state.json`."""
         return [part for part in (self.sampling, self.losses, self.selection) if part is not None]
 
-    @property
-    def shown(self) -> Floats:
-        """(C,) share of a balanced epoch's boxes by class."""
-        return self.statistics.box_shares(
-            None if self.sampling is None else self.sampling.schedule.balanced.expectation
-        )
-
     def balance_losses(self, options: LossesConfig) -> None:
-        """Resolve the losses section on what an epoch shows and put its terms into both criteria."""
-        if problems := loss_problems(options, vars(self.args)):
-            raise ConfigError(problems)
+        """Put the terms of the losses section into both criteria."""
         # training asks the model's criterion, validation the EMA model's; both are otherwise built lazily
         models = unwrap_model(self.model), self.ema.ema
         criteria = [getattr(model, "criterion", None) or model.init_criterion() for model in models]
         dropped = without_part(criteria[0], options)
         kept = options.model_copy(update=dict.fromkeys(dropped))
-        self.losses = RunLosses(kept, self.statistics, self.exposure.names, self.shown, gain_ratio(criteria[0]))
+        self.losses = RunLosses(
+            kept, self.resolved.statistics, self.resolved.names, self.resolved.shown, gain_ratio(criteria[0])
+        )
         self.losses.check_heads(heads(criteria[0]))
         if RANK in (-1, 0):
             for line in (*dropped.values(), *self.losses.remarks()):
@@ -213,24 +189,25 @@ class BalancedTrainerMixin:
         for path in stale:
             path.unlink(missing_ok=True)
         files = image_files(self.train_loader.dataset)
-        if chosen := recipe.explained(type(self).balance, self.statistics):
-            LOGGER.info("\n".join(["balance: auto, on this data:", *(f"  {line}" for line in chosen)]))
+        if lines := self.resolved.explained:
+            LOGGER.info("\n".join(["balance: auto, on this data:", *(f"  {line}" for line in lines)]))
         schedule = None
         if self.sampling is not None:
             schedule = self.sampling.schedule
-            for line in records.remarks(schedule, self.exposure.names, files):
+            for line in training_console.remarks(schedule, self.exposure.names, files):
                 LOGGER.warning(line)
         factors = None if self.losses is None else self.losses.factors
-        resolution = resolved(self.balance, self.statistics, self.exposure.names, schedule, factors)
-        BalanceFile(type(self).balance.model_dump(exclude_unset=True), resolution).save(self.save_dir)
-        LOGGER.info(f"\n{records.plan_table(resolution)}\n{records.factors_table(resolution)}")
+        r = self.resolved
+        resolution = resolved(r.config, r.statistics, r.names, schedule, factors)
+        BalanceFile(r.asked.model_dump(exclude_unset=True), resolution).save(self.save_dir)
+        LOGGER.info(f"\n{training_console.plan_table(resolution)}\n{training_console.factors_table(resolution)}")
 
     # -----------------------------------------------------------------------------------------------------------------
     # Running
     # -----------------------------------------------------------------------------------------------------------------
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Count the batch while it is still in host memory, then the host's preprocessing."""
+        """Count the batch before it leaves the CPU, then preprocess it as Ultralytics does."""
         self.count(batch)
         prepared: dict[str, Any] = super().preprocess_batch(batch)  # type: ignore[misc]
         return prepared
@@ -239,10 +216,10 @@ class BalancedTrainerMixin:
         """Add a batch to the exposure."""
         drawn = batch.pop(DRAWN, None)
         if drawn is not None:
-            self.exposure.add(self.statistics.picked(drawn), batch["cls"].numpy(), len(batch["img"]))
+            self.exposure.add(self.resolved.statistics.picked(drawn), batch["cls"].numpy(), len(batch["img"]))
 
     def validate(self) -> Any:
-        """The host's validation, its recall appended to recall.csv; by another rule than fitness, that rule's score."""
+        """Validate as Ultralytics does, and append recall to recall.csv; the rule of `best` replaces the fitness."""
         validate = super().validate  # type: ignore[misc]
         answer = validate() if self.selection is None else self.selection.validate(self, validate)
         report = getattr(self.validator, "recall_report", None)
@@ -254,7 +231,7 @@ class BalancedTrainerMixin:
         return answer
 
     def save_model(self) -> Any:
-        """The host's checkpoint, without the EMA model's criterion: no class of ours may be needed to load it."""
+        """Save Ultralytics' checkpoint without the EMA model's criterion: loading may need no class of this package."""
         ema = self.ema.ema
         criterion, ema.criterion = getattr(ema, "criterion", None), None
         try:
@@ -267,29 +244,31 @@ class BalancedTrainerMixin:
         return saved
 
     def final_eval(self) -> None:
-        """The host's validation of best.pt and the files of its recall, after what the run was shown.
+        """Print the run's exposure, validate best.pt as Ultralytics does and write the files of its recall.
 
-        A calibration comes between two such validations: the first is what it is worked out on, the second of the
-        calibrated best.pt. Every rank takes part in both, and in the second waits for the first rank as in the host.
+        A calibration comes between two such validations. The shifts are fitted on the first; the second reads the
+        calibrated best.pt. Every rank takes part in both, and waits for the first rank before the second, as in
+        Ultralytics.
 
-        With `plots` this validation's prime samples are drawn too.
+        With `plots` the prime samples of the last validation are drawn too.
         """
         first = RANK in (-1, 0)
         if first:
-            LOGGER.info(f"\n{records.exposure_table(self.exposure)}\n")
+            LOGGER.info(f"\n{training_console.exposure_table(self.exposure)}\n")
             if self.args.plots:
                 from yolo_balance.views import feedback_plot  # matplotlib is needed here only
 
                 feedback_plot.feedback(self.save_dir)
         super().final_eval()  # type: ignore[misc]
         calibrated = Calibrated()
-        if self.balance.recall.calibration is not None and self.best.exists():
+        recall, names = self.resolved.config.recall, list(self.resolved.names)
+        if recall.calibration is not None and self.best.exists():
             if first:
                 calibrated = calibrate(
                     self.save_dir,
                     self.validator.outcomes,
-                    self.balance.recall.calibration,
-                    counts=dict(zip(self.exposure.names, self.statistics.boxes.tolist(), strict=True)),
+                    recall.calibration,
+                    counts=dict(zip(names, self.resolved.statistics.boxes.tolist(), strict=True)),
                     split=self.args.split or "val",
                     seed=self.args.seed,
                 )
@@ -298,9 +277,9 @@ class BalancedTrainerMixin:
             measures = final_files.measured(
                 self.validator.metrics,
                 self.args.task,
-                self.exposure.names,
+                names,
                 steps=int(self.ema.updates),  # one per optimiser step, kept in checkpoints
-                train_seconds=self.train_seconds,
+                train_seconds=self.clock.seconds,
             )
             reading = reading_of(self.validator, baseline=self.baseline, title=str(self.save_dir), note=calibrated.note)
             plots, held_out = self.args.plots, calibrated.held_out

@@ -1,1 +1,1 @@
-"""What is decided by recall: images at a threshold, a promise kept or not, the epoch that is kept."""
+"""Decisions from recall: thresholds of the line, the gate of a pipeline, the epoch kept as best.pt, calibration."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from yolo_balance.recall.matching import Bools, Floats, Ints
+from yolo_balance.arrays import Bools, Floats, Ints
 from yolo_balance.recall.outcomes import Outcomes
 
 FLOOR = 0.01
@@ -47,7 +47,7 @@ class Fit:
 
     @property
     def shifts(self) -> Floats:
-        """(C,) d_c / a, what has to be added to a class's logit for all classes to have one curve; 0 if not usable."""
+        """(C,) d_c / a: the shift of each class's logit that gives all classes one curve; 0 if not usable."""
         return self.d / self.a if self.usable else np.zeros_like(self.d)
 
 
@@ -124,7 +124,7 @@ def fit(outcomes: Outcomes, *, strength: float = 1.0, images: Bools | None = Non
 
 
 def shifted(confidence: Floats, predicted: Ints, shifts: Floats) -> Floats:
-    """(P,) confidences after their class's logit was shifted, sigmoid(logit(confidence) + shift).
+    """Return (P,) confidences with shifted class logits, sigmoid(logit(confidence) + shift).
 
     Args:
         confidence: (P,) in [0, 1].
@@ -136,7 +136,7 @@ def shifted(confidence: Floats, predicted: Ints, shifts: Floats) -> Floats:
 
 
 def halves(outcomes: Outcomes, *, seed: int = 0) -> Bools:
-    """(I,) which of two halves each image is in, drawn at random and stratified.
+    """Split the images into two stratified halves at random; (I,) True for the second half.
 
     Images with the same rarest class, by objects of the split, are dealt out in turn, and so are the clean ones: each
     such group and the whole are halved to within one image. The halves depend on file names, labels and the seed only.
@@ -154,7 +154,7 @@ def halves(outcomes: Outcomes, *, seed: int = 0) -> Bools:
 
 
 def out_of_fold(outcomes: Outcomes, *, strength: float = 1.0, seed: int = 0) -> Outcomes:
-    """The same boxes, those of each half of the images shifted by a fit on the other half.
+    """Shift the boxes of each half of the images by a fit on the other half.
 
     Recall read from these confidences is that of images which the fit has not seen. As an image's boxes of a class
     shift together, what each box found stays.

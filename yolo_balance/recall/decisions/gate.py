@@ -1,4 +1,4 @@
-"""The gate of a pipeline: does a report show the recall that was promised?"""
+"""Gate of a pipeline: does a report show the promised recall?"""
 
 from __future__ import annotations
 
@@ -6,22 +6,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rich.table import Table
-from rich.text import Text
-
 from yolo_balance.errors import ConfigError
 from yolo_balance.recall.class_recall import ClassRecall
-from yolo_balance.recall.evidence.verdicts import Verdict, needed, verdict
+from yolo_balance.recall.evidence.verdicts import RecallVerdict, needed, verdict
 from yolo_balance.recall.report import BudgetRecall, RecallReport
 from yolo_balance.text import plain
-from yolo_balance.views.tables import plain_text
 
 MET, MISSED, CANNOT_CONCLUDE = 0, 1, 2
 
 
 @dataclass(frozen=True)
 class Promise:
-    """The promised recall of one class, held against the report.
+    """Promised recall of one class, compared with the report.
 
     Attributes:
         name: The class.
@@ -34,7 +30,7 @@ class Promise:
     name: str
     target: float
     row: ClassRecall
-    verdict: Verdict
+    verdict: RecallVerdict
     needed: str
 
 
@@ -54,7 +50,7 @@ class Gate:
 
     @classmethod
     def of(cls, report: RecallReport, targets: Mapping[str, float], *, budget: float | None = None) -> Gate:
-        """Hold targets against a report.
+        """Compare targets with a report.
 
         Args:
             report: Any recall report.
@@ -74,33 +70,11 @@ class Gate:
 
     @property
     def exit_code(self) -> int:
-        """0 if all targets are met, 1 if one is missed, 2 if none is and one cannot be decided or has no data."""
+        """Exit code: 0 all targets met; 1 one is missed; 2 none is missed, but one cannot be decided or has no data."""
         verdicts = {promise.verdict for promise in self.promises}
         if "missed" in verdicts:
             return MISSED
         return MET if verdicts <= {"met"} else CANNOT_CONCLUDE
-
-    def __str__(self) -> str:
-        """One line per class, the budget in every one of them."""
-        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-        table.add_column("verdict")
-        table.add_column("class")
-        table.add_column("recall")
-        table.add_column("n", justify="right")
-        for column in ("target", "budget", "needed"):
-            table.add_column(column)
-        for p in self.promises:
-            row = p.row
-            read = "-" if row.recall is None else f"{row.recall:.2f}"
-            if row.bounds is not None:
-                read += " [{:.2f}, {:.2f}]".format(*row.bounds)
-            cells = (p.verdict, plain(p.name), read, str(row.n), f"{p.target:g}", f"{self.budget.false_alarms:g}")
-            table.add_row(*map(Text, (*cells, p.needed)))
-        per = "clean image" if self.report.clean_images else "image"
-        return (
-            f"Promised recall on {plain(self.report.split)} (IoU {self.report.iou:g}, {self.report.confidence:.0%} "
-            f"intervals; budget: false boxes per {per})\n{plain_text(table)}"
-        )
 
 
 def _promise(name: str, row: ClassRecall, target: float) -> Promise:

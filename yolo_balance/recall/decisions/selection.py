@@ -1,4 +1,4 @@
-"""Which epoch is kept as best.pt: by the recall that a validation shows, after what it has to keep."""
+"""Selection of the epoch kept as best.pt, by the recall of a validation and the floors that it has to meet."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from yolo_balance.config import RecallConfig
 from yolo_balance.config.recall import FloorsConfig
 from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.recall.report import RecallReport
+from yolo_balance.text import listed
 
 STEP = 2.0**-26
 """Lower bounds closer than this, 1.5e-8, are ties."""
@@ -20,15 +21,15 @@ STEP = 2.0**-26
 
 @dataclass(frozen=True)
 class Score:
-    """What an epoch is worth.
+    """Score of an epoch.
 
     Attributes:
-        value: What epochs are compared by.
+        value: Number by which epochs are compared.
         recall: The rule's figure, a lower bound of recall.
-        lowest: Of the classes the rule reads, the one with the lowest lower bound; of several the first by class id.
-        low: That bound.
-        hits: Objects of that class found.
-        n: Those there were.
+        lowest: Class with the lowest lower bound among those the rule reads; of several the first by class id.
+        low: Lower bound of this class.
+        hits: Objects of this class found.
+        n: Objects of this class.
         missed: One phrase per floor missed.
     """
 
@@ -48,7 +49,7 @@ class Selection:
     Attributes:
         options: `balance.recall`.
         classes: Names of the classes whose recall is read.
-        remarks: What a user should know of the rule on this data.
+        remarks: Lines for a user about the rule on this data.
     """
 
     options: RecallConfig
@@ -79,7 +80,7 @@ class Selection:
             clean_images: Images of val without objects.
 
         Raises:
-            ConfigError: With everything the rule needs and the data does not have.
+            ConfigError: Every need of the rule that the data does not meet.
         """
         problems, remarks = [], []
         present = train > 0
@@ -91,17 +92,17 @@ class Selection:
         elif not rare.any() and options.best == "rare_recall":
             problems.append(
                 f"balance.recall.best: rare_recall needs a class with fewer boxes in train than the median of "
-                f"{median:g}; no class has fewer, {_some([f'{names[c]} {train[c]}' for c in _ids(present)])}"
+                f"{median:g}; no class has fewer, {listed([f'{names[c]} {train[c]}' for c in _ids(present)])}"
             )
         elif not read.any():
-            without = _some([names[c] for c in _ids(rare)])
+            without = listed([names[c] for c in _ids(rare)])
             problems.append(
                 f"balance.recall.best: rare_recall needs objects of a rare class in val, without: {without}"
             )
         if untrained := [names[c] for c in _ids(read & ~present)]:
             remarks.append(
                 f"balance.recall.best: {options.best} is that of a class without boxes in train as long as it is not "
-                f"found, and fitness decides: {_some(untrained)}"
+                f"found, and fitness decides: {listed(untrained)}"
             )
         overkill, budget = (options.floors or FloorsConfig()).overkill, options.false_alarms[0]
         if overkill is not None and not clean_images:
@@ -117,7 +118,7 @@ class Selection:
 
     @property
     def by(self) -> str:
-        """What scores depend on, in words; runs may be compared where it is the same."""
+        """Rule, budget and floors in words; scores of two runs compare if these words are equal."""
         o, floors = self.options, (self.options.floors or FloorsConfig()).model_dump(exclude_none=True)
         above = "".join(f", floor of {name} {value:g}" for name, value in floors.items())
         return f"{o.best} at {o.false_alarms[0]:g} false boxes, IoU {o.iou:g}, {o.level:g} intervals{above}"
@@ -133,12 +134,12 @@ class Selection:
         where recall is the lowest lower bound of the classes read (`worst_class_recall`) or their mean
         (`rare_recall`). So an epoch that meets the floors is above every one that misses one, of those that meet them
         the higher recall is above, and fitness orders equal recalls and the epochs that miss a floor. A detector that
-        finds nothing rejects nothing either, which no floor on overkill may reward; and the host takes it by its
-        fitness of 0 for one that has collapsed.
+        finds nothing rejects nothing either: no floor on overkill may reward it, and Ultralytics takes its fitness of 0
+        for a collapsed training.
 
         Args:
-            report: The epoch's.
-            fitness: The host's; what is not finite comes back as it is, for the host to recover from.
+            report: The epoch's report.
+            fitness: Ultralytics' fitness. A value that is not finite is returned unchanged, and Ultralytics recovers.
             map50_95: mAP50-95 of the task.
             overkill: Share of clean images rejected at the first budget's threshold, None without any.
 
@@ -148,7 +149,7 @@ class Selection:
         rows = report.budgets[0].classes
         bounds = {name: found[0] for name in self.classes if (found := rows[name].bounds) is not None}
         if not bounds:
-            raise DataError(f"balance.recall.best: the validation saw no object of {_some(self.classes)}")
+            raise DataError(f"balance.recall.best: the validation saw no object of {listed(self.classes)}")
         lowest = min(bounds, key=bounds.__getitem__)
         rare = self.options.best == "rare_recall"
         recall = math.fsum(bounds.values()) / len(bounds) if rare else bounds[lowest]
@@ -178,7 +179,7 @@ def rare_classes(train: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
 
 
 def composite(recall: float, fitness: float, *, meets: bool) -> float:
-    """One number by which the host compares epochs; the formula is that of `Selection.score`."""
+    """Return the number by which Ultralytics compares epochs; the formula is in `Selection.score`."""
     if fitness == 0 or not math.isfinite(fitness):
         return fitness
     tie = fitness / (1 + abs(fitness))
@@ -187,8 +188,3 @@ def composite(recall: float, fitness: float, *, meets: bool) -> float:
 
 def _ids(classes: npt.NDArray[np.bool_]) -> list[int]:
     return [int(c) for c in np.flatnonzero(classes)]
-
-
-def _some(items: Sequence[str], most: int = 5) -> str:
-    more = len(items) - most
-    return ", ".join(items[:most]) + (f" and {more} more" if more > 0 else "")

@@ -37,7 +37,7 @@ Budget = Annotated[float, Field(ge=0)]
 
 
 class ZoneBudgets(Section):
-    """Which budget makes which zone.
+    """Budgets of the review zone and of the reject zone.
 
     Attributes:
         review: False boxes per clean image from which on a person looks, the loosest budget.
@@ -63,7 +63,7 @@ class BudgetThresholds(Section):
 
 
 class Thresholds(Section):
-    """The thresholds of a set of weights: from what confidence on a box of a class counts.
+    """Thresholds of a set of weights: the confidence from which on a box of a class counts.
 
     A class's review threshold is the lower of its thresholds at the two budgets of `zones`, its reject threshold the
     higher. Classes share each budget independently, so that a class's threshold may be lower at the stricter budget;
@@ -91,7 +91,7 @@ class Thresholds(Section):
 
     @classmethod
     def of(cls, report: RecallReport, *, imgsz: int | None = None, nms_iou: float | None = None) -> Thresholds:
-        """The thresholds of a report; its loosest budget makes the review zone, its strictest rejects.
+        """Take the thresholds of a report; the loosest budget makes the review zone, the strictest rejects.
 
         Args:
             report: What was read.
@@ -151,7 +151,7 @@ class Thresholds(Section):
         return {name: max(values) for name, values in self._zone_thresholds().items()}
 
     def zone(self, classes: Sequence[str], confidence: npt.ArrayLike) -> Zone:
-        """The zone of an image.
+        """Return the zone of an image.
 
         Args:
             classes: (P,) class name of each box.
@@ -174,7 +174,7 @@ class Thresholds(Section):
         return {name: (review[name], reject[name]) for name in review}
 
     def _contradictions(self) -> list[str]:
-        """One line per value that does not go with another."""
+        """Return a line for each value that contradicts another."""
         budgets, first = [b.false_alarms for b in self.budgets], self.budgets[0].classes
         problems = []
         for i, budget in enumerate(self.budgets):
@@ -207,7 +207,7 @@ class Thresholds(Section):
         return problems
 
     def _head(self) -> str:
-        """What the file is and how it came about, as comments."""
+        """Return the comments at the top of the file: its use and its origin."""
         if self.clean_images:
             basis = f"false boxes per clean image, on {self.clean_images} clean of {self.images} images"
         else:
@@ -223,12 +223,12 @@ class Thresholds(Section):
 
 
 def _per_class(budget: BudgetRecall) -> dict[str, float]:
-    """Confidence per class name, which together keep a budget; the one for all where the report has no others."""
+    """Return the confidence per class name at a budget; the common confidence if the report has no others."""
     return {name: float(row.threshold) for name, row in (budget.per_class or budget).classes.items()}
 
 
 def _keys(content: dict[str, Any]) -> list[str]:
-    """Every dotted key a file may have, with as many budgets as it lists."""
+    """Return every dotted key that a file may have, with as many budgets as it lists."""
     budgets = content.get("budgets")
     count = len(budgets) if isinstance(budgets, list) else 0
     return [

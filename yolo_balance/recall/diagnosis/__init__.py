@@ -1,1 +1,1 @@
-"""Why objects are missed and what false boxes are: error types, size, curves over all thresholds."""
+"""Diagnosis of misses and false boxes: error types, sizes, curves over all thresholds."""

@@ -18,8 +18,8 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import norm
 
+from yolo_balance.arrays import Bools, Floats
 from yolo_balance.recall.diagnosis.recall_by_size import object_sizes
-from yolo_balance.recall.matching import Bools, Floats
 from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.text import counted
 
@@ -102,7 +102,7 @@ class DetectionProbability:
 def pod_by_class(
     outcomes: Outcomes, names: Sequence[str], threshold: float | npt.ArrayLike
 ) -> dict[str, DetectionProbability]:
-    """POD against size of every class, by class name in class-id order.
+    """Fit POD against size for every class; by class name in class-id order.
 
     Args:
         outcomes: Boxes and objects of the split.
@@ -115,7 +115,7 @@ def pod_by_class(
 
 
 def _no_fit(size: Floats, found: Bools) -> str | None:
-    """Why there is no curve, or not a finite one; None where there is."""
+    """Return the reason why there is no finite curve; None if there is one."""
     n, hits = len(size), int(found.sum())
     if n == 0:
         return "no data"
@@ -138,7 +138,7 @@ def _between(low: float, high: float) -> str:
 
 
 def _maximum_likelihood(x: Floats, found: Bools) -> tuple[tuple[float, float], tuple[float, float, float]]:
-    """Intercept and slope over (n,) logarithms of sizes, and their covariance, the inverse Fisher information.
+    """Fit intercept and slope over (n,) logarithms of sizes; also their covariance, the inverse Fisher information.
 
     Hits and misses overlap in size, so the negative log likelihood is strictly convex and has one minimum.
     """
@@ -170,7 +170,7 @@ def _maximum_likelihood(x: Floats, found: Bools) -> tuple[tuple[float, float], t
 def _sizes_reached(
     b0: float, b1: float, covariance: tuple[float, float, float], smallest: float, largest: float
 ) -> tuple[float | None, float | None, str | None]:
-    """a90, a90/95, and why one is None; smallest and largest logarithm of the sizes tried.
+    """Return a90, a90/95 and the reason if one is None; `smallest` and `largest` are logarithms of the sizes tried.
 
     The lower bound of the linear predictor reaches t = logit(.9) where b0 + b1 x - t = z sqrt(v0 + 2 c x + v1 x^2),
     z the 95 % quantile of the normal distribution: the larger root of the squared equation. With x in it once only if

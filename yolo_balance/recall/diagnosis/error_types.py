@@ -1,4 +1,4 @@
-"""Error types at a threshold: why objects were not found, and what false boxes lie on.
+"""Error types at a threshold: causes of missed objects, and places of false boxes.
 
 In the manner of Bolya et al., TIDE: A General Toolbox for Identifying Object Detection Errors (ECCV 2020), with its two
 overlaps: t_f, at which a box finds an object, and t_b = 0.1, below which it lies on background. TIDE asks what AP each
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.recall.matching import BACKGROUND_IOU, NONE, Bools, Floats, Ints
+from yolo_balance.arrays import Bools, Floats, Ints
+from yolo_balance.recall.matching import BACKGROUND_IOU, NONE
 from yolo_balance.recall.outcomes import Outcomes
 
 CAUSES = ("confused", "badly_located", "below_threshold", "missed")
@@ -27,7 +28,7 @@ TYPES = ("duplicate", "confused", "badly_located", "both", "background")
 
 @dataclass(frozen=True)
 class MissedObjects:
-    """Why objects of one class were not found; every one that was not has one cause.
+    """Missed objects of one class by cause; every missed object has one cause.
 
     Attributes:
         n: Objects of the class.
@@ -52,7 +53,7 @@ class MissedObjects:
 
 @dataclass(frozen=True)
 class FalseBoxes:
-    """What the boxes of one class lie on that found nothing; every one has one type.
+    """False boxes of one class by type; every false box has one type.
 
     Attributes:
         n: False boxes at or above the threshold.
@@ -77,7 +78,7 @@ class FalseBoxes:
 
 @dataclass(frozen=True)
 class ClassErrors:
-    """Both views of one class: its objects that were not found, and its false boxes.
+    """Missed objects and false boxes of one class.
 
     Attributes:
         threshold: Confidence at and above which boxes of the class count.
@@ -108,7 +109,7 @@ class ErrorTypes:
     def of(
         cls, outcomes: Outcomes, names: Sequence[str], threshold: float | npt.ArrayLike, *, iou: float = 0.5
     ) -> ErrorTypes:
-        """Error types of a validation pass.
+        """Count the error types of a validation pass.
 
         Args:
             outcomes: Boxes and objects of the split.
@@ -152,15 +153,9 @@ class ErrorTypes:
             classes[name] = ClassErrors(least, objects, boxes)
         return cls(iou, BACKGROUND_IOU, classes)
 
-    def __str__(self) -> str:
-        """The two tables people read, and what acts on the types they hold."""
-        from yolo_balance.views.recall.errors_console import render
-
-        return render(self)
-
 
 def miss_causes(outcomes: Outcomes, threshold: float | npt.ArrayLike, *, iou: float = 0.5) -> tuple[Ints, Ints]:
-    """Why each object was not found.
+    """Return the cause why each object was not found.
 
     What a line sees comes first, so causes by boxes at or above the threshold precede `below_threshold`; and of these
     the box that lies where the object is, if of another class, precedes one that only touches it.
@@ -195,7 +190,7 @@ def miss_causes(outcomes: Outcomes, threshold: float | npt.ArrayLike, *, iou: fl
 
 
 def false_box_types(outcomes: Outcomes, threshold: float | npt.ArrayLike, *, iou: float = 0.5) -> tuple[Ints, Ints]:
-    """What each false box lies on.
+    """Return the type of each false box: the object or background it lies on.
 
     The larger overlap comes first, and at either overlap the box's own class: `duplicate` and `confused` at t_f, then
     `badly_located` and `both` at t_b. TIDE's own code asks for `badly_located` before anything else, also where the box

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from yolo_balance.arrays import Floats, Ints
 from yolo_balance.recall.evidence.intervals import interval
 from yolo_balance.recall.outcomes import Outcomes
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 POINTS = 200
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import spearmanr
 
+from yolo_balance.arrays import Floats32
 from yolo_balance.recall.outcomes import Outcomes
 
-Floats = npt.NDArray[np.float32]
 SCORE, IOU = 0.3, 0.5
 """A box of at least this score and less than this IoU is misplaced."""
 
@@ -43,15 +43,15 @@ class PrimeSamples:
         box_iou: (m,) highest IoU of the box with an object of its class; 0 if there is none.
     """
 
-    iou: Floats
-    score: Floats
+    iou: Floats32
+    score: Floats32
     label: npt.NDArray[np.int64]
-    box_score: Floats
-    box_iou: Floats
+    box_score: Floats32
+    box_iou: Floats32
 
     @classmethod
     def of(cls, outcomes: Outcomes) -> PrimeSamples:
-        """The prime samples of a split.
+        """Take the prime samples of a split.
 
         Example:
             >>> from yolo_balance.recall import ImageOutcome
@@ -64,7 +64,7 @@ class PrimeSamples:
         return cls(outcomes.prime_iou, outcomes.prime_score, outcomes.object_class, score, outcomes.own_iou)
 
     def misplaced(self, score: float = SCORE, iou: float = IOU) -> tuple[float | None, int]:
-        """Share of the boxes with at least a score that lie below an IoU, and the number of boxes with that score.
+        """Return the share of boxes of at least a score that lie below an IoU, and the number of boxes with that score.
 
         A box on an object of another class is misplaced too: its IoU is that with objects of its own.
 
@@ -76,7 +76,7 @@ class PrimeSamples:
         return (int((high & (self.box_iou < np.float32(iou))).sum()) / n if n else None), n
 
     def correlation(self) -> float | None:
-        """Spearman's rank correlation of score and IoU over the objects, those that no box overlaps among them.
+        """Return Spearman's rank correlation of score and IoU over all objects, with or without a box on them.
 
         Returns:
             It in [-1, 1]; None for fewer than 3 objects, or if all have one score or one IoU.

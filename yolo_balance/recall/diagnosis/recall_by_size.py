@@ -8,14 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from rich.table import Table
-from rich.text import Text
 
+from yolo_balance.arrays import Bools, Floats
 from yolo_balance.recall.evidence.intervals import interval
-from yolo_balance.recall.matching import Bools, Floats
 from yolo_balance.recall.outcomes import Outcomes
-from yolo_balance.text import plain
-from yolo_balance.views.tables import plain_text
 
 COCO_SIZES: tuple[tuple[str, float, float | None], ...] = (
     ("small", 0.0, 32.0),
@@ -62,7 +58,7 @@ class SizeBin:
 
     @classmethod
     def of(cls, start: float, end: float | None, sizes: Floats, detected: Bools, confidence: float) -> SizeBin:
-        """The bin's share of (T,) objects."""
+        """Count the objects of a bin among (T,) objects."""
         inside = (sizes >= start) & (sizes < (np.inf if end is None else end))
         n, hits = int(inside.sum()), int((inside & detected).sum())
         if n == 0:
@@ -128,29 +124,9 @@ class RecallBySize:
         )
         return cls(confidence, classes, coco(np.ones(len(sizes), bool)), quantiles)
 
-    def __str__(self) -> str:
-        """The two tables people read."""
-        by_class = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-        by_class.add_column("class")
-        for name, start, end in COCO_SIZES:
-            by_class.add_column(f"{name}: {in_pixels(start, end)}\nhits of n  recall")
-        for label, bins in [
-            *((Text(plain(name)), bins) for name, bins in self.classes.items()),
-            (Text("all"), self.overall),
-        ]:
-            by_class.add_row(label, *(_recall(bins[name]) for name, *_ in COCO_SIZES))
-        by_quantile = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-        by_quantile.add_column("size, all classes", justify="right")
-        by_quantile.add_column("hits of n  recall")
-        for row in self.quantiles:
-            by_quantile.add_row(in_pixels(row.start, row.end), _recall(row))
-        what = f"square root of the box's area in pixels of the image file; {self.confidence:.0%} Wilson interval"
-        lines = [f"Recall by size ({what})", plain_text(by_class)]
-        return "\n".join([*lines, "", plain_text(by_quantile)] if self.quantiles else lines)
-
 
 def _quantile_starts(sizes: Floats) -> list[float]:
-    """Sizes at which bins of as many objects each begin: every one is some object's, so no bin is empty."""
+    """Return the start of each bin of as many objects; a start is some object's size, so no bin is empty."""
     if not len(sizes):
         return []
     starts: list[float] = np.unique(np.sort(sizes)[np.arange(QUANTILES) * len(sizes) // QUANTILES]).tolist()
@@ -158,13 +134,7 @@ def _quantile_starts(sizes: Floats) -> list[float]:
 
 
 def in_pixels(start: float, end: float | None) -> str:
-    """A range of sizes in words."""
+    """Write a range of sizes in words."""
     if end is None:
         return f"from {start:.4g} px"
     return f"{start:.4g} to {end:.4g} px" if start else f"below {end:.4g} px"
-
-
-def _recall(row: SizeBin) -> str:
-    if row.recall is None:
-        return "   -       no data"
-    return f"{row.hits:>4} of {row.n:<4} {row.recall:.2f} [{row.low:.2f}, {row.high:.2f}]"

@@ -1,1 +1,1 @@
-"""What n objects can show: intervals, effective sizes, verdicts and the numbers needed for them."""
+"""Evidence in n objects: intervals, effective sizes, verdicts and the numbers of objects they need."""

@@ -1,4 +1,4 @@
-"""What objects that share images are worth: the number of independent ones that would tell as much.
+"""Effective sample size of objects that share images: the number of equally informative independent objects.
 
 Boxes of one image are found or missed together more often than those of different images, so n of them say less than
 n trials. Resampling whole images (the cluster bootstrap, Davison and Hinkley 1997) measures how much less; an interval
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.recall.matching import Bools, Floats, Ints
+from yolo_balance.arrays import Bools, Floats, Ints
 
 RESAMPLES = 1000
 _SEED = 0  # the same pass gives the same interval
@@ -19,7 +19,7 @@ _SEED = 0  # the same pass gives the same interval
 def effective_sizes(
     detected: Bools, object_class: Ints, object_image: Ints, num_classes: int, *, resamples: int = RESAMPLES
 ) -> Floats:
-    """(K, C) effective number of objects of each class, for K readings of the same objects.
+    """Return the (K, C) effective number of objects of each class, for K readings of the same objects.
 
     n_eff = n / max(1, deff), deff = Var*(R) / (R (1 - R) / n): R the class's recall, Var* its variance over bootstrap
     samples of the images that hold the class, times k / (k - 1) for k such images. Where all were found, or none, no

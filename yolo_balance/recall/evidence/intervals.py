@@ -1,4 +1,4 @@
-"""Intervals of a proportion: what n trials can and cannot show."""
+"""Confidence intervals of a proportion."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.special import betaincinv, ndtri  # the quantiles of scipy.stats, wit
 def interval(
     hits: int, n: int, *, confidence: float = 0.95, method: Literal["wilson", "exact"] = "wilson"
 ) -> tuple[float, float]:
-    """Confidence interval of a recall of `hits` out of `n`.
+    """Return the confidence interval of a recall of `hits` out of `n`.
 
     Wilson, Probable inference (1927), close to its nominal level also for few trials; or Clopper and Pearson (1934),
     which never falls below it and is wider.
@@ -47,7 +47,7 @@ def interval(
 def effective_interval(
     recall: float, n: float, *, confidence: float = 0.95, method: Literal["wilson", "exact"] = "wilson"
 ) -> tuple[float, float]:
-    """The intervals of `interval` for an effective number of objects, which need not be whole.
+    """Return the interval for an effective number of objects, which need not be whole.
 
     Wilson's formula holds for any n > 0; Clopper and Pearson's is written with quantiles of the beta distribution, as
     Korn and Graubard (1998) do for clustered samples. `interval` is the same with whole hits and n.

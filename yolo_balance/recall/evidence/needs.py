@@ -1,4 +1,4 @@
-"""How many objects of a class a recall needs before it says something."""
+"""Numbers of objects that a recall needs before it is informative."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def objects_to_show(recall: float, target: float, confidence: float = CONFIDENCE
 
 
 def more_objects(n: float, recall: float, target: float | None = None, *, confidence: float = CONFIDENCE) -> int | None:
-    """Further objects, at the recall read so far, until it says something.
+    """Return the further objects needed, at the measured recall, to show a target or a narrow interval.
 
     Args:
         n: Objects there are; a real number where they are not independent trials (an effective sample size), and then

@@ -1,4 +1,4 @@
-"""What an interval says of a promised recall, and of two recalls read one after the other.
+"""Verdicts of intervals: on a promised recall, and on the change between two recalls.
 
 All of it works on the objects n and the bounds of the interval, so n may be an effective sample size.
 """
@@ -11,9 +11,9 @@ from scipy.stats import norm
 
 from yolo_balance.recall.evidence.needs import CONFIDENCE, more_objects, objects_to_show
 
-Verdict: TypeAlias = Literal["met", "missed", "cannot conclude", "no data"]
+RecallVerdict: TypeAlias = Literal["met", "missed", "cannot conclude", "no data"]
 Bounds: TypeAlias = tuple[float, float]
-Change: TypeAlias = Literal["rose", "fell", "cannot conclude"]
+RecallChange: TypeAlias = Literal["rose", "fell", "cannot conclude"]
 
 
 def verdict(
@@ -24,8 +24,8 @@ def verdict(
     target: float,
     confidence: float = CONFIDENCE,
     most: float | None = None,
-) -> Verdict:
-    """Whether n objects show a promised recall.
+) -> RecallVerdict:
+    """Decide whether n objects show a promised recall.
 
     A promise is kept by the lower bound of the interval, or it is missed; but so few objects that no result of theirs
     could have kept it decide nothing, unless even the upper bound lies below.
@@ -59,20 +59,20 @@ def verdict(
 
 
 def best_lower_bound(n: float, confidence: float = CONFIDENCE) -> float:
-    """Lower bound of the Wilson interval when all n objects are found: n / (n + z^2)."""
+    """Return the lower bound of the Wilson interval when all n objects are found: n / (n + z^2)."""
     return n / (n + float(norm.ppf(0.5 + confidence / 2)) ** 2)
 
 
 def needed(
     n: float,
     recall: float | None,
-    judged: Verdict,
+    judged: RecallVerdict,
     *,
     target: float,
     confidence: float = CONFIDENCE,
     most: float | None = None,
 ) -> str:
-    """What it would take to show a target, in words; empty where it is met.
+    """Return in words what is needed to show a target; empty if the target is met.
 
     Args:
         n: Objects, or their effective number.
@@ -95,14 +95,15 @@ def needed(
         return f"{fewest} objects, every one being found"
     if (more := more_objects(n, recall, target, confidence=confidence)) is not None:
         return f"{max(more, 1)} more object{'s' if more > 1 else ''} at this recall"
+    retrain = "retrain: measured recall is not above the target"
     if judged == "cannot conclude":
         short = more_objects(n if most is None else most, 1.0, target, confidence=confidence)
-        return f"a higher recall, and at least {short} more object{'' if short == 1 else 's'}"
-    return "a higher recall; at this one no number of objects would show it"
+        return f"{retrain}, and at least {short} more object{'' if short == 1 else 's'}"
+    return f"{retrain}, more images will not help"
 
 
-def change(before: Bounds | None, after: Bounds | None) -> Change:
-    """Whether the recall of a class rose or fell between two runs or epochs.
+def change(before: Bounds | None, after: Bounds | None) -> RecallChange:
+    """Decide whether the recall of a class rose or fell between two runs or epochs.
 
     Intervals that overlap, or touch, or are not there decide nothing. That is stricter than a test of the difference:
     two 95 % intervals stay apart by chance far less often than once in twenty times.

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import textwrap
-
-from rich.table import Table
-from rich.text import Text
+from functools import partial
 
 from yolo_balance.analysis.analysis import DataAnalysis
-from yolo_balance.analysis.box_sizes import SMALL
-from yolo_balance.analysis.split import ClassFigures
+from yolo_balance.analysis.box_sizes import SMALL, BoxSizes
 from yolo_balance.analysis.val_needs import HALF_WIDTH, RECALL, boxes_for_half_width, boxes_to_show
 from yolo_balance.text import percent, plain
-from yolo_balance.views.tables import plain_text
+from yolo_balance.views.tables import table
 
 LONGEST = 24  # characters of a class name in a table
+_table = partial(table, gap=2)
 
 
 def render(analysis: DataAnalysis, width: int = 80) -> str:
-    """Everything a terminal shows; tables keep their width, sentences are folded to `width`."""
+    """Return the text for a terminal; tables keep their width, sentences are folded to `width`."""
     parts = [_splits(analysis), _classes(analysis)]
     if analysis.task != "classify":
         parts.append(_sizes(analysis))
     parts += [
+        _explained(analysis, width),
         _plan(analysis),
         _needs(analysis),
         _blind(analysis),
@@ -34,31 +33,25 @@ def render(analysis: DataAnalysis, width: int = 80) -> str:
 
 
 def findings(analysis: DataAnalysis, width: int) -> str:
-    """The findings, numbered, or a line that there are none."""
+    """Return the findings, numbered, or a line that there are none."""
     if not analysis.findings:
         return "Findings: none."
-    lines = [
-        textwrap.fill(
-            found.text,
-            width,
-            initial_indent=f"{i:>2}. ",
-            subsequent_indent="    ",
-            break_on_hyphens=False,
-            break_long_words=False,
-        )
-        for i, found in enumerate(analysis.findings, 1)
-    ]
+    lines = [_folded(found.text, width, f"{i:>2}. ", "    ") for i, found in enumerate(analysis.findings, 1)]
     return "\n".join(["Findings, most important first", *lines])
+
+
+def _folded(text: str, width: int, first: str, rest: str) -> str:
+    return textwrap.fill(
+        text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False
+    )
 
 
 def _splits(analysis: DataAnalysis) -> str:
     boxes = analysis.task != "classify"
     kind = f"task {analysis.task}, imgsz {analysis.imgsz}" if boxes else "one class per image"
     counted = ("images", "background", "boxes") if boxes else ("images",)
-    table = _table("split", *counted, "classes", "imbalance", "Gini", "effective\nclasses")
-    for split, figures in analysis.splits.items():
-        _row(
-            table,
+    rows = [
+        (
             split,
             str(figures.images),
             *([percent(figures.background_share), str(figures.boxes)] if boxes else []),
@@ -67,7 +60,10 @@ def _splits(analysis: DataAnalysis) -> str:
             _number(figures.gini),
             _number(figures.effective_classes),
         )
-    return f"Data: {plain(analysis.data)} ({kind})\n\n{plain_text(table)}"
+        for split, figures in analysis.splits.items()
+    ]
+    headings = ("split", *counted, "classes", "imbalance", "Gini", "effective\nclasses")
+    return f"Data: {plain(analysis.data)} ({kind})\n\n{_table(headings, rows)}"
 
 
 def _classes(analysis: DataAnalysis) -> str:
@@ -75,80 +71,90 @@ def _classes(analysis: DataAnalysis) -> str:
     headings = [
         f"{split}\n{what}" for split in analysis.splits for what in (("boxes", "images") if boxes else ("images",))
     ]
-    table = _table("class", *headings, "share of\ntrain")
+    rows = []
     for name, c in analysis.splits["train"].classes.items():
         counts = []
         for figures in analysis.splits.values():
             here = figures.classes[name]
             counts += [str(here.boxes), str(here.images)] if boxes else [str(here.images)]
-        _row(table, _label(name), *counts, percent(c.share))
-    return f"{'Boxes and images' if boxes else 'Images'} per class\n{plain_text(table)}"
+        rows.append((_label(name), *counts, percent(c.share)))
+    title = f"{'Boxes and images' if boxes else 'Images'} per class"
+    return f"{title}\n" + _table(("class", *headings, "share of\ntrain"), rows)
 
 
 def _sizes(analysis: DataAnalysis) -> str:
-    table = _table("class", "in the image", f"at {analysis.imgsz} px", f"below {SMALL} px", "of the image's side")
-    rows = 0
-    for name, c in analysis.splits["train"].classes.items():
-        if c.sizes is not None:
-            _row(table, _label(name), *_size_cells(c))
-            rows += 1
+    train = analysis.splits["train"].classes
+    rows = [(_label(name), *_size_cells(c.sizes)) for name, c in train.items() if c.sizes is not None]
     if not rows:
         return ""
-    return f"Box sizes in train: square root of the area in px, median [10 %, 90 %]\n{plain_text(table)}"
+    headings = ("class", "in the image", f"at {analysis.imgsz} px", f"below {SMALL} px", "of the image's side")
+    return "Box sizes in train: square root of the area in px, median [10 %, 90 %]\n" + _table(headings, rows)
 
 
-def _size_cells(c: ClassFigures) -> tuple[str, str, str, str]:
-    assert c.sizes is not None
-    stored, network, relative = c.sizes.pixels, c.sizes.network, c.sizes.relative
+def _size_cells(sizes: BoxSizes) -> tuple[str, str, str, str]:
+    stored, network = sizes.pixels, sizes.network
     return (
         f"{stored.median:.0f} [{stored.low:.0f}, {stored.high:.0f}]",
         f"{network.median:.0f} [{network.low:.0f}, {network.high:.0f}]",
-        percent(c.sizes.small),
-        f"{relative.median:.1%}",
+        percent(sizes.small),
+        f"{sizes.relative.median:.1%}",
     )
 
 
 def _plan(analysis: DataAnalysis) -> str:
     if analysis.plan is None:
         return ""
-    table = _table("class", "factor", "share of train", "asked for", "most from one image")
-    for name, c in analysis.plan.items():
-        _row(table, _label(name), f"{c.factor:.2f}", *map(percent, (c.natural, c.requested, c.largest_image_share)))
+    rows = [
+        (_label(name), f"{c.factor:.2f}", *map(percent, (c.natural, c.requested, c.largest_image_share)))
+        for name, c in analysis.plan.items()
+    ]
     kind = "boxes" if analysis.task != "classify" else "images"
-    return f"What balance.sampling asks for, shares of {kind}\n{plain_text(table)}"
+    headings = ("class", "factor", "share of train", "asked for", "most from one image")
+    return f"What balance.sampling asks for, shares of {kind}\n{_table(headings, rows)}"
+
+
+def _explained(analysis: DataAnalysis, width: int) -> str:
+    if not analysis.explained:
+        return ""
+    lines = [_folded(plain(line), width, "  ", "    ") for line in analysis.explained]
+    return "\n".join(["balance: auto, on this data:", *lines])
 
 
 def _needs(analysis: DataAnalysis) -> str:
     if "val" not in analysis.splits:
         return ""
-    table = _table("class", "n", f"if {RECALL:g} is read", f"more for ±{HALF_WIDTH:g}", f"more to show {RECALL:g}")
+    rows = []
     for name, need in analysis.needs.items():
         interval = f"[{need.low:.2f}, {need.high:.2f}]" if need.n else "no data"
-        _row(table, _label(name), str(need.n), interval, _more(need.more_for_interval), _more(need.more_to_show))
+        rows.append((_label(name), str(need.n), interval, _more(need.more_for_interval), _more(need.more_to_show)))
     title = (
         f"What val can show (95% Wilson interval; ±{HALF_WIDTH:g} takes {boxes_for_half_width()}, showing {RECALL:g} "
         f"takes {boxes_to_show()})"
     )
-    return f"{title}\n{plain_text(table)}"
+    headings = ("class", "n", f"if {RECALL:g} is read", f"more for ±{HALF_WIDTH:g}", f"more to show {RECALL:g}")
+    return f"{title}\n{_table(headings, rows)}"
 
 
 def _blind(analysis: DataAnalysis) -> str:
     if not analysis.blind:
         return ""
     boxes = analysis.task != "classify"
+    scores = ("boxes found", "mAP", "images right") if boxes else ("accuracy", "mean over classes")
+    rows = [
+        (
+            _label(name),
+            blind.split,
+            *map(percent, (blind.boxes_found, blind.mean_precision)),
+            *([percent(blind.images_right)] if boxes else []),
+        )
+        for name, blind in analysis.blind.items()
+    ]
     title = "Why accuracy hides it: a perfect model that never reports ..."
-    if boxes:
-        table = _table("class", "scored on", "boxes found", "mAP", "images right")
-    else:
-        table = _table("class", "scored on", "accuracy", "mean over classes")
-    for name, blind in analysis.blind.items():
-        scores = [percent(blind.boxes_found), percent(blind.mean_precision)]
-        _row(table, _label(name), blind.split, *scores, *([percent(blind.images_right)] if boxes else []))
-    return f"{title}\n{plain_text(table)}"
+    return f"{title}\n{_table(('class', 'scored on', *scores), rows)}"
 
 
 def _together(analysis: DataAnalysis) -> str:
-    """The rare classes' companions: with whom their images are shared."""
+    """Return the table of classes that share images with the rare classes."""
     train = analysis.splits["train"]
     rare = set(analysis.rare)
     rows = []
@@ -158,10 +164,11 @@ def _together(analysis: DataAnalysis) -> str:
                 rows.append((images / train.classes[name].images, name, other, images))
     if not rows:
         return ""
-    table = _table("rare class", "of its train images", "also hold", left=(0, 2))
-    for share, name, other, images in sorted(rows, key=lambda row: -row[0])[:10]:
-        _row(table, _label(name), f"{images} of {train.classes[name].images} ({share:.0%})", _label(other))
-    return f"Seen together\n{plain_text(table)}"
+    cells = [
+        (_label(name), f"{images} of {train.classes[name].images} ({share:.0%})", _label(other))
+        for share, name, other, images in sorted(rows, key=lambda row: -row[0])[:10]
+    ]
+    return f"Seen together\n{_table(('rare class', 'of its train images', 'also hold'), cells, 'lrl')}"
 
 
 def _identical(analysis: DataAnalysis, width: int) -> str:
@@ -172,19 +179,8 @@ def _identical(analysis: DataAnalysis, width: int) -> str:
     return textwrap.fill(f"Identical images (files compared byte for byte): {', '.join([*across, *within])}", width)
 
 
-def _table(*headings: str, left: tuple[int, ...] = (0,)) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for i, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if i in left else "right")
-    return table
-
-
-def _row(table: Table, *cells: str) -> None:
-    table.add_row(*(Text(cell) for cell in cells))  # data, never markup
-
-
 def _label(name: str) -> str:
-    """A name that leaves room for figures: of a long one the beginning and the end, where names of a family differ."""
+    """Shorten a name to its beginning and end, where names of a family differ."""
     name = plain(name)
     return name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}…{name[1 - LONGEST // 2 :]}"
 

@@ -1,4 +1,4 @@
-"""The page: one file that opens anywhere, without a network."""
+"""`analysis.html`: one file that opens anywhere, without a network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_SENTENCES = 12
 
 
 def render(analysis: DataAnalysis) -> str:
-    """The text of `analysis.html`; names and paths are data and escaped."""
+    """Return the text of `analysis.html`; names and paths are data and escaped."""
     pictures = {
         "boxes": analysis_plots.boxes_per_class(analysis),
         "needs": analysis_plots.needs(analysis) if "val" in analysis.splits else "",

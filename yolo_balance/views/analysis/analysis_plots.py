@@ -1,4 +1,4 @@
-"""The page's plots: matplotlib figures as inline SVG, their text left to the browser's fonts.
+"""Plots of `analysis.html`: matplotlib figures as inline SVG, in the browser's fonts.
 
 A figure is drawn narrow, so that it is read on a phone without enlarging; class names are never taken for mathematics.
 """
@@ -25,7 +25,7 @@ MOST = 40  # classes a plot shows
 
 
 def boxes_per_class(analysis: DataAnalysis) -> str:
-    """Bars of boxes per class and split, on a logarithmic axis, largest in train first."""
+    """Draw bars of boxes per class and split, on a logarithmic axis, largest in train first."""
     names = shown(analysis)
     splits = list(analysis.splits.items())
     height = 0.8 / len(splits)
@@ -47,7 +47,7 @@ def boxes_per_class(analysis: DataAnalysis) -> str:
 
 
 def needs(analysis: DataAnalysis) -> str:
-    """Per class the interval that a recall of .9 read on val would carry."""
+    """Draw, per class, the interval that a recall of .9 on val would have."""
     names = shown(analysis)
 
     def draw(axes: Axes) -> None:
@@ -64,7 +64,7 @@ def needs(analysis: DataAnalysis) -> str:
 
 
 def sizes(analysis: DataAnalysis) -> str:
-    """Per class the box sizes of train as the network sees them: median, 10 % to 90 %."""
+    """Draw, per class, the box sizes of train as the network sees them: median, 10 % to 90 %."""
     train = analysis.splits["train"].classes
     names = [name for name in shown(analysis) if train[name].sizes is not None]
     if not names:
@@ -91,7 +91,7 @@ def sizes(analysis: DataAnalysis) -> str:
 
 
 def together(analysis: DataAnalysis) -> str:
-    """Heat map: of the train images with the row's class, the share that also hold the column's."""
+    """Draw a heat map: of the train images with the row's class, the share that also hold the column's class."""
     train = analysis.splits["train"]
     if not train.together:
         return ""
@@ -119,7 +119,7 @@ def together(analysis: DataAnalysis) -> str:
 
 
 def shown(analysis: DataAnalysis) -> list[str]:
-    """The classes a plot shows, largest in train first; of very many the ten largest and the smallest."""
+    """Return the classes that a plot shows, largest in train first; of very many the ten largest and the smallest."""
     train = analysis.splits["train"].classes
     names = sorted(train, key=lambda name: -train[name].boxes)
     return names if len(names) <= MOST else [*names[:10], *names[10 - MOST :]]
@@ -135,7 +135,7 @@ def _by_class(
     bottom: float = 0.5,
     grid: bool = True,
 ) -> str:
-    """A figure with one row of `rows` inches per class."""
+    """Draw a figure with one row of `rows` inches per class."""
     height = max(rows * len(names), 0.8) + top + bottom
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, height))

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table
-from rich.text import Text
-
 from yolo_balance.comparison.comparison import STEP_TOLERANCE, Comparison
 from yolo_balance.comparison.figures import GROUPS, Difference, Figure, Key
 from yolo_balance.text import counted, listed, plain
-from yolo_balance.views.tables import plain_text
+from yolo_balance.views.tables import table
 
 Rows = list[list[str]]
+NULL = "no clear difference"
 MEASURES = {"map50_95": "mAP50-95", "map50": "mAP50"}
 
 
 def render(comparison: Comparison) -> str:
-    """Plain text: the arms side by side, what each changes, what every class was shown, and what failed."""
+    """Return tables of the arms side by side, their differences, the exposure of each class, and notes."""
     parts = [f"{title(comparison)}\n{_table(*means(comparison))}"]
     for arm in comparison.others:
         headings, rows = differences(comparison, arm.name)
@@ -30,14 +28,14 @@ def render(comparison: Comparison) -> str:
 
 
 def title(c: Comparison) -> str:
-    """What was compared, in a line."""
+    """Return the title: seeds, images and weights of the comparison."""
     clean = f"{c.clean_images} of them defect-free" if c.clean_images else "none defect-free"
     seeds = f"seed{'' if len(c.seeds) == 1 else 's'} {', '.join(map(str, c.seeds))}"
     return f"Means over {seeds} on val ({counted(c.images, 'image')}, {clean}), best.pt of each run"
 
 
 def means(c: Comparison) -> tuple[list[str], Rows]:
-    """Headings, and a row per arm."""
+    """Return headings, and a row per arm."""
     headings = ["arm", "seeds", "steps", "s/step", *MEASURES.values(), *(f"AP50 {group}" for group in GROUPS)]
     headings += [f"recall {group}\nat {budget:g}" for budget in c.budgets for group in GROUPS]
     rows = []
@@ -54,7 +52,7 @@ def means(c: Comparison) -> tuple[list[str], Rows]:
 
 
 def differences(c: Comparison, name: str) -> tuple[list[str], Rows]:
-    """Headings, and a row per group and class: recall of the first arm and of this one, and the difference."""
+    """Return headings, and a row per group and class: recall of the first arm and of this arm, and the difference."""
     arm = next(arm for arm in c.arms if arm.name == name)
     first = next(arm for arm in c.arms if arm.name == c.first)
     headings = ["", "train", "n", *(f"recall at {budget:g} false boxes per {c.per}" for budget in c.budgets), "AP50"]
@@ -71,7 +69,7 @@ def differences(c: Comparison, name: str) -> tuple[list[str], Rows]:
 
 
 def exposure(c: Comparison) -> tuple[list[str], Rows]:
-    """Headings, and a row per group and class with a column per arm."""
+    """Return headings, and a row per group and class with a column per arm."""
     rows = [
         [label(key), *(_share(arm.figure(Key("reached", key.scope, key.name))) for arm in c.arms)]
         for key, _, _ in scopes(c)
@@ -80,7 +78,7 @@ def exposure(c: Comparison) -> tuple[list[str], Rows]:
 
 
 def scopes(c: Comparison) -> list[tuple[Key, int, int]]:
-    """The groups and classes: the key of their AP50, boxes in train and objects in val."""
+    """Return, for each group and class, the key of its AP50, boxes in train and objects in val."""
     found = []
     for group in GROUPS:
         members = [c.classes[name] for name in c.members(group)]
@@ -89,12 +87,12 @@ def scopes(c: Comparison) -> list[tuple[Key, int, int]]:
 
 
 def label(key: Key) -> str:
-    """A group or class, told apart."""
+    """Return the name of a class, or of a group marked as such."""
     return f"{key.name} classes" if key.scope == "group" else plain(key.name)
 
 
 def pair(first: Figure, own: Figure) -> str:
-    """`.21 -> .35  +.14 [+.02, +.25] gain`; a null says so."""
+    """Write two means and their difference: `.21 -> .35  +.14 [+.02, +.25] gain`."""
     if own.mean is None or first.mean is None:
         return "no data"
     text = f"{first.mean:.3f} -> {own.mean:.3f}"
@@ -102,14 +100,19 @@ def pair(first: Figure, own: Figure) -> str:
 
 
 def difference_text(d: Difference) -> str:
-    """`+.14 [+.02, +.25] gain`."""
+    """Write a difference with its interval: `+.14 [+.02, +.25] gain`."""
     if d.low is None or d.high is None:
         return f"{d.value:+.3f} (one seed)"
-    return f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}] {d.verdict}"
+    return f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}] {verdict(d)}"
+
+
+def verdict(d: Difference) -> str:
+    """Return what an interval shows, in words."""
+    return NULL if d.verdict == "null" else d.verdict or ""
 
 
 def notes(c: Comparison) -> list[str]:
-    """How to read the tables, what cannot be concluded, and what is missing."""
+    """Return notes on how to read the tables, on their limits, and on failed runs."""
     lines = []
     for group in GROUPS:
         members = c.members(group)
@@ -121,8 +124,8 @@ def notes(c: Comparison) -> list[str]:
         lines.append(interval_note(c))
         by_chance = c.verdicts * (1 - c.confidence)
         lines.append(
-            f"{counted(c.verdicts, 'interval')}: if every difference were null, about {by_chance:.0f} would still "
-            "exclude 0, so one alone is little"
+            f"With {counted(c.verdicts, 'comparison')}, {by_chance:.1f} would look different by chance on average. Do "
+            "not rely on a single one."
         )
     lines.append("s/step: seconds of training over optimiser steps, longer where runs share a device")
     lines += step_warnings(c)
@@ -131,22 +134,22 @@ def notes(c: Comparison) -> list[str]:
 
 
 def interval_note(c: Comparison) -> str:
-    """What the intervals were taken over."""
+    """Return the note on how the intervals were computed."""
     level = f"{c.confidence:.0%} intervals"
     most = max(f.difference.seeds for arm in c.others for f in arm.figures if f.difference)
     if most == 1:
         return (
             f"{level} of recall by bootstrap over images ({c.resamples:,} resamples), with one seed: they say nothing "
-            "of what another seed would give. null: the interval holds 0"
+            "of what another seed would give. No clear difference: the interval holds 0"
         )
     return (
         f"{level}: recall by paired bootstrap over seeds and images ({c.resamples:,} resamples, thresholds chosen anew "
-        "in each), AP by Student's t over paired seeds. null: the interval holds 0"
+        "in each), AP by Student's t over paired seeds. No clear difference: the interval holds 0"
     )
 
 
 def step_warnings(c: Comparison) -> list[str]:
-    """One line per arm whose optimiser steps are off the first arm's by more than 2 %."""
+    """Return a line per arm whose optimiser steps differ from the first arm's by more than 2 %."""
     steps = {arm.name: arm.figure(Key("steps")).mean or 0.0 for arm in c.arms}
     first = steps.get(c.first)
     if not first:
@@ -167,11 +170,5 @@ def _share(figure: Figure) -> str:
 
 
 def _table(headings: Sequence[str], rows: Rows) -> str:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for i, heading in enumerate(headings):
-        table.add_column(
-            Text(heading), justify="left" if i == 0 or "->" in "".join(row[i] for row in rows) else "right"
-        )
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return plain_text(table)
+    text = ["->" in "".join(row[i] for row in rows) for i in range(1, len(headings))]
+    return table(headings, rows, "l" + "".join("l" if words else "r" for words in text))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from yolo_balance.comparison.comparison import Arm, Comparison
+from yolo_balance.comparison.comparison import ArmFigures, Comparison
 from yolo_balance.comparison.figures import Difference, Key
 from yolo_balance.views.comparison import comparison_console
 from yolo_balance.views.pages import environment
 
 
 def render(comparison: Comparison) -> str:
-    """The text of the page; names and paths are data and escaped."""
+    """Return the text of `compare.html`; names and paths are data and escaped."""
     return (
         environment()
         .get_template("compare.html")
@@ -18,6 +18,7 @@ def render(comparison: Comparison) -> str:
             title=comparison_console.title(comparison),
             means=comparison_console.means(comparison),
             exposure=comparison_console.exposure(comparison),
+            verdict=comparison_console.verdict,
             notes=comparison_console.notes(comparison),
             arms=[(arm, sections(comparison, arm)) for arm in comparison.others],
         )
@@ -28,8 +29,8 @@ Row = tuple[str, int, int, float | None, float | None, Difference | None]
 """Of a group or class: its name, boxes in train, objects in val, the first arm's mean, this arm's, the difference."""
 
 
-def sections(c: Comparison, arm: Arm) -> list[tuple[str, list[Row]]]:
-    """Per budget, then for average precision, a heading and its rows."""
+def sections(c: Comparison, arm: ArmFigures) -> list[tuple[str, list[Row]]]:
+    """Return a heading with rows per budget, then for average precision."""
     first = next(other for other in c.arms if other.name == c.first)
     found = []
     headings = [(f"Recall at {budget:g} false boxes per {c.per}", budget) for budget in c.budgets]

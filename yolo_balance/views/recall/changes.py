@@ -1,4 +1,4 @@
-"""What changed between two readings: what the intervals show, and no more."""
+"""Changes of recall between two readings, as far as the intervals show them."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from yolo_balance.run_folder.history import EpochRecall
 
 
 @dataclass(frozen=True)
-class Change:
-    """One recall after another.
+class ClassChange:
+    """Change of a class's recall between two readings.
 
     Attributes:
         difference: The second less the first.
-        verdict: What their intervals show, see `verdicts.change`.
+        verdict: Verdict of `verdicts.change` on the two intervals.
     """
 
     difference: float
-    verdict: verdicts.Change
+    verdict: verdicts.RecallChange
 
 
-def change(before: EpochRecall | ClassRecall | None, after: EpochRecall | ClassRecall | None) -> Change | None:
-    """What one reading shows against another; None where either has no data."""
+def change(before: EpochRecall | ClassRecall | None, after: EpochRecall | ClassRecall | None) -> ClassChange | None:
+    """Compare two readings of a class; None if one has no data."""
     if before is None or before.recall is None or after is None or after.recall is None:
         return None
-    return Change(after.recall - before.recall, verdicts.change(before.bounds, after.bounds))
+    return ClassChange(after.recall - before.recall, verdicts.change(before.bounds, after.bounds))
 
 
-Changes = Mapping[str, Change | None]
+Changes = Mapping[str, ClassChange | None]
 """By class name."""
 
 
 def since_last_epoch(history: Iterable[EpochRecall], budget: float) -> Changes:
-    """The last epoch against the one before it; empty for fewer than two."""
+    """Compare the last epoch with the epoch before; empty for fewer than two epochs."""
     rows = {(row.epoch, row.name): row for row in history if same_budget(row.budget, budget)}
     epochs = sorted({epoch for epoch, _ in rows})
     if len(epochs) < 2:
@@ -46,7 +46,7 @@ def since_last_epoch(history: Iterable[EpochRecall], budget: float) -> Changes:
 
 
 def against(baseline: RecallReport, report: RecallReport, budget: float) -> Changes:
-    """A report against another at the same budget; empty if the other was not read at it."""
+    """Compare a report with a baseline at one budget; empty if either was not read at it."""
     theirs = [b for b in baseline.budgets if same_budget(b.false_alarms, budget)]
     ours = [b for b in report.budgets if same_budget(b.false_alarms, budget)]
     if not theirs or not ours:
@@ -55,5 +55,5 @@ def against(baseline: RecallReport, report: RecallReport, budget: float) -> Chan
 
 
 def same_budget(a: float, b: float) -> bool:
-    """Whether two budgets are one: in `recall.csv` they have six digits."""
+    """Decide whether two budgets are the same: `recall.csv` has six digits."""
     return f"{a:g}" == f"{b:g}"

@@ -1,4 +1,4 @@
-"""Names beside the boxes of a small picture, none on top of another."""
+"""Labels beside the boxes of a small picture; no label covers another."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Label:
 
 
 def text_of(name: str, confidence: float | None) -> str:
-    """What a label says of a box: its confidence, if it has one, and its class."""
+    """Write the label of a box: its confidence, if any, and its class."""
     name = plain(name)
     short = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
     return short if confidence is None else f"{confidence:.2f} {short}"
 
 
 def place(wanted: Iterable[tuple[str, Box]], width: float, height: float) -> list[Label | None]:
-    """Labels above or below their boxes and inside the picture.
+    """Place labels above or below their boxes and inside the picture.
 
     Args:
         wanted: Text and box of each, the most important first.

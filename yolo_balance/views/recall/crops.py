@@ -1,4 +1,4 @@
-"""Pictures of errors: what an image shows around a missed object or a false box, and what the model reported there."""
+"""Pictures of errors: the part of an image around a missed object or a false box, with the model's boxes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.recall.matching import NONE, Floats, Floats32
+from yolo_balance.arrays import Floats, Floats32
+from yolo_balance.recall.matching import NONE
 from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.views.recall.crop_labels import Box, Label, place, text_of
 
@@ -80,7 +81,7 @@ class Crop:
 
 
 def of_object(outcomes: Outcomes, o: int, threshold: float | npt.ArrayLike, names: Sequence[str]) -> Crop:
-    """The crop around an object; its prime sample is drawn whatever its confidence."""
+    """Cut the crop around an object; the object's prime sample is drawn whatever its confidence."""
     iou, score = outcomes.prime_iou[o], outcomes.prime_score[o]
     prime = (outcomes.own == o) & (outcomes.own_iou == iou) & (outcomes.confidence.astype(np.float32) == score)
     b = int(prime.argmax()) if prime.any() else NONE
@@ -95,7 +96,7 @@ def of_object(outcomes: Outcomes, o: int, threshold: float | npt.ArrayLike, name
 
 
 def of_box(outcomes: Outcomes, b: int, threshold: float | npt.ArrayLike, names: Sequence[str]) -> Crop:
-    """The crop around a box."""
+    """Cut the crop around a box."""
     return Crop(
         name=names[outcomes.predicted[b]],
         file=outcomes.files[outcomes.image[b]],
@@ -116,7 +117,7 @@ def _picture(
     o: int,
     b: int,
 ) -> Picture | None:
-    """Around `centre`, which is object o, or box b if o is NONE: all objects, the boxes that count, and box b."""
+    """Draw objects, counted boxes and box b around `centre`, which is object o, or box b if o is NONE."""
     pixels = _read(outcomes.files[image])
     if pixels is None:
         return None
@@ -153,7 +154,7 @@ def _picture(
 
 
 def window(box: Floats32 | Floats, width: int, height: int) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 of a square around a box with a margin, moved and cut to lie in an image of that size."""
+    """Return x0, y0, x1, y1 of a square around a box with a margin, moved and cut to lie in an image of that size."""
     x0, y0, x1, y1 = np.nan_to_num(np.asarray(box, np.float64), posinf=0, neginf=0).tolist()
     side = round(max(MARGIN * (x1 - x0), MARGIN * (y1 - y0), LEAST))
     found = []
@@ -171,7 +172,7 @@ def _touches(boxes: Floats32, part: Floats) -> npt.NDArray[np.bool_]:
 
 
 def _read(file: str) -> npt.NDArray[np.uint8] | None:
-    """An image as 8-bit BGR; None for what is no image, or not there."""
+    """Read an image as 8-bit BGR; None if the file is missing or no image."""
     try:
         content = np.frombuffer(Path(file).read_bytes(), np.uint8)  # OpenCV's own reading knows ASCII paths only
         picture = cv2.imdecode(content, cv2.IMREAD_COLOR)

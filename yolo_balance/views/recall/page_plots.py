@@ -1,4 +1,4 @@
-"""The page's plots: one small panel per class, all on the same axes; class names are left to the page."""
+"""Plots of `recall.html`: one small panel per class, all on the same axes; the page writes class names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SMALL = {"font.size": 11}
 
 
 def over_epochs(rows: Sequence[EpochRecall], target: float | None) -> str:
-    """Recall of a class over the epochs at one budget, with the band of its intervals."""
+    """Draw recall of a class over the epochs at one budget, with the band of its intervals."""
     read = [(row.epoch, row.recall, *row.bounds) for row in rows if row.recall is not None and row.bounds is not None]
 
     def draw(axes: Axes) -> None:
@@ -41,7 +41,7 @@ def over_epochs(rows: Sequence[EpochRecall], target: float | None) -> str:
 
 
 def froc_of_class(curve: Froc, c: int, budgets: Sequence[float], per: str, target: float | None, level: float) -> str:
-    """Recall of class c against false boxes per image, on a logarithmic axis; budgets as vertical lines.
+    """Draw recall of class c against false boxes per image, on a logarithmic axis; budgets as vertical lines.
 
     An axis of ratios has no zero: it begins at half the smallest number of false boxes there can be or is asked for,
     and what is read at none stands there.
@@ -70,14 +70,14 @@ def froc_of_class(curve: Froc, c: int, budgets: Sequence[float], per: str, targe
 
 
 def froc_limits(curve: Froc, budgets: Sequence[float]) -> tuple[float, float]:
-    """Ends of the axis of false boxes per image."""
+    """Return the ends of the axis of false boxes per image."""
     counted = [*curve.false_alarms.tolist(), *budgets]
     above = [rate for rate in counted if rate > 0] or [1.0]
     return min(above) / 2, max(above) * 2
 
 
 def costs(cheapest: CheapestThreshold, threshold: float) -> str:
-    """Expected cost per image against the threshold; the cheapest one as a dot, that of the first budget dashed."""
+    """Draw expected cost per image against the threshold: the cheapest as a dot, the first budget's dashed."""
     x, y = np.array(cheapest.curve).T
 
     def draw(axes: Axes) -> None:
@@ -95,7 +95,7 @@ def costs(cheapest: CheapestThreshold, threshold: float) -> str:
 
 
 def detection(of_class: DetectionProbability) -> str:
-    """POD against size over the sizes tried, with its bounds; a90 dashed and a90/95 dotted where they are known.
+    """Draw POD against size over the sizes tried, with its bounds; a90 dashed and a90/95 dotted where they are known.
 
     Raises:
         ValueError: There is no curve.
@@ -121,7 +121,7 @@ def detection(of_class: DetectionProbability) -> str:
 
 
 def prime_samples(samples: PrimeSamples, names: Sequence[str], title: str) -> str:
-    """Score against IoU of each object's prime sample."""
+    """Draw score against IoU of each object's prime sample."""
     figure = prime_samples_figure({title: samples}, names)
     figure.set_size_inches(*LARGE)
     with mpl.rc_context(STYLE):

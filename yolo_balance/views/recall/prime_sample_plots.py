@@ -1,19 +1,18 @@
-"""Pictures of what a finished model reads."""
+"""Picture of a model's prime samples."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from yolo_balance.recall.diagnosis.prime_samples import IOU, SCORE, PrimeSamples
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COLOURS = (
     "#d55e00",
@@ -65,9 +64,6 @@ def prime_samples_figure(panels: Mapping[str, PrimeSamples], names: Sequence[str
     """
     if not panels:
         raise ValueError("expected at least one panel, got none")
-    import matplotlib as mpl  # needed where a picture is drawn only
-    from matplotlib.figure import Figure
-
     objects = np.bincount(np.concatenate([samples.label for samples in panels.values()]), minlength=len(names))
     rarest = sorted(np.flatnonzero(objects).tolist(), key=lambda c: (objects[c], -c))
     coloured = sorted(rarest[: len(COLOURS)])
@@ -117,7 +113,7 @@ def _panel(axes: Axes, samples: PrimeSamples, coloured: Sequence[int]) -> None:
 
 
 def _summary(samples: PrimeSamples) -> str:
-    """What the panel's title says below its name."""
+    """Return the part of a panel's title below the run's name."""
     share, n = samples.misplaced()
     boxes = f"{round((share or 0) * n)} of {n} boxes with score >= {SCORE:g} lie below IoU {IOU:g}"
     correlation = samples.correlation()
@@ -126,6 +122,6 @@ def _summary(samples: PrimeSamples) -> str:
 
 
 def _short(name: str, most: int) -> str:
-    """A name in one line of printable characters, not longer than there is room."""
+    """Shorten a name to one line of printable characters."""
     name = "".join(c if c.isprintable() else " " for c in name)
     return name if len(name) <= most else f"{name[: most - 1]}…"

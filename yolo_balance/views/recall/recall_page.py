@@ -1,4 +1,4 @@
-"""The page: recall per class at each budget, what changed, plots, and pictures of the worst errors."""
+"""`recall.html`: recall per class at each budget, changes, plots, and pictures of the worst errors."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from yolo_balance.text import percent
 from yolo_balance.views.pages import environment
 from yolo_balance.views.recall import crops, detail_sections, page_plots, worst_errors
 from yolo_balance.views.recall.changes import Changes, against, same_budget, since_last_epoch
-from yolo_balance.views.recall.class_rows import NO_DATA, NO_TARGET, WORDS, Row, verdict
 from yolo_balance.views.recall.report_console import sharing
+from yolo_balance.views.recall.verdict_words import NO_DATA, NO_TARGET, WORDS, independent, needed, verdict
 
 MOST_PLOTS = 24  # classes with plots; the tables have all
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """What rose and what fell at one budget; the rest, and classes one of the two has no data of."""
+class ChangedClasses:
+    """Classes by their change at one budget: rose, fell, unclear, and unknown where a reading has no data."""
 
     budget: float
     rose: list[tuple[str, float]]
@@ -59,22 +59,6 @@ def render(
     epochs = {budget: since_last_epoch(history, budget) for budget in budgets}
     baselines = {budget: against(baseline, report, budget) if baseline else {} for budget in budgets}
     factor = "product" if all("product" in row for row in weights.values()) else "factor"
-
-    per = "clean image" if report.clean_images else "image"
-
-    def rows(budget: BudgetRecall) -> list[Row]:
-        return [
-            Row.of(
-                budget,
-                name,
-                epoch=epochs[budget.false_alarms].get(name),
-                baseline=baselines[budget.false_alarms].get(name),
-                exposure=exposure.get(name),
-                weight=weights.get(name, {}).get(factor),
-            )
-            for name in order
-        ]
-
     thresholds = [first.classes[name].threshold for name in names]
     ids = [names.index(name) for name in order]
     curve = froc(outcomes, [budget.threshold for budget in report.budgets])
@@ -87,9 +71,14 @@ def render(
             report=report,
             title=reading.title,
             note=reading.note,
-            per=per,
-            tables=[(budget, rows(budget)) for budget in report.budgets],
-            sharing=[sharing(budget, per) for budget in report.budgets],
+            per=report.per,
+            verdict=verdict,
+            needed=needed,
+            independent=independent,
+            epochs=epochs,
+            baselines=baselines,
+            shown_shares=exposure,
+            sharing=[sharing(budget, report.per) for budget in report.budgets],
             tally=Counter(verdict(row) for row in first.classes.values()),
             verdicts=[*WORDS.values(), NO_TARGET, NO_DATA],
             targets=any(row.target is not None for row in first.classes.values()),
@@ -98,7 +87,7 @@ def render(
             like=baseline is None or _conditions(baseline) == _conditions(report),
             since=[comparison(budget, changes, order) for budget, changes in epochs.items() if changes],
             against=[comparison(budget, changes, order) for budget, changes in baselines.items() if changes],
-            **detail_sections.context(report, order, shown),
+            **detail_sections.context(report, shown),
             exposure=_exposure_rows(exposure, order),
             weights=weights,
             factor=factor,
@@ -118,7 +107,7 @@ def render(
 
 
 def rarest_first(budget: BudgetRecall, weights: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Class names, those with the fewest boxes in train first, or in the split if that is not known; without data last.
+    """Sort class names by boxes in train, or by objects if train is not known: fewest first, without data last.
 
     Of equal ones the class that comes last by id is first, as class lists put the rare at their end.
     """
@@ -128,15 +117,15 @@ def rarest_first(budget: BudgetRecall, weights: Mapping[str, Mapping[str, Any]])
     return sorted(names, key=lambda name: (budget.classes[name].n == 0, boxes[name], -names.index(name)))
 
 
-def comparison(budget: float, changes: Changes, order: Sequence[str]) -> Comparison:
-    """Classes by what became of them."""
+def comparison(budget: float, changes: Changes, order: Sequence[str]) -> ChangedClasses:
+    """Sort classes by their change."""
     known = [(name, found) for name in order if (found := changes.get(name)) is not None]
 
     def that(verdict: str) -> list[tuple[str, float]]:
         return [(name, found.difference) for name, found in known if found.verdict == verdict]
 
     unknown = [name for name in order if changes.get(name) is None]
-    return Comparison(budget, that("rose"), that("fell"), [name for name, _ in that("cannot conclude")], unknown)
+    return ChangedClasses(budget, that("rose"), that("fell"), [name for name, _ in that("cannot conclude")], unknown)
 
 
 def _conditions(report: RecallReport) -> tuple[Any, ...]:
@@ -162,11 +151,10 @@ def _over_epochs(history: Sequence[EpochRecall], first: BudgetRecall, shown: Seq
 
 def _froc(curve: Froc, report: RecallReport, names: Sequence[str], shown: Sequence[str]) -> dict[str, Markup]:
     budgets = [budget.false_alarms for budget in report.budgets]
-    per = "clean image" if report.clean_images else "image"
     return {
         name: Markup(
             page_plots.froc_of_class(
-                curve, names.index(name), budgets, per, report.budgets[0].classes[name].target, report.confidence
+                curve, names.index(name), budgets, report.per, report.budgets[0].classes[name].target, report.confidence
             )
         )
         for name in shown

@@ -1,48 +1,48 @@
-"""The report as a console table."""
+"""The recall report as a console table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from rich.table import Table
-from rich.text import Text
-
+from yolo_balance.recall.class_recall import ClassRecall
+from yolo_balance.recall.report import BudgetRecall, RecallReport
 from yolo_balance.text import plain
-from yolo_balance.views.tables import plain_text
-
-if TYPE_CHECKING:
-    from yolo_balance.recall.class_recall import ClassRecall
-    from yolo_balance.recall.report import BudgetRecall, RecallReport
+from yolo_balance.views.tables import table
 
 
-def render(report: RecallReport) -> str:
-    """Plain text, one line per class, for each budget the hits and the recall with its interval."""
+def render_report(report: RecallReport) -> str:
+    """Return a line per class: for each budget the hits, and the recall with its interval."""
     basis = (
         f"{report.clean_images} defect-free of {report.images} images"
         if report.clean_images
         else f"no defect-free image: false boxes over all {report.images} images"
     )
     level = f"IoU {report.iou:g}, {report.confidence:.0%} Wilson interval, clustered by image"
-    title = f"Recall per class on {plain(report.split)} ({level}; {basis})"
-    per = "clean image" if report.clean_images else "image"
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column("class")
-    table.add_column("n", justify="right")
+    headings = ["class", "n"]
     for budget in report.budgets:
         measured = "" if budget.measured is None else f", measured {budget.measured:.3g}"
-        table.add_column(
-            f"at {budget.false_alarms:g} false boxes per {per}\n(conf {budget.threshold:.3f}{measured})\nhits  recall"
-        )
-    for name in report.budgets[0].classes:
-        rows = [budget.classes[name] for budget in report.budgets]
-        table.add_row(Text(plain(name)), str(rows[0].n), *(Text(_recall(row)) for row in rows))
-    lines = [line for budget in report.budgets if (line := sharing(budget, per))]
-    return "\n".join([title, plain_text(table), *lines])
+        at = f"at {budget.false_alarms:g} false boxes per {report.per}"
+        headings.append(f"{at}\n(conf {budget.threshold:.3f}{measured})\nhits  recall")
+    rows = [
+        [name, str(row.n), *(_recall(budget.classes[name]) for budget in report.budgets)]
+        for name, row in report.budgets[0].classes.items()
+    ]
+    return "\n".join(
+        [
+            f"Recall per class on {plain(report.split)} ({level}; {basis})",
+            table(headings, rows, "lrl"),
+            *filter(None, (sharing(budget, report.per) for budget in report.budgets)),
+        ]
+    )
 
 
 def sharing(budget: BudgetRecall, per: str) -> str:
-    """What confidences of their own would do for the worst class; empty where that is no different."""
+    """Compare the worst recall with one confidence per class and with one for all; empty where the first is no better.
+
+    Args:
+        budget: Both readings.
+        per: `RecallReport.per`.
+    """
     if budget.per_class is None:
         return ""
     (common, of_common), (own, of_own) = map(_worst, (budget.classes, budget.per_class.classes))

@@ -1,4 +1,4 @@
-"""Which errors are worth looking at first."""
+"""Selection of the errors that a page shows."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.recall.matching import Ints
+from yolo_balance.arrays import Ints
 from yolo_balance.recall.outcomes import Outcomes
 
 PER_CLASS, MOST = 4, 24  # errors of a class, and in all
 
 
 def missed(outcomes: Outcomes, threshold: float | npt.ArrayLike, rarest: Iterable[int]) -> list[int]:
-    """Objects not found at a threshold, those first of whose prime samples the model was least sure.
+    """Select objects not found at a threshold, lowest confidence of their prime sample first.
 
     Args:
         outcomes: Boxes and objects of the split.
@@ -33,7 +33,7 @@ def missed(outcomes: Outcomes, threshold: float | npt.ArrayLike, rarest: Iterabl
 
 
 def false_alarms(outcomes: Outcomes, threshold: float | npt.ArrayLike) -> list[int]:
-    """Boxes at or above a threshold that found nothing: on clean images first, the most confident first.
+    """Select boxes at or above a threshold that found nothing: on clean images first, the most confident first.
 
     Returns:
         At most PER_CLASS of a class and MOST in all.

@@ -1,4 +1,4 @@
-"""Console tables and remarks of a run."""
+"""Console tables and remarks of a training: its plan, the weight of each class, and what it was shown."""
 
 from __future__ import annotations
 
@@ -8,37 +8,34 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.table import Table
-from rich.text import Text
 
 from yolo_balance.config import SamplingConfig
 from yolo_balance.sampling import Exposure, SamplingSchedule
 from yolo_balance.sampling.exposure import lost
 from yolo_balance.sampling.statistics import shares
-from yolo_balance.text import plain
-from yolo_balance.views.tables import plain_text
+from yolo_balance.text import counted
+from yolo_balance.views.tables import table
 
 FACTORS = {"shown": "shown", "class_weight": "class weight", "isr": "ISR-P", "product": "product"}
-MOST = 5  # classes named in one remark; a data set may have a thousand
+MOST = 5  # classes named; a data set may have a thousand
 
 
 def remarks(schedule: SamplingSchedule, names: Sequence[str], files: Sequence[str]) -> list[str]:
-    """What a user should know before training starts: options without use, and images a class leans on too much."""
+    """Return remarks before training: options without use, classes that lean on one image, images drawn very often."""
     o, statistics, expectation = schedule.options, schedule.statistics, schedule.balanced.expectation
     lines = []
     if unused := o.unused():
         lines.append(f"balance.sampling: strategy {o.strategy} has no use for {', '.join(unused)}")
     share, image = statistics.largest_image_shares(expectation)
-    leaning = [
-        f"{names[c]} {share[c]:.0%} ({Path(files[image[c]]).name}, {statistics.images[c]} distinct images)"
-        for c in np.argsort(-share, kind="stable")
-        if share[c] > o.max_image_share
+    leaning = [c for c in np.argsort(-share, kind="stable") if share[c] > o.max_image_share]
+    lines += [
+        f"balance.sampling: {names[c]} gets {share[c]:.0%} of its boxes from one image, {Path(files[image[c]]).name}, "
+        f"more than max_image_share {o.max_image_share:.0%}; it is on {counted(int(statistics.images[c]), 'image')}. "
+        "Collect more images of it."
+        for c in leaning[:MOST]
     ]
-    if leaning:
-        lines.append(
-            f"balance.sampling: one image supplies more than max_image_share {o.max_image_share:.0%} of a class's "
-            f"boxes in an epoch, which invites overfitting: {some(leaning)}"
-        )
+    if more := leaning[MOST:]:
+        lines.append(f"balance.sampling: {counted(len(more), 'class', 'classes')} more lean on one image in this way")
     if o.max_repeat is not None and (often := np.flatnonzero(expectation > o.max_repeat + 1e-9)).size:
         most = often[np.argmax(expectation[often])]
         lines.append(
@@ -48,14 +45,8 @@ def remarks(schedule: SamplingSchedule, names: Sequence[str], files: Sequence[st
     return lines
 
 
-def some(items: Sequence[str], most: int = MOST) -> str:
-    """The first few items in words."""
-    more = len(items) - most
-    return ", ".join(items[:most]) + (f" and {more} more" if more > 0 else "")
-
-
 def plan_table(resolution: Any) -> str:
-    """The resolution as a console table, one line per class."""
+    """Return the resolution as a console table, one line per class."""
     title = (
         f"Balance: {resolution['images']} train images, {resolution['background_images']} of them background, "
         f"{resolution['images_per_epoch']} shown per epoch, {resolution['background_share']:.1%} of them background"
@@ -77,11 +68,11 @@ def plan_table(resolution: Any) -> str:
         for name, row in resolution["classes"].items()
     ]
     headings = ("class", "images", "boxes", "share of boxes", "factor", "share asked for", "most from one image")
-    return f"{title}\n{_table(headings, rows)}"
+    return f"{title}\n{table(headings, rows)}"
 
 
 def factors_table(resolution: Any) -> str:
-    """What an object of each class counts, beside one of the commonest; empty if the losses have no part in it."""
+    """Return the weight of an object by class, beside one of the commonest; empty if no loss has a part in it."""
     classes = resolution["classes"]
     if not all("product" in row for row in classes.values()):
         return ""
@@ -89,11 +80,11 @@ def factors_table(resolution: Any) -> str:
     title = (
         "Weight of an object beside one of the commonest class: how often it is shown, times what the losses give it"
     )
-    return f"\n{title}\n{_table(('class', *FACTORS.values()), rows)}\n"
+    return f"\n{title}\n{table(('class', *FACTORS.values()), rows)}\n"
 
 
 def deviation_line(exposure: Exposure, epoch: int, sampling: SamplingConfig | None, planned: int) -> str | None:
-    """One line if an epoch was off its plan: by how much, why, and what cropping took; None if it was not.
+    """Return a line if an epoch was off its plan: by how much, why, and the share lost to cropping; else None.
 
     Args:
         exposure: The epoch's counts.
@@ -123,7 +114,7 @@ def deviation_line(exposure: Exposure, epoch: int, sampling: SamplingConfig | No
 
 
 def exposure_table(exposure: Exposure) -> str:
-    """What the run was shown, all its epochs together, as a console table."""
+    """Return the run's exposure over all epochs as a console table."""
     drawn, reached, requested = map(shares, exposure.total)
     taken = lost(*exposure.total[:2])
     rows = [
@@ -138,13 +129,4 @@ def exposure_table(exposure: Exposure) -> str:
         for c, name in enumerate(exposure.names)
     ]
     headings = ("class", "in the data", "asked for", "drawn", "reached", "lost to cropping")
-    return f"Exposure: shares of boxes over all epochs\n{_table(headings, rows)}"
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "class" else "right")
-    for row in rows:
-        table.add_row(*(Text(plain(cell)) for cell in row))
-    return plain_text(table)
+    return f"Exposure: shares of boxes over all epochs\n{table(headings, rows)}"

@@ -2,11 +2,10 @@
 
 import pytest
 
-from yolo_balance.recall import RecallReport
 from yolo_balance.recall.evidence import verdicts
 from yolo_balance.recall.evidence.needs import boxes_for_half_width, more_objects
 from yolo_balance.recall.report import ClassRecall
-from yolo_balance.views.recall.class_rows import Row, independent, needed, verdict
+from yolo_balance.views.recall.verdict_words import independent, needed, verdict
 
 
 def found(hits, n, target=None, n_effective=None):
@@ -43,14 +42,3 @@ def test_verdicts_are_in_the_house_s_words():
     assert verdict(found(3, 4)) == "no target"
     assert verdict(found(3, 4, target=0.3)) == "target met"
     assert verdict(found(3, 4, target=0.95)) == "target missed"
-
-
-def test_an_older_report_has_no_confidences_of_its_own():
-    row = {"n": 4, "hits": 3, "recall": 0.75, "low": 0.3, "high": 0.95, "threshold": 0.4}
-    budget = {"false_alarms": 0.1, "threshold": 0.4, "classes": {"a": row}}
-    report = RecallReport.from_dict(
-        {"schema": 1, "split": "val", "iou": 0.5, "images": 9, "clean_images": 2, "budgets": [budget]}
-    )
-    made = Row.of(report.budgets[0], "a")
-    assert (made.own, made.own_verdict, made.independent, made.epoch) == (None, "", None, None)
-    assert made.recall == report.budgets[0].classes["a"]

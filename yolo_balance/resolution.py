@@ -1,0 +1,175 @@
+"""The resolution of a configuration on data: every check and every derived value of a run, in one place.
+
+`train`, `attach`, `analyze` and `compare` all call `resolve`. Pure: Ultralytics' train arguments arrive as a mapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from yolo_balance import recipe
+from yolo_balance.arrays import Floats
+from yolo_balance.config import SECTION, BalanceConfig, LossesConfig, RecallConfig, SamplingConfig
+from yolo_balance.config.sampling import epochs_of
+from yolo_balance.errors import ConfigError
+from yolo_balance.sampling import ClassStatistics, SamplingSchedule
+
+
+@dataclass(frozen=True)
+class ResolvedBalance:
+    """A configuration on a data set.
+
+    Attributes:
+        asked: The section as it was stated.
+        config: The complete section: the keys that `auto` and `pisa` stand for are filled in.
+        names: Class names by class id.
+        statistics: The train split's labels.
+        explained: With `auto`, a line per key of `balance.sampling` with its rule, or marked as stated; else empty.
+        schedule: The plan of each epoch before anything is learnt, None without `balance.sampling`.
+        shown: (C,) share of a balanced epoch's boxes by class.
+    """
+
+    asked: BalanceConfig
+    config: BalanceConfig
+    names: tuple[str, ...]
+    statistics: ClassStatistics
+    explained: tuple[str, ...]
+    schedule: SamplingSchedule | None
+    shown: Floats
+
+    @property
+    def images_per_epoch(self) -> int:
+        """Images that an epoch shows."""
+        return self.statistics.num_images if self.schedule is None else self.schedule.size
+
+
+def resolve(
+    asked: BalanceConfig, statistics: ClassStatistics, names: Sequence[str], arguments: Mapping[str, Any]
+) -> ResolvedBalance:
+    """Resolve a configuration on the train split's labels.
+
+    Args:
+        asked: The section as it was stated.
+        statistics: The train split's labels.
+        names: Class names by class id.
+        arguments: The run's train arguments, complete with Ultralytics' defaults (`arguments.complete`).
+
+    Raises:
+        ConfigError: With every problem: classes that the data does not have, arguments that contradict the section,
+            background images that are asked for and not there.
+    """
+    problems = name_problems(asked, names)
+    config, choices = (asked, []) if problems else recipe.fill(asked, statistics, names)
+    if problems := problems + conflicts(config, arguments):
+        raise ConfigError(problems)
+    if config.losses is not None:
+        config = config.model_copy(update={"losses": config.losses.resolved()})
+    schedule = None
+    if config.sampling is not None:
+        schedule = SamplingSchedule(config.sampling, statistics, names, arguments["seed"])
+    return ResolvedBalance(
+        asked,
+        config,
+        tuple(names),
+        statistics,
+        tuple(choice.line for choice in choices),
+        schedule,
+        statistics.box_shares(None if schedule is None else schedule.balanced.expectation),
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Checks, one line per problem
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def name_problems(config: BalanceConfig, names: Sequence[str]) -> list[str]:
+    """Return a line per class that the section names and the data does not have."""
+    weights = None if config.losses is None else config.losses.class_weights
+    costs = config.recall.costs
+    sections = {
+        "recall.targets": config.recall.targets,
+        "recall.costs.escape": costs.escape if costs is not None and isinstance(costs.escape, dict) else None,
+        "sampling.classes": None if config.sampling is None else config.sampling.classes,
+        "losses.class_weights": weights and weights.values,
+    }
+    return [
+        f"{SECTION}.{section}.{name}: the data has no class {name}, its classes are {', '.join(names)}"
+        for section, classes in sections.items()
+        for name in classes or {}
+        if name not in names
+    ]
+
+
+def conflicts(config: BalanceConfig, arguments: Mapping[str, Any]) -> list[str]:
+    """Return a line per train argument that contradicts the section; needs no data.
+
+    Args:
+        config: The section, before or after `auto` is filled in.
+        arguments: The run's train arguments, complete with Ultralytics' defaults.
+    """
+    return [
+        *(_classification_problems(config) if arguments["task"] == "classify" else ()),
+        *_sampling_problems(config.sampling, arguments),
+        *_loss_problems(config.losses, arguments),
+        *_selection_problems(config.recall, arguments),
+        *_calibration_problems(config.recall, arguments),
+    ]
+
+
+def _classification_problems(config: BalanceConfig) -> list[str]:
+    s = config.sampling
+    without_part = {
+        "sampling.background": s and s.background,
+        "sampling.foreground_mosaic": s and s.foreground_mosaic,
+        "sampling.feedback": s and s.feedback,
+        "recall.best": config.recall.best != "fitness",
+        "recall.calibration": config.recall.calibration,
+    }
+    return [f"{SECTION}.{key}: not for task classify" for key, value in without_part.items() if value]
+
+
+def _sampling_problems(options: SamplingConfig | None, arguments: Mapping[str, Any]) -> list[str]:
+    if options is None:
+        return []
+    problems = []
+    if arguments["rect"]:
+        problems.append("rect: expected false with balance.sampling, got true; rectangular batches fix the image order")
+    epochs = arguments["epochs"]
+    natural = isinstance(epochs, int) and epochs_of(options.open, epochs) + epochs_of(options.close, epochs)
+    if not arguments["time"] and natural and natural >= epochs:
+        problems.append(
+            f"{SECTION}.sampling: open {options.open} and close {options.close} leave none of {epochs} epochs balanced"
+        )
+    hard = options.background is not None and options.background.hard
+    for key, on in (("feedback", options.feedback is not None), ("background.hard", hard)):
+        if on and not arguments["val"]:
+            problems.append(f"{SECTION}.sampling.{key}: expected val: true, which it follows, got false")
+    return problems
+
+
+def _loss_problems(options: LossesConfig | None, arguments: Mapping[str, Any]) -> list[str]:
+    weighting = arguments.get("cls_pw") or 0  # early releases do not have it
+    if options is None or options.class_weights is None or not weighting:
+        return []
+    return [
+        f"cls_pw: expected 0 with balance.losses.class_weights, got {weighting}; each weighs by class, so they would "
+        "multiply. cls_pw weighs whole columns, which class_weights does with `on: column`"
+    ]
+
+
+def _selection_problems(options: RecallConfig, arguments: Mapping[str, Any]) -> list[str]:
+    reasons = {"val": f"which {options.best} follows", "save": "or there is no best.pt to choose"}
+    return [
+        f"{SECTION}.recall.best: expected {key}: true, {why}, got false"
+        for key, why in reasons.items()
+        if options.best != "fitness" and not arguments[key]
+    ]
+
+
+def _calibration_problems(options: RecallConfig, arguments: Mapping[str, Any]) -> list[str]:
+    if options.calibration is None or arguments["save"]:
+        return []
+    return [f"{SECTION}.recall.calibration: expected save: true, or there is no best.pt to calibrate, got false"]

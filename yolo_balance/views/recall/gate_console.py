@@ -1,0 +1,25 @@
+"""The gate as a console table."""
+
+from __future__ import annotations
+
+from yolo_balance.recall.decisions.gate import Gate
+from yolo_balance.text import plain
+from yolo_balance.views.tables import table
+
+
+def render_gate(gate: Gate) -> str:
+    """Return a line per promised class, with the budget in each line."""
+    report = gate.report
+    rows = []
+    for promise in gate.promises:
+        row = promise.row
+        recall = "-" if row.recall is None else f"{row.recall:.2f}"
+        if row.bounds is not None:
+            recall += " [{:.2f}, {:.2f}]".format(*row.bounds)
+        limits = f"{promise.target:g}", f"{gate.budget.false_alarms:g}"
+        rows.append((promise.verdict, promise.name, recall, str(row.n), *limits, promise.needed))
+    return (
+        f"Promised recall on {plain(report.split)} (IoU {report.iou:g}, {report.confidence:.0%} intervals; "
+        f"budget: false boxes per {report.per})\n"
+        + table(("verdict", "class", "recall", "n", "target", "budget", "needed"), rows, "lllrl")
+    )
