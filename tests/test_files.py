@@ -10,8 +10,8 @@ from helpers.outcomes import pooled
 
 from yolo_balance import RecallReport
 from yolo_balance.files import csv_name, csv_text, write_whole
-from yolo_balance.recall.report import COLUMNS
-from yolo_balance.run_folder.records import append_csv, feedback_rows
+from yolo_balance.run_folder.history import append_exposure, append_feedback, append_recall
+from yolo_balance.run_folder.names import EPOCH_ROWS
 from yolo_balance.sampling import ClassStatistics, Exposure
 
 FORMULAS = ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "'=1", "''=1"]
@@ -40,14 +40,15 @@ def test_no_file_of_a_run_holds_a_formula(name, tmp_path):
     report = RecallReport.of(pooled([[1]], [[0.9]], [[0]], [[0]], 1), [name], false_alarms=[1.0])
     exposure = Exposure([name], ClassStatistics.of([np.array([0])], 1))
     ones = np.ones(1)
-    for rows in (report.rows(1), exposure.rows(1), feedback_rows(1, [name], report, ones, ones, ones > 0)):
-        path = tmp_path / "rows.csv"
-        append_csv(path, COLUMNS, rows)
+    append_exposure(tmp_path, 1, exposure)
+    append_recall(tmp_path, 1, report)
+    append_feedback(tmp_path, 1, [name], report, smoothed=ones, factors=ones, moved=ones > 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(EPOCH_ROWS)
+    for path in tmp_path.iterdir():
         with path.open(newline="", encoding="utf-8") as f:
             field = list(csv.reader(f))[1][1]
         assert field[0] == "'"
         assert csv_name(field) == name
-        path.unlink()
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):

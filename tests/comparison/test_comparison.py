@@ -11,7 +11,7 @@ import pytest
 from helpers.comparisons import simulated_run
 from helpers.pages import HOSTILE, Page
 
-from yolo_balance.comparison import Comparison, Key, Measured
+from yolo_balance.comparison import Comparison, Key
 from yolo_balance.comparison.comparison import COLUMNS
 from yolo_balance.comparison.figures import Resampling, Split
 from yolo_balance.errors import DataError
@@ -270,13 +270,3 @@ def test_the_json_is_plain(strange):
     assert content["schema"] == 1
     assert content["first"] == "@stock"
     assert content["classes"]["=1+1"] == {"train": 500, "val": 60, "images": 60, "group": "common"}
-
-
-def test_what_a_run_measured_comes_back(tmp_path):
-    measured = Measured(0.3, 0.5, {"crack": 0.1}, 100, 12.5)
-    measured.save(tmp_path / "run.json")
-    assert Measured.load(tmp_path / "run.json") == measured
-    for content in ("{", "[1]", '{"steps": 1}'):
-        (tmp_path / "run.json").write_text(content)
-        with pytest.raises(DataError, match=r"run\.json: expected the run\.json of a run"):
-            Measured.load(tmp_path / "run.json")

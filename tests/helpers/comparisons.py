@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from yolo_balance.comparison import Detections, Measured, RunFigures
+from yolo_balance.comparison import RunFigures
 from yolo_balance.recall import ImageOutcome, Outcomes
+from yolo_balance.run_folder.detections import Detections
+from yolo_balance.run_folder.measured import Measured
 
 
 def random_outcomes(rng, images=12, classes=3, *, ties=False, clean=True):

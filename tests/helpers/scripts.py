@@ -10,7 +10,7 @@ import time
 import pytest
 
 from yolo_balance.comparison.execution.runs import Run
-from yolo_balance.comparison.run_figures import FILES
+from yolo_balance.run_folder.names import COMPARED
 
 WRITE = "import pathlib, sys; [(pathlib.Path(sys.argv[1]) / name).write_text('{}') for name in sys.argv[2:]]"
 
@@ -21,7 +21,7 @@ class Script(Run):
     @property
     def command(self):
         code = f"import sys, time\n{self.text}\n{WRITE}"
-        return [sys.executable, "-c", code, str(self.folder), *FILES]
+        return [sys.executable, "-c", code, str(self.folder), *COMPARED]
 
 
 def scripts(tmp_path, *texts):

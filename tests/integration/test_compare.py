@@ -12,10 +12,10 @@ import yaml
 from helpers.experiments import RUN, base, fails, stamps, write
 
 from yolo_balance.cli import main, parse_seeds
-from yolo_balance.comparison import Detections
 from yolo_balance.errors import ConfigError
 from yolo_balance.integration.arms import lay_over, read
 from yolo_balance.recall import RecallReport
+from yolo_balance.run_folder.detections import Detections
 
 __all__ = ["base", "write"]  # fixtures
 RUN |= {"workers": 0, "warmup_epochs": 1.0}
@@ -55,7 +55,7 @@ def test_an_experiment_is_run_reported_taken_up_again_and_extended(base, write, 
     for folder in out.glob("*/*"):
         report, detections = (
             RecallReport.load(folder / "recall.json"),
-            Detections.load(folder / "detections.npz"),
+            Detections.load(folder),
         )
         read = detections.recall(np.ones((1, report.images), np.int64))[0]
         recalls = [[c.recall for c in budget.classes.values()] for budget in report.budgets]

@@ -1,4 +1,4 @@
-"""What a run wrote is read back as it was; what is no such file is refused in one line."""
+"""Rows of a run come back as they were; another file is refused in one line."""
 
 from __future__ import annotations
 
@@ -9,8 +9,17 @@ from helpers.outcomes import pooled
 from yolo_balance import RecallReport
 from yolo_balance.errors import DataError
 from yolo_balance.recall.report import COLUMNS
-from yolo_balance.run_folder.history import Shares, read_exposure, read_history
-from yolo_balance.run_folder.records import append_csv
+from yolo_balance.run_folder.history import (
+    FEEDBACK_COLUMNS,
+    Shares,
+    append_exposure,
+    append_feedback,
+    append_recall,
+    keep_epochs,
+    read_exposure,
+    read_feedback,
+    read_history,
+)
 from yolo_balance.sampling import ClassStatistics, Exposure
 from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
 
@@ -18,12 +27,11 @@ NAMES = ["=cmd|' /C calc'!A0", 'two\nlines, "quoted"', "日本", "crack"]
 
 
 def test_history_comes_back(tmp_path):
-    path = tmp_path / "recall.csv"
     split = pooled([[1, 0, 1], [0]], [[0.9, 0.4, 0.2], [0.3]], [[0, 1, 2], [0]], [[0, 1, 2, 2], []], 4)
     reports = [RecallReport.of(split, NAMES, false_alarms=[0.1, 1.0]), RecallReport.of(split, NAMES, false_alarms=[0])]
     for epoch, report in enumerate(reports, start=1):
-        append_csv(path, COLUMNS, report.rows(epoch))
-    rows = iter(read_history(path))
+        append_recall(tmp_path, epoch, report)
+    rows = iter(read_history(tmp_path))
     for epoch, report in enumerate(reports, start=1):
         for budget in report.budgets:
             for name, c in budget.classes.items():
@@ -43,13 +51,12 @@ def test_history_comes_back(tmp_path):
 
 
 def test_exposure_is_the_last_epoch_and_the_mean_of_all(tmp_path):
-    path = tmp_path / "exposure.csv"
     exposure = Exposure(NAMES, ClassStatistics.of([np.array([0, 1]), np.array([2])], 4))
     for epoch, boxes in enumerate(([0, 0, 1], [1, 1, 2, 2], [2]), start=1):
         exposure.start_epoch(None)
         exposure.add(np.stack([np.bincount(boxes, minlength=4), np.zeros(4, int)]), boxes[:1], 1)
-        append_csv(path, EXPOSURE_COLUMNS, exposure.rows(epoch))
-    read = read_exposure(path)
+        append_exposure(tmp_path, epoch, exposure)
+    read = read_exposure(tmp_path)
     assert list(read) == NAMES
     assert read[NAMES[2]].last == Shares(0.33333, 0.33333, 1.0, 1.0)
     assert read[NAMES[0]].mean.drawn == pytest.approx((2 / 3 + 0 + 0) / 3, abs=1e-5)
@@ -58,14 +65,36 @@ def test_exposure_is_the_last_epoch_and_the_mean_of_all(tmp_path):
     assert read[NAMES[3]].last == Shares(0, 0, 0, 0)
 
 
+def test_feedback_comes_back_and_only_the_epochs_that_are_kept(tmp_path):
+    split = pooled([[1, 0, 1], [0]], [[0.9, 0.4, 0.2], [0.3]], [[0, 1, 2], [0]], [[0, 1, 2, 2], []], 4)
+    report = RecallReport.of(split, NAMES, false_alarms=[1.0])
+    smoothed, factors, moved = np.array([0.5, np.nan, 0.25, np.nan]), np.arange(1.0, 5), np.arange(4) > 1
+    for epoch in (1, 2, 3):
+        append_feedback(tmp_path, epoch, NAMES, report, smoothed=smoothed, factors=factors * epoch, moved=moved)
+    keep_epochs(tmp_path, 2)
+    read = read_feedback(tmp_path)
+    assert list(read) == NAMES
+    for c, name in enumerate(NAMES):
+        row = report.budgets[0].classes[name]
+        assert [(r.epoch, r.n, r.factor, r.frozen) for r in read[name]] == [
+            (epoch, row.n, epoch * (c + 1), c <= 1) for epoch in (1, 2)
+        ]
+        expected = [np.nan if value is None else value for value in (row.recall, row.low)]
+        np.testing.assert_allclose([(r.recall, r.low) for r in read[name]], [expected] * 2, atol=1e-5)
+
+
 def test_a_run_that_ended_no_epoch_has_no_rows(tmp_path):
-    (tmp_path / "a.csv").write_text(",".join(COLUMNS) + "\n")
-    (tmp_path / "b.csv").write_text(",".join(EXPOSURE_COLUMNS) + "\n")
-    assert read_history(tmp_path / "a.csv") == ()
-    assert read_exposure(tmp_path / "b.csv") == {}
+    (tmp_path / "recall.csv").write_text(",".join(COLUMNS) + "\n")
+    (tmp_path / "exposure.csv").write_text(",".join(EXPOSURE_COLUMNS) + "\n")
+    (tmp_path / "feedback.csv").write_text(",".join(FEEDBACK_COLUMNS) + "\n")
+    assert read_history(tmp_path) == ()
+    assert read_exposure(tmp_path) == read_feedback(tmp_path) == {}
 
 
-@pytest.mark.parametrize("read", [read_history, read_exposure])
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [("recall.csv", read_history), ("exposure.csv", read_exposure), ("feedback.csv", read_feedback)],
+)
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -75,12 +104,12 @@ def test_a_run_that_ended_no_epoch_has_no_rows(tmp_path):
         (None, "expected a CSV file"),
     ],
 )
-def test_what_is_no_such_file_is_refused(read, content, said, tmp_path):
-    path = tmp_path / "a.csv"
+def test_another_file_is_refused(name, read, content, said, tmp_path):
+    path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(DataError, match=said) as refused:
-        read(path)
+        read(tmp_path)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -90,4 +119,4 @@ def test_a_damaged_row_is_named(row, tmp_path):
     path = tmp_path / "recall.csv"
     path.write_text(",".join(COLUMNS) + "\n1,crack,0.1,1,0,,,,0.5,0.1\n" + row + "\n")
     with pytest.raises(DataError, match="line 3: expected numbers"):
-        read_history(path)
+        read_history(tmp_path)

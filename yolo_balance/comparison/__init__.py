@@ -4,20 +4,17 @@ Pure: runs come in as the files they left, whoever ran them.
 """
 
 from yolo_balance.comparison.comparison import ArmFigures, ClassCounts, Comparison
-from yolo_balance.comparison.detections import Detections
 from yolo_balance.comparison.figures import Difference, Figure, Key
 from yolo_balance.comparison.paired_statistics import bootstrap_interval, image_weights, seed_weights, student_interval
-from yolo_balance.comparison.run_figures import Measured, RunFigures
+from yolo_balance.comparison.run_figures import RunFigures
 
 __all__ = [
     "ArmFigures",
     "ClassCounts",
     "Comparison",
-    "Detections",
     "Difference",
     "Figure",
     "Key",
-    "Measured",
     "RunFigures",
     "bootstrap_interval",
     "image_weights",

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from yolo_balance.comparison.detections import Detections
 from yolo_balance.comparison.figures import COMMON, GROUPS, RARE, Figure, Key, Resampling, Split, figures
 from yolo_balance.comparison.paired_statistics import RESAMPLES, SEED
 from yolo_balance.comparison.run_figures import RunFigures
@@ -16,6 +15,7 @@ from yolo_balance.errors import DataError
 from yolo_balance.files import csv_text
 from yolo_balance.recall.decisions.selection import rare_classes
 from yolo_balance.recall.operating_point import alarm_unit
+from yolo_balance.run_folder.detections import Detections
 
 SCHEMA = 1
 STEP_TOLERANCE = 0.02

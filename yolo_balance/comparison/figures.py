@@ -17,6 +17,7 @@ from yolo_balance.comparison.paired_statistics import (
     seed_weights,
     student_interval,
 )
+from yolo_balance.comparison.resampling import resampled_recall
 from yolo_balance.comparison.run_figures import RunFigures
 
 RARE, COMMON = GROUPS = ("rare", "common")
@@ -119,7 +120,7 @@ class Resampling:
         return np.stack([self._recall(run, split) for run in runs], axis=1)
 
     def _recall(self, run: RunFigures, split: Split) -> Floats:
-        classes = run.detections.recall(self.images)
+        classes = resampled_recall(run.detections, self.images)
         groups = np.stack([_over(classes[..., list(split.groups[group])]) for group in GROUPS], axis=-1)
         return np.concatenate([groups, classes], axis=-1)
 

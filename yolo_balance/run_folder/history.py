@@ -1,20 +1,27 @@
-"""What a run wrote while it trained, read back: recall per epoch, and the shares of boxes it was shown."""
+"""Rows that a run adds after each epoch: exposure.csv (shares of boxes), recall.csv, feedback.csv (factors)."""
 
 from __future__ import annotations
 
 import csv
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
+from yolo_balance.arrays import Bools, Floats
 from yolo_balance.errors import DataError
-from yolo_balance.files import csv_name
+from yolo_balance.files import csv_name, csv_text
 from yolo_balance.recall.evidence.verdicts import Bounds
-from yolo_balance.recall.report import COLUMNS
+from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
+from yolo_balance.recall.report import RecallReport
+from yolo_balance.run_folder.names import EPOCH_ROWS, EXPOSURE, FEEDBACK, RECALL_ROWS
+from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
+from yolo_balance.sampling.exposure import Exposure
 
 T = TypeVar("T")
+FEEDBACK_COLUMNS = ("epoch", "class", "n", "recall", "low", "smoothed", "factor", "frozen")
 
 
 @dataclass(frozen=True)
@@ -26,11 +33,11 @@ class EpochRecall:
         name: The class.
         budget: False boxes per clean image allowed.
         n: Objects.
-        hits: Those found.
+        hits: Objects found.
         recall: hits / n; None without objects.
-        bounds: Its interval, clustered by image; None without objects.
-        threshold: Confidence.
-        false_alarms: False boxes per clean image at it.
+        bounds: Interval of the recall, clustered by image; None without objects.
+        threshold: Confidence from which on a box counts.
+        false_alarms: False boxes per clean image at the threshold.
     """
 
     epoch: int
@@ -46,7 +53,7 @@ class EpochRecall:
 
 @dataclass(frozen=True)
 class Shares:
-    """Of all boxes, those of a class: in the data, asked for, drawn, and left in the batches after cropping."""
+    """Share of one class in all boxes: in the data, asked for, drawn, and left in the batches after cropping."""
 
     natural: float
     requested: float
@@ -62,11 +69,77 @@ class ClassExposure:
     mean: Shares
 
 
-def read_history(path: str | Path) -> tuple[EpochRecall, ...]:
-    """The rows of a run's `recall.csv`, in its order.
+class ClassFeedback(NamedTuple):
+    """One row of `feedback.csv`: objects, recall and its lower bound (NaN without objects), and the next factor."""
+
+    epoch: int
+    n: int
+    recall: float
+    low: float
+    factor: float
+    frozen: bool
+
+
+def append_exposure(folder: Path, epoch: int, exposure: Exposure) -> None:
+    """Append the boxes of an epoch, counted from 1, to `exposure.csv`."""
+    _append(folder / EXPOSURE, EXPOSURE_COLUMNS, exposure.rows(epoch))
+
+
+def append_recall(folder: Path, epoch: int, report: RecallReport) -> None:
+    """Append the report of an epoch, counted from 1, to `recall.csv`."""
+    _append(folder / RECALL_ROWS, RECALL_COLUMNS, report.rows(epoch))
+
+
+def append_feedback(
+    folder: Path,
+    epoch: int,
+    names: Sequence[str],
+    report: RecallReport,
+    *,
+    smoothed: Floats,
+    factors: Floats,
+    moved: Bools,
+) -> None:
+    """Append one row per class to `feedback.csv`; fields without data are empty.
+
+    Args:
+        folder: Folder of the run.
+        epoch: Counted from 1.
+        names: C class names by class id.
+        report: Recall of the epoch.
+        smoothed: (C,) recall smoothed over epochs, NaN without data.
+        factors: (C,) factors from the next epoch on.
+        moved: (C,) whether the report changed the class's smoothed recall.
+    """
+    classes = report.budgets[0].classes
+    rows = [
+        (
+            str(epoch),
+            csv_text(name),
+            str(classes[name].n),
+            *(_decimals(value) for value in (classes[name].recall, classes[name].low, s, factor)),
+            str(int(not changed)),
+        )
+        for name, s, factor, changed in zip(names, smoothed, factors, moved, strict=True)
+    ]
+    _append(folder / FEEDBACK, FEEDBACK_COLUMNS, rows)
+
+
+def keep_epochs(folder: Path, last: int) -> None:
+    """Drop the rows after epoch `last`, which a run that goes on from there writes again."""
+    for path in (folder / name for name in EPOCH_ROWS):
+        if path.exists():
+            with path.open(newline="", encoding="utf-8") as f:
+                header, *rows = csv.reader(f)
+            with path.open("w", newline="", encoding="utf-8") as f:
+                csv.writer(f).writerows([header, *(row for row in rows if int(row[0]) <= last)])
+
+
+def read_history(folder: Path) -> tuple[EpochRecall, ...]:
+    """Return the rows of `recall.csv` in the order of the file.
 
     Raises:
-        DataError: The file cannot be read or is no such file.
+        DataError: The file cannot be read or holds something else.
     """
 
     def read(row: Mapping[str, str]) -> EpochRecall:
@@ -82,14 +155,14 @@ def read_history(path: str | Path) -> tuple[EpochRecall, ...]:
             float(row["false_alarms"]),
         )
 
-    return tuple(_read(Path(path), COLUMNS, read))
+    return tuple(_read(folder / RECALL_ROWS, RECALL_COLUMNS, read))
 
 
-def read_exposure(path: str | Path) -> dict[str, ClassExposure]:
-    """By class name what a run's `exposure.csv` says; empty if no epoch has ended.
+def read_exposure(folder: Path) -> dict[str, ClassExposure]:
+    """Return the shares in `exposure.csv` by class name; empty if no epoch has ended.
 
     Raises:
-        DataError: The file cannot be read or is no such file.
+        DataError: The file cannot be read or holds something else.
     """
     keys = ("natural", "requested", "drawn", "reached")
 
@@ -97,7 +170,7 @@ def read_exposure(path: str | Path) -> dict[str, ClassExposure]:
         return int(row["epoch"]), csv_name(row["class"]), Shares(*(float(row[key]) for key in keys))
 
     epochs: dict[str, list[tuple[int, Shares]]] = defaultdict(list)
-    for epoch, name, found in _read(Path(path), ("epoch", "class", *keys), read):
+    for epoch, name, found in _read(folder / EXPOSURE, ("epoch", "class", *keys), read):
         epochs[name].append((epoch, found))
     return {
         name: ClassExposure(
@@ -106,6 +179,35 @@ def read_exposure(path: str | Path) -> dict[str, ClassExposure]:
         )
         for name, rows in epochs.items()
     }
+
+
+def read_feedback(folder: Path) -> dict[str, list[ClassFeedback]]:
+    """Return the rows of `feedback.csv` by class name, in the order of the epochs.
+
+    Raises:
+        DataError: The file cannot be read or holds something else.
+    """
+
+    def read(row: Mapping[str, str]) -> tuple[str, ClassFeedback]:
+        recall, low = (float(row[key] or "nan") for key in ("recall", "low"))
+        found = ClassFeedback(int(row["epoch"]), int(row["n"]), recall, low, float(row["factor"]), row["frozen"] == "1")
+        return csv_name(row["class"]), found
+
+    classes: dict[str, list[ClassFeedback]] = defaultdict(list)
+    for name, found in _read(folder / FEEDBACK, FEEDBACK_COLUMNS, read):
+        classes[name].append(found)
+    return dict(classes)
+
+
+def _append(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Append rows to a CSV file, with a header if the file is new."""
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as f:
+        csv.writer(f).writerows([columns, *rows] if new else rows)
+
+
+def _decimals(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:.5f}"
 
 
 def _read(path: Path, columns: Sequence[str], row_of: Callable[[Mapping[str, str]], T]) -> Iterator[T]:

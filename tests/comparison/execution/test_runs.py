@@ -11,7 +11,7 @@ import pytest
 from helpers.scripts import WRITE, Script, beating, interruptible, is_alive, scripts, still_beats, until
 
 from yolo_balance.comparison.execution.runs import execute_runs, local_queue
-from yolo_balance.comparison.run_figures import FILES
+from yolo_balance.run_folder.names import COMPARED
 
 __all__ = ["interruptible"]  # a fixture
 
@@ -52,7 +52,7 @@ def test_a_run_of_another_yaml_or_with_a_file_missing_is_not_finished(tmp_path):
     execute([run])
     assert run.finished
     assert not Script("arm", 0, run.folder, "pass").finished
-    for name in FILES:
+    for name in COMPARED:
         content = (run.folder / name).read_text()
         (run.folder / name).unlink()
         assert not run.finished

@@ -18,16 +18,18 @@ from ultralytics.utils import LOGGER
 
 from yolo_balance import BalancedDetectionTrainer, RecallReport, train
 from yolo_balance.cli import main
-from yolo_balance.comparison import Detections, Measured
 from yolo_balance.config import BalanceConfig, RecallConfig, read_yaml
 from yolo_balance.errors import ConfigError
 from yolo_balance.integration.arguments import complete
 from yolo_balance.integration.arms import lay_over
-from yolo_balance.integration.finished.class_shifts import UNCALIBRATED, fold, shift_classes
+from yolo_balance.integration.finished.class_shifts import fold, shift_classes
 from yolo_balance.integration.finished.validate_once import validated
 from yolo_balance.recall import Thresholds
 from yolo_balance.recall.decisions.calibration import fit, out_of_fold, prior_shifts, shifted
 from yolo_balance.resolution import conflicts
+from yolo_balance.run_folder.detections import Detections
+from yolo_balance.run_folder.measured import Measured
+from yolo_balance.run_folder.names import UNCALIBRATED
 
 ROOT = Path(__file__).parents[3]
 RULES = {"fitted": {"rule": "fitted", "strength": 50.0}, "logit_adjustment": {"rule": "logit_adjustment", "tau": 0.5}}
@@ -157,7 +159,7 @@ def test_what_compare_resamples_is_held_out_where_shifts_were_fitted(runs, found
         weights = runs[0] / rule / "weights"
         before, after = (read(found_data, weights / file).outcomes for file in (UNCALIBRATED, "best.pt"))
         expected = out_of_fold(before, strength=50.0, seed=0) if rule == "fitted" else after
-        found, like = Detections.load(runs[0] / rule / "detections.npz"), Detections.of(expected, names, budgets)
+        found, like = Detections.load(runs[0] / rule), Detections.of(expected, names, budgets)
         np.testing.assert_allclose(found.object_confidence, like.object_confidence, atol=1e-3)
         np.testing.assert_allclose(found.false_confidence[:50], like.false_confidence[:50], atol=1e-3)
         if rule == "fitted":
@@ -196,12 +198,12 @@ def test_a_finished_run_calibrated_after_is_the_run_that_was_trained_so(runs, tm
     assert sorted(path.name for path in (out / "weights").iterdir()) == ["best.pt", UNCALIBRATED]
     assert RecallReport.load(out / "recall.json") == RecallReport.load(expected / "recall.json")
     assert (out / "thresholds.yaml").read_text() == (expected / "thresholds.yaml").read_text()
-    ours, theirs = (Detections.load(folder / "detections.npz") for folder in (out, expected))
+    ours, theirs = (Detections.load(folder) for folder in (out, expected))
     for one, other in zip(astuple(ours), astuple(theirs), strict=True):
         np.testing.assert_array_equal(one, other)
-    ours, theirs = (Measured.load(folder / "run.json") for folder in (out, expected))
+    ours, theirs = (Measured.load(folder) for folder in (out, expected))
     assert replace(ours, train_seconds=theirs.train_seconds) == theirs
-    assert ours.train_seconds == Measured.load(trained / "run.json").train_seconds
+    assert ours.train_seconds == Measured.load(trained).train_seconds
     plans = [yaml.safe_load((folder / "balance.yaml").read_text()) for folder in (out, expected)]
     assert plans[0] == plans[1]
     assert (out / "exposure.csv").read_text() == (trained / "exposure.csv").read_text()

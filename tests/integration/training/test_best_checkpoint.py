@@ -19,8 +19,8 @@ from yolo_balance.config import RecallConfig
 from yolo_balance.errors import ConfigError
 from yolo_balance.integration.compat import mix_in
 from yolo_balance.integration.training.best_checkpoint import RunSelection, rule_of
-from yolo_balance.integration.training.resume_state import FILE as STATE
 from yolo_balance.recall.decisions.selection import composite
+from yolo_balance.run_folder.names import STATE
 from yolo_balance.sampling import ClassStatistics
 
 READ = {"worst_class_recall": ("scratch", "pit", "crack"), "rare_recall": ("crack",)}
@@ -224,7 +224,7 @@ def test_resume_keeps_both(found_data, tmp_path):
     folder, seen = tmp_path / "run", {}
     before = json.loads((folder / "weights" / STATE).read_text())["selection"]
     assert (before["fitness"], before["fitness_epoch"]) == (0.9, 2)
-    hook = {"on_train_start": lambda t: seen.update(best=t.best_fitness, restored=t.selection.state())}
+    hook = {"on_train_start": lambda t: seen.update(best=t.best_fitness, restored=t.selection.state()["selection"])}
     run(found_data, tmp_path, "run", balance=rule, callbacks=hook, trainer=scripted(SCRIPT[3:]), **options)
     assert json.loads(json.dumps(seen["restored"])) == before
     assert seen["best"] == before["best"]["value"]

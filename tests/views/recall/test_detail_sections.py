@@ -13,6 +13,7 @@ from helpers.splits import NAMES, pool, split
 from yolo_balance import RecallReport
 from yolo_balance.recall import ImageOutcome, Outcomes
 from yolo_balance.recall.diagnosis.error_types import CAUSES, TYPES
+from yolo_balance.recall.split_reading import Reading
 from yolo_balance.views.recall import detail_sections
 from yolo_balance.views.recall.recall_page import rarest_first, render
 
@@ -25,8 +26,8 @@ def detailed(outcomes, names, costs=COSTS, **options):
     return RecallReport.of(outcomes, names, **options).with_details(outcomes, costs)
 
 
-def page_of(report, outcomes, names):
-    return opens_anywhere(render(report, outcomes, names))
+def page_of(report, outcomes):
+    return opens_anywhere(render(Reading(report, outcomes)))
 
 
 def rows_of(text, heading):
@@ -57,7 +58,7 @@ def test_any_names_and_counts_make_a_page_whose_contents_lead_somewhere(classes,
     if classes == 1:
         outcomes = with_sizes(1, classes=1, clean=20 * clean)
     report = detailed(outcomes, names, false_alarms=budgets, targets=dict.fromkeys(names, 0.5))
-    text = render(report, outcomes, names)
+    text = render(Reading(report, outcomes))
     page = opens_anywhere(text)
     for forbidden in ("<script", "<b>", "\x00", "\x1b", "\u202e"):
         assert forbidden not in text
@@ -68,12 +69,12 @@ def test_any_names_and_counts_make_a_page_whose_contents_lead_somewhere(classes,
     assert page.has("nothing is left to review") == (len(budgets) == 1)
     assert page.has("nothing is known of overkill") == (not clean)
     assert page.has("The cheapest threshold") == clean
-    assert text == render(report, outcomes, names), "the same data give the same page"
+    assert text == render(Reading(report, outcomes)), "the same data give the same page"
 
 
 @pytest.mark.parametrize("outcomes", [Outcomes.pool([], 2), Outcomes.pool([ImageOutcome.of([], [], [], [])], 2)])
 def test_of_nothing_there_is_no_data(outcomes):
-    text = render(detailed(outcomes, ["a", "b"]), outcomes, ["a", "b"])
+    text = render(Reading(detailed(outcomes, ["a", "b"]), outcomes))
     opens_anywhere(text)
     assert rows_of(text, "Three zones")[1] == ["defective", "no data", "no data", "no data", ""]
     assert rows_of(text, ">Objects not found")[0][:3] == ["b", "0", "no data"]
@@ -86,7 +87,7 @@ def test_the_tables_say_what_the_report_says(seed):
     outcomes = pool(split(seed, 60))
     report = detailed(outcomes, NAMES, false_alarms=[1.0, 1.5], targets={"a": 0.3})
     assert report.budgets[0].images.escape.without_hit > report.budgets[0].images.escape.by_luck
-    text = render(report, outcomes, NAMES)
+    text = render(Reading(report, outcomes))
     budget, details = report.budgets[0], report.details
 
     def share(count, n, rate, low, high):
@@ -136,7 +137,7 @@ def test_the_tables_say_what_the_report_says(seed):
 def test_each_class_is_shown_with_its_own_confidence_and_precision(seed):
     outcomes = pool(split(seed, 60))
     report = RecallReport.of(outcomes, NAMES, false_alarms=[0.5], targets={"a": 0.3})
-    text = render(report, outcomes, NAMES)
+    text = render(Reading(report, outcomes))
     budget = report.budgets[0]
     for name, threshold, verdict, hits, recall, precision, common in rows_of(text, ">With a confidence for each class"):
         row = budget.per_class.classes[name]
@@ -157,23 +158,23 @@ def test_what_sharing_does_for_the_worst_class_is_told():
     images = [ImageOutcome.of([[0.9]], [0], [0], [0.95]) for _ in range(10)]
     images += [ImageOutcome.of([[0.9]], [1], [1], [0.3]) for _ in range(10)]
     outcomes = Outcomes.pool([*images, *(ImageOutcome.of([], [], [0], [0.6]) for _ in range(10))], 2)
-    page = page_of(RecallReport.of(outcomes, ["loud", "shy"], false_alarms=[0.1]), outcomes, ["loud", "shy"])
+    page = page_of(RecallReport.of(outcomes, ["loud", "shy"], false_alarms=[0.1]), outcomes)
     assert page.has("0.1 false boxes per clean image give a worst recall of 1.00 (loud) instead of 0.00 (shy).")
-    page = page_of(RecallReport.of(outcomes, ["loud", "shy"], false_alarms=[1.0]), outcomes, ["loud", "shy"])
+    page = page_of(RecallReport.of(outcomes, ["loud", "shy"], false_alarms=[1.0]), outcomes)
     assert page.has("Confidences of their own give no higher recall of the worst class.")
 
 
 def test_an_older_report_has_fewer_sections():
     outcomes = pool(split(1, 60))
     report = RecallReport.of(outcomes, NAMES, false_alarms=[0.5])
-    page = page_of(report, outcomes, NAMES)
+    page = page_of(report, outcomes)
     assert page.has(SECTIONS["line"]), "rates of images are part of every report of ours"
     for absent in ("Three zones", "The cheapest threshold", SECTIONS["errors"], SECTIONS["sizes"]):
         assert not page.has(absent)
     old = dataclasses.replace(
         report, budgets=tuple(dataclasses.replace(b, per_class=None, images=None) for b in report.budgets)
     )
-    page = page_of(old, outcomes, NAMES)
+    page = page_of(old, outcomes)
     for absent in (*SECTIONS.values(), "With a confidence for each class"):
         assert not page.has(absent)
 
@@ -181,7 +182,7 @@ def test_an_older_report_has_fewer_sections():
 def test_costs_are_in_words_and_as_a_curve():
     outcomes = with_sizes(2)
     report = detailed(outcomes, ["a", "b"])
-    page = page_of(report, outcomes, ["a", "b"])
+    page = page_of(report, outcomes)
     cheapest = report.details.cheapest
     assert page.has(
         f"At a threshold of {cheapest.threshold:.3f}, one for all classes, an image costs {cheapest.cost:.3g}"
@@ -189,7 +190,7 @@ def test_costs_are_in_words_and_as_a_curve():
     assert page.has(f"cost {cheapest.pass_all:.3g}, rejecting every one {cheapest.reject_all:.3g}.")
     assert page.has("cost per image")
     assert page.has("with 25.0% of the images defective")
-    assert not page_of(detailed(outcomes, ["a", "b"], None), outcomes, ["a", "b"]).has("The cheapest threshold")
+    assert not page_of(detailed(outcomes, ["a", "b"], None), outcomes).has("The cheapest threshold")
 
 
 def test_classes_have_a_curve_of_detection_or_a_reason():
@@ -197,7 +198,7 @@ def test_classes_have_a_curve_of_detection_or_a_reason():
     few = Outcomes.pool([ImageOutcome.of([[0.9]], [2], [2], [0.9], object_box=[[0, 0, 9, 9]])], 3)
     assert few.images == 1
     report = detailed(outcomes, ["a", "b"])
-    text = render(report, outcomes, ["a", "b"])
+    text = render(Reading(report, outcomes))
     fits = report.details.detection
     assert all(fit.b0 is not None for fit in fits.values())
     for name, n, hits, tried, a90, a9095, why in rows_of(text, "Probability of detection (POD)"):
@@ -207,7 +208,7 @@ def test_classes_have_a_curve_of_detection_or_a_reason():
         assert a9095 == ("none" if fit.a9095 is None else f"{fit.a9095:.3g} px")
         assert why == (fit.reason or "")
     assert text.count("size in pixels</text>") == 2
-    text = render(detailed(few, ["a", "b", "c"]), few, ["a", "b", "c"])
+    text = render(Reading(detailed(few, ["a", "b", "c"]), few))
     assert rows_of(text, "Probability of detection (POD)")[0][-1] == "1 object, and hit or miss data need at least 60"
     assert "size in pixels</text>" not in text
 
@@ -217,7 +218,7 @@ def test_at_most_24_classes_have_a_curve_of_detection():
     outcomes = with_sizes(0, classes=26)
     report = detailed(outcomes, names)
     assert sum(fit.b0 is not None for fit in report.details.detection.values()) == 26
-    text = render(report, outcomes, names)
+    text = render(Reading(report, outcomes))
     assert text.count("size in pixels</text>") == 24
     assert len(rows_of(text, "Probability of detection (POD)")) == 26
 
@@ -266,6 +267,6 @@ def test_every_cause_and_type_has_a_meaning_and_knobs_are_told_of_those_that_occ
     outcomes = Outcomes.pool([image], 2)
     report = detailed(outcomes, ["a", "b"], false_alarms=[1.0])
     assert [kind for kind, _ in detail_sections.context(report, [])["knobs"]] == ["confused", "missed"]
-    page = page_of(report, outcomes, ["a", "b"])
+    page = page_of(report, outcomes)
     assert page.has("confused: Review the labels of the two classes; balance.losses.class_weights moves")
     assert not page.has("duplicate: A lower iou")

@@ -12,6 +12,7 @@ from helpers.random_splits import random_split
 
 from yolo_balance import RecallReport
 from yolo_balance.recall import ImageOutcome, Outcomes
+from yolo_balance.recall.split_reading import Reading
 from yolo_balance.run_folder.history import ClassExposure, EpochRecall, Shares
 from yolo_balance.views.recall.recall_page import rarest_first, render
 
@@ -38,14 +39,10 @@ def everything(split, names):
     """All that a page can show of a run."""
     report = report_of(split, names, targets=dict.fromkeys(names, 0.5))
     return render(
-        report,
-        split,
-        names,
+        Reading(report, split, baseline=report, title="runs/<i>a</i>"),
         history=history_of([report] * 3),
-        baseline=report,
         exposure=shown_to(names),
         weights={name: {"boxes": 3 + i, "factor": 2.0, "product": 3.5} for i, name in enumerate(names)},
-        title="runs/<i>a</i>",
     )
 
 
@@ -77,7 +74,7 @@ def test_any_names_and_counts_make_a_page_that_opens_anywhere(classes, clean):
 
 @pytest.mark.parametrize("split", [Outcomes.pool([], 2), Outcomes.pool([ImageOutcome.of([], [], [], [])], 2)])
 def test_of_nothing_a_page_says_so(split):
-    page = opens_anywhere(render(report_of(split, ["a", "b"], targets={"a": 0.9}), split, ["a", "b"]))
+    page = opens_anywhere(render(Reading(report_of(split, ["a", "b"], targets={"a": 0.9}), split)))
     assert page.has("No data: 2 classes.")
     assert page.has("Missed defects None at")
     assert page.has("False alarms None at")
@@ -101,7 +98,7 @@ NAMES = ["shown", "lost", "few", "absent"]
 def test_the_page_says_what_the_report_says():
     targets = {"shown": 0.9, "lost": 0.9, "few": 0.9}
     report = report_of(example(), NAMES, false_alarms=[0.5, 1.0], targets=targets, confidence=0.9)
-    page = opens_anywhere(render(report, example(), NAMES))
+    page = opens_anywhere(render(Reading(report, example())))
     assert page.has("Split val · 86 images, 2 of them clean · found means IoU 0.5 or more · 90 % intervals")
     assert page.has("Target met: 1 class, target missed: 1 class, cannot conclude: 1 class, no data: 1 class.")
     assert page.has("At 0.5 false boxes per clean image Threshold 0.300; measured there: 0.5 false boxes per")
@@ -122,7 +119,7 @@ def test_the_page_says_what_the_report_says():
 
 def test_without_targets_or_clean_images_the_page_says_so():
     split = random_split(0, clean=False)
-    page = opens_anywhere(render(report_of(split, list("abc")), split, list("abc")))
+    page = opens_anywhere(render(Reading(report_of(split, list("abc")), split)))
     assert page.has("No recall is promised")
     assert page.has("1 class is without objects here: nothing is known of it.")
     assert page.has(f"{split.images} images, none of them clean")
@@ -136,11 +133,8 @@ def test_changes_and_exposure_are_shown_where_they_are_known():
     report, before = report_of(good, NAMES), report_of(empty, NAMES)
     page = opens_anywhere(
         render(
-            report,
-            good,
-            NAMES,
+            Reading(report, good, baseline=report),
             history=history_of([report, before, report]),
-            baseline=report,
             exposure=shown_to(["shown"]),
             weights={"shown": {"factor": 1.25}, "lost": {}},
         )
@@ -157,7 +151,7 @@ def test_a_baseline_read_otherwise_is_told_of():
     split = example()
     report = report_of(split, NAMES)
     other = report_of(split, NAMES, split="test <b>", false_alarms=[0.2])
-    page = opens_anywhere(render(report, split, NAMES, baseline=other))
+    page = opens_anywhere(render(Reading(report, split, baseline=other)))
     assert page.has("The baseline was read under other conditions (split test <b>,")
     assert page.has("The baseline was not read at any of these budgets.")
 
@@ -190,7 +184,7 @@ def test_pictures_are_part_of_the_page_and_the_page_stays_small(tmp_path):
             )
         )
     split, names = Outcomes.pool(parts, 12), [f"class {c}" for c in range(12)]
-    text = render(report_of(split, names, false_alarms=[9.0]), split, names)
+    text = render(Reading(report_of(split, names, false_alarms=[9.0]), split))
     page = opens_anywhere(text)
     pictures = [tag for tag, attributes in page.elements if attributes.get("href", "").startswith("data:image/jpeg")]
     assert pictures == ["image"] * 48
@@ -205,6 +199,6 @@ def test_what_the_prime_samples_show_does_not_grow_with_their_number():
         split = Outcomes.pool(
             [ImageOutcome.of(rng.random((1, boxes)) * 0.4, [0], [0] * boxes, rng.uniform(0.3, 1, boxes))], 1
         )
-        return len(render(report_of(split, ["a"]), split, ["a"]))
+        return len(render(Reading(report_of(split, ["a"]), split)))
 
     assert size(20_000) < size(200) + 100_000

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolo_balance.comparison import run_figures
 from yolo_balance.files import write_whole
+from yolo_balance.run_folder.names import COMPARED
 
 CONFIG, LOG = "run.yaml", "log.txt"
 PATIENCE = 10  # seconds from the request to end to the kill
@@ -78,13 +78,13 @@ class Run:
         """Whether the files of a finished run are there, and belong to the same YAML."""
         try:
             same = (self.folder / CONFIG).read_text(encoding="utf-8") == self.text
-            return same and set(run_figures.FILES) <= set(os.listdir(self.folder))
+            return same and set(COMPARED) <= set(os.listdir(self.folder))
         except (OSError, UnicodeDecodeError):
             return False
 
     def execute(self, stop: threading.Event) -> bool:
         """Run the process to its end, or to `stop` with all that it started; return whether it finished."""
-        for name in run_figures.FILES:  # else a run that fails at once would look finished
+        for name in COMPARED:  # else a run that fails at once would look finished
             (self.folder / name).unlink(missing_ok=True)
         write_whole(self.folder / CONFIG, self.text)
         posix, pipe, both = os.name == "posix", subprocess.PIPE, subprocess.STDOUT

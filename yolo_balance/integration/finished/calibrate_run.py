@@ -1,4 +1,4 @@
-"""`calibrate`: a finished run with its class scores adjusted, without training it again, in a folder of its own."""
+"""`calibrate`: a finished run with adjusted class scores, in a folder of its own, without another training."""
 
 from __future__ import annotations
 
@@ -8,32 +8,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from ultralytics import YOLO
 from ultralytics.cfg import DEFAULT_CFG_DICT
 
-from yolo_balance.comparison import Measured
-from yolo_balance.comparison import run_figures as left
 from yolo_balance.config import SECTION, BalanceConfig, RecallConfig
 from yolo_balance.config.recall import CalibrationConfig
 from yolo_balance.errors import ConfigError, DataError, HostError
-from yolo_balance.files import copy_whole, write_whole
+from yolo_balance.files import copy_whole, read_mapping
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import resolve_data
 from yolo_balance.integration.finished import class_shifts, final_files, recall_files
 from yolo_balance.integration.finished.report_model import check_arguments, check_data, check_folder, finished_model
-from yolo_balance.integration.finished.validate_once import validated
+from yolo_balance.integration.finished.validate_once import reading_of, validated
 from yolo_balance.recall import RecallReport
-from yolo_balance.run_folder import records
+from yolo_balance.run_folder import names
+from yolo_balance.run_folder.balance_file import BalanceFile
+from yolo_balance.run_folder.measured import Measured
 
-ARGUMENTS = "args.yaml"
-TRAINING = (ARGUMENTS, "results.csv", *records.BY_EPOCH)
-"""What a run's folder says of how it was trained, which stays true of it calibrated."""
+TRAINING = (names.ARGUMENTS, names.RESULTS, *names.EPOCH_ROWS)
+"""Files on the training of a run, which stay true of the calibrated run."""
 READ_BY = (
     *("task", "data", "split", "imgsz", "device", "workers", "single_cls", "classes", "conf", "iou", "max_det"),
     *("agnostic_nms", "nms", "end2end", "augment", "overlap_mask", "plots"),
 )
-"""Arguments of a training that its last validation has too."""
+"""Arguments of a training that its last validation uses too."""
 
 
 def calibrate(
@@ -43,17 +41,17 @@ def calibrate(
     out: str | Path | None = None,
     **arguments: Any,
 ) -> RecallReport:
-    """Leave what the run would have left with `balance.recall.calibration`, its weights included.
+    """Write the folder that the run would have left with `balance.recall.calibration`, weights included.
 
-    The run itself stays as it is. A run that was calibrated is calibrated anew, from best_uncalibrated.pt.
+    The run itself stays as it is. A run that was calibrated before is calibrated anew, from best_uncalibrated.pt.
 
     Args:
         run: Folder of a finished run.
-        recall: `balance.recall`, or the YAML of a run it is taken from; the run's own when left out. Without a
+        recall: `balance.recall`, or the YAML of a run that holds it; the run's own when left out. Without a
             calibration in it, `{rule: fitted}`.
-        out: Folder of the calibrated run, which gets `weights/best.pt`, the files that say how it was trained, and new
-            ones of its recall; `<run>_calibrated` when left out.
-        **arguments: What the host's `val` accepts, in place of the run's own, and dotted `balance.recall` keys.
+        out: Folder of the calibrated run, which gets `weights/best.pt`, the files on its training, and new files on
+            its recall; `<run>_calibrated` when left out.
+        **arguments: Arguments of Ultralytics' `val`, in place of the run's own, and dotted `balance.recall` keys.
 
     Returns:
         The report of the calibrated model, as in its recall.json.
@@ -66,7 +64,7 @@ def calibrate(
     source = Path(run)
     trained = Trained.load(source)
     given = {**trained.arguments, **arguments}
-    options = check_arguments(trained.balance.recall if recall is None else recall, given)
+    options = check_arguments(trained.recall if recall is None else recall, given)
     rule = options.calibration or CalibrationConfig(rule="fitted")
     options = options.model_copy(update={"calibration": rule})
     baseline = recall_files.read_baseline(options)
@@ -79,113 +77,79 @@ def calibrate(
     given["data"] = resolve_data(given["data"], model.task)
     check_data(model, options, {**model.overrides, **given})
     given |= {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
-    best = folder / "weights" / "best.pt"
+    best = folder / names.WEIGHTS / names.BEST
     try:
         trained.copy(folder, options)
         copy_whole(trained.weights, best)
         before = validated(YOLO(best), options, **{**given, "plots": False})
         calibrated = class_shifts.calibrate(
-            best,
+            folder,
             before.outcomes,
             rule,
-            names=trained.names,
-            counts=trained.counts,
+            counts={name: row["boxes"] for name, row in trained.plan.classes.items()},
             split=given["split"],
             seed=trained.seed,
-            plan=folder / records.BALANCE,
         )
-        return final_files.write(
-            folder,
-            validated(YOLO(best), options, **given),
-            options,
-            task=model.task,
-            names=trained.names,
-            steps=trained.measured.steps,
-            train_seconds=trained.measured.train_seconds,
-            calibrated=calibrated,
-            baseline=baseline,
-        )
+        after = validated(YOLO(best), options, **given)
+        reading = reading_of(after, baseline=baseline, title=str(folder), note=calibrated.note)
+        steps, seconds = trained.measured.steps, trained.measured.train_seconds
+        measures = final_files.measured(after.metrics, model.task, reading.names, steps=steps, train_seconds=seconds)
+        return final_files.write(folder, reading, measures, held_out=calibrated.held_out, plots=after.args.plots)
     except OSError as e:  # a full disk, a working directory without permission
         raise HostError(f"calibrate: stopped ({one_line(e)})") from e
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a finished run's folder says.
+    """A finished run, read from its folder.
 
     Attributes:
-        folder: It.
+        folder: Folder of the run.
         weights: best.pt as it was trained.
-        arguments: The host's, those that its last validation had.
-        seed: The run's.
-        balance: The section, as asked.
+        arguments: Ultralytics' arguments of the run's last validation.
+        seed: Seed of the run.
+        recall: `balance.recall`, as asked.
         plan: balance.yaml.
-        measured: What it measured of itself.
+        measured: run.json.
     """
 
     folder: Path
     weights: Path
     arguments: dict[str, Any]
     seed: int
-    balance: BalanceConfig
-    plan: dict[str, Any]
+    recall: RecallConfig
+    plan: BalanceFile
     measured: Measured
 
     @classmethod
     def load(cls, folder: Path) -> Trained:
-        """Read a run's folder; raises DataError in one line that names what is missing or unreadable."""
-        weights = folder / "weights" / class_shifts.UNCALIBRATED
+        """Read a run's folder. Raises DataError in one line that names the missing or unreadable file."""
+        weights = folder / names.WEIGHTS / names.UNCALIBRATED
         if not weights.is_file():
-            weights = folder / "weights" / "best.pt"
-        for path in (weights, *(folder / name for name in (ARGUMENTS, records.BALANCE, left.FILE, records.RECALL))):
+            weights = folder / names.WEIGHTS / names.BEST
+        needed = (names.ARGUMENTS, names.BALANCE, names.MEASURED, names.RECALL)
+        for path in (weights, *(folder / name for name in needed)):
             if not path.is_file():
                 raise DataError(f"{folder}: expected the folder of a finished run, but there is no {path}")
-        arguments, plan = (_mapping(folder / name) for name in (ARGUMENTS, records.BALANCE))
+        arguments, plan = read_mapping(folder / names.ARGUMENTS), BalanceFile.load(folder)
         given = {key: arguments[key] for key in READ_BY if key in DEFAULT_CFG_DICT and arguments.get(key) is not None}
         if not torch.cuda.is_available():  # trained on another machine, maybe
             given.pop("device", None)
         batch = arguments.get("batch")
         if isinstance(batch, int) and batch > 0:
-            given["batch"] = batch if arguments.get("task") == "obb" else 2 * batch  # as the host in training
-        try:
-            counted = all(isinstance(row["boxes"], int) for row in plan["resolved"]["classes"].values())
-        except (TypeError, KeyError, AttributeError):
-            counted = False
-        if not counted:
-            raise DataError(f"{folder / records.BALANCE}: expected resolved.classes with the boxes of each class")
-        balance = BalanceConfig.load({SECTION: plan.get(SECTION)})
-        return cls(folder, weights, given, arguments.get("seed") or 0, balance, plan, Measured.load(folder / left.FILE))
-
-    @property
-    def names(self) -> list[str]:
-        """Class names by class id."""
-        return [str(name) for name in self.plan["resolved"]["classes"]]
-
-    @property
-    def counts(self) -> list[int]:
-        """(C,) boxes of each class in train."""
-        return [row["boxes"] for row in self.plan["resolved"]["classes"].values()]
+            given["batch"] = batch if arguments.get("task") == "obb" else 2 * batch  # as Ultralytics in training
+        recall = BalanceConfig.load({SECTION: plan.asked}).recall
+        return cls(folder, weights, given, arguments.get("seed") or 0, recall, plan, Measured.load(folder))
 
     def copy(self, folder: Path, options: RecallConfig) -> None:
-        """Put what is known of the training into another folder, and take from there what is known of its recall."""
-        (folder / "weights").mkdir(parents=True, exist_ok=True)
-        for name in final_files.FILES:
+        """Copy the files on the training into another folder, and remove files on recall from there."""
+        (folder / names.WEIGHTS).mkdir(parents=True, exist_ok=True)
+        for name in names.OF_BEST:
             (folder / name).unlink(missing_ok=True)
         for name in TRAINING:
             if (self.folder / name).exists():
                 copy_whole(self.folder / name, folder / name)
-        resolved = {key: value for key, value in self.plan["resolved"].items() if key != "calibration"}
+        resolved = {key: value for key, value in self.plan.resolved.items() if key != "calibration"}
         resolved["options"] = {**resolved.get("options", {}), "recall": options.model_dump()}
-        asked = {**(self.plan[SECTION] or {}), "recall": options.model_dump(exclude_unset=True)}
-        content = {SECTION: asked, "resolved": resolved}
-        write_whole(folder / records.BALANCE, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as e:
-        raise DataError(f"{path}: cannot be read ({one_line(e)})") from e
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: expected keys, got {type(content).__name__}")
-    return content
+        asked = {**(self.plan.asked or {}), "recall": options.model_dump(exclude_unset=True)}
+        BalanceFile(asked, resolved).save(folder)

@@ -1,21 +1,20 @@
 """`balance.recall.calibration`: shifts of the class scores folded into best.pt after training.
 
-They go into the biases of the last class layers, so that exports, `predict` and `report` carry them with nothing of
-ours installed. Where the host keeps the best boxes of all classes together (its 300 per image, the queries of RT-DETR,
-of which 8.4.0 keeps one class each), a shift may change which those are, and what lies about its confidence floor of
-0.001; else average precision per class stays.
+The shifts go into the biases of the last class layers, so that exports, `predict` and `report` carry the shifts
+without this package. Ultralytics keeps the best boxes of all classes together (300 per image; the queries of RT-DETR,
+of which 8.4.0 keeps one class each) and drops boxes under a confidence of 0.001. A shift may change which boxes are
+kept there; else average precision per class stays.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 from ultralytics.nn.modules.head import Detect, RTDETRDecoder, WorldDetect, YOLOEDetect
@@ -28,25 +27,25 @@ from yolo_balance.errors import HostError
 from yolo_balance.files import copy_whole, write_bytes_whole
 from yolo_balance.recall import Outcomes
 from yolo_balance.recall.decisions.calibration import fit, out_of_fold, prior_shifts
-from yolo_balance.run_folder import records
+from yolo_balance.run_folder.balance_file import BalanceFile
+from yolo_balance.run_folder.names import BEST, UNCALIBRATED, WEIGHTS
 from yolo_balance.text import listed, plain
 
-UNCALIBRATED = "best_uncalibrated.pt"
 STEP = 1 / 128
-"""What folded shifts are multiples of: the spacing of half precision between 8 and 16, up to where class biases lie.
+"""Folded shifts are multiples of this: the spacing of half precision between 8 and 16, up to where class biases lie.
 
-The biases of several scales so move alike, and boxes of a class keep their order across scales."""
+The biases of all scales so move alike, and boxes of a class keep their order across scales."""
 SHOWN = 20  # classes in one line of the log; balance.yaml has all
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What a calibration leaves to be said and written.
+    """Result of a calibration beside the shifted weights.
 
     Attributes:
-        held_out: Boxes of the model as it was trained, each half of the images shifted by a fit on the other; None
-            where nothing was fitted on them.
-        note: What a reader of the recall has to know; empty where nothing was fitted on its images.
+        held_out: Boxes of the model as it was trained, each half of the images shifted by a fit on the other half;
+            None where nothing was fitted on the images.
+        note: A sentence that a reader of the recall has to know; empty where nothing was fitted on the images.
     """
 
     held_out: Outcomes | None = None
@@ -54,10 +53,10 @@ class Calibrated:
 
 
 def class_layers(model: Any) -> list[nn.Module]:
-    """The layers whose outputs are a detector's class logits, of every scale, head and decoder layer.
+    """Return the layers whose outputs are a detector's class logits, of every scale, head and decoder layer.
 
     Raises:
-        HostError: It has no such layers, as a model whose classes are texts.
+        HostError: The model has no such layers, as a model whose classes are texts.
     """
     head = getattr(model, "model", [model])[-1]
     layers: list[nn.Module] = []
@@ -76,11 +75,11 @@ def class_layers(model: Any) -> list[nn.Module]:
 
 
 def shift_classes(model: Any, shifts: Floats) -> None:
-    """Add to every class's logit, in place.
+    """Add a shift to the logit of every class, in place.
 
     Args:
         model: A detector.
-        shifts: (C,).
+        shifts: (C,) shifts by class id.
 
     Raises:
         HostError: As `class_layers`.
@@ -95,9 +94,9 @@ def fold(weights: Path, shifts: Floats, kept: Path) -> None:
     """Rewrite a finished run's weights with its class scores shifted, whole or not at all.
 
     Args:
-        weights: The host's checkpoint.
-        shifts: (C,).
-        kept: Where what it was is kept.
+        weights: Ultralytics' checkpoint.
+        shifts: (C,) shifts by class id.
+        kept: Path of the copy as it was.
     """
     checkpoint, content = torch_load(weights, map_location="cpu"), io.BytesIO()
     shift_classes(checkpoint["model"], shifts)
@@ -107,30 +106,26 @@ def fold(weights: Path, shifts: Floats, kept: Path) -> None:
 
 
 def calibrate(
-    best: Path,
+    folder: Path,
     outcomes: Outcomes,
     options: CalibrationConfig,
     *,
-    names: Sequence[str],
-    counts: npt.ArrayLike,
+    counts: Mapping[str, int],
     split: str,
     seed: int,
-    plan: Path,
 ) -> Calibrated:
-    """Fold a calibration into a run's best.pt, keep what that was beside it and record the shifts.
+    """Fold a calibration into a run's best.pt, keep the uncalibrated weights beside it and record the shifts.
 
     Args:
-        best: The weights.
-        outcomes: Their boxes on a split.
+        folder: Folder of the run, with balance.yaml.
+        outcomes: Boxes of best.pt on a split.
         options: `balance.recall.calibration`.
-        names: C class names by class id.
-        counts: (C,) boxes of each class in train.
+        counts: By class name, in class-id order, boxes in train.
         split: Name of the split.
-        seed: Of the halves that are held out.
-        plan: The run's balance.yaml.
+        seed: Seed of the halves that are held out.
     """
     if options.rule == "logit_adjustment":
-        shifts, source, calibrated = prior_shifts(counts, tau=options.tau), "train", Calibrated()
+        shifts, source, calibrated = prior_shifts([*counts.values()], tau=options.tau), "train", Calibrated()
     else:
         fitted = fit(outcomes, strength=options.strength)
         if not fitted.usable:
@@ -141,15 +136,16 @@ def calibrate(
         shifts, source = fitted.shifts, split
         calibrated = Calibrated(out_of_fold(outcomes, strength=options.strength, seed=seed), _note(split))
     shifts = np.round(shifts / STEP) * STEP
-    fold(best, shifts, best.with_name(UNCALIBRATED))
-    resolution = {"rule": options.rule, "from": source, "shifts": dict(zip(names, shifts.tolist(), strict=True))}
-    records.add_resolved(plan, "calibration", resolution)
-    LOGGER.info(f"\n{_line(options.rule, source, names, shifts)}")
+    fold(folder / WEIGHTS / BEST, shifts, folder / WEIGHTS / UNCALIBRATED)
+    by_class, plan = dict(zip(counts, shifts.tolist(), strict=True)), BalanceFile.load(folder)
+    calibration = {"rule": options.rule, "from": source, "shifts": by_class}
+    BalanceFile(plan.asked, {**plan.resolved, "calibration": calibration}).save(folder)
+    LOGGER.info(f"\n{_line(options.rule, source, by_class)}")
     return calibrated
 
 
-def _line(rule: str, source: str, names: Sequence[str], shifts: Floats) -> str:
-    by_class = [f"{plain(name)} {shift:+.2f}" for name, shift in zip(names, shifts, strict=True)]
+def _line(rule: str, source: str, shifts: Mapping[str, float]) -> str:
+    by_class = [f"{plain(name)} {shift:+.2f}" for name, shift in shifts.items()]
     return (
         f"Calibration: {rule} on {source}, class logits of best.pt shifted by {listed(by_class, SHOWN)}; it was "
         f"{UNCALIBRATED} and is validated once more"
@@ -159,5 +155,5 @@ def _line(rule: str, source: str, names: Sequence[str], shifts: Floats) -> str:
 def _note(split: str) -> str:
     return (
         f"Class scores were calibrated (balance.recall.calibration) on the {split} images that recall is read on here; "
-        "detections.npz, which `compare` reads, has those of each half shifted by a fit on the other half."
+        "detections.npz, which `compare` reads, has the scores of each half shifted by a fit on the other half."
     )

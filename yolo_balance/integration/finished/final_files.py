@@ -1,4 +1,4 @@
-"""What a finished run says of its best.pt: files for `compare`, for pipelines and for people, and the log's tables."""
+"""Files and log of a finished run's best.pt: for `compare`, for pipelines and for people."""
 
 from __future__ import annotations
 
@@ -9,43 +9,49 @@ from typing import Any
 from ultralytics.cfg import TASK2METRIC
 from ultralytics.utils import LOGGER
 
-from yolo_balance.comparison import Detections, Measured, detections, run_figures
-from yolo_balance.config import RecallConfig
 from yolo_balance.integration.finished import recall_files
-from yolo_balance.integration.finished.class_shifts import Calibrated
-from yolo_balance.recall import PrimeSamples, RecallReport
-from yolo_balance.run_folder import records
+from yolo_balance.recall import Outcomes, PrimeSamples, RecallReport
+from yolo_balance.recall.split_reading import Reading
+from yolo_balance.run_folder.detections import Detections
+from yolo_balance.run_folder.measured import Measured
+from yolo_balance.run_folder.names import PRIME_SAMPLES
 from yolo_balance.views.recall.prime_sample_plots import prime_samples as draw_prime_samples
 
-FILES = (*recall_files.FILES, run_figures.FILE, detections.FILE, records.PRIME_SAMPLES)
 METRIC = {"detect": "box", "obb": "box", "segment": "seg", "pose": "pose"}
-"""The task's own average precision, as an attribute of the host's metrics."""
+"""The task's own average precision, as an attribute of Ultralytics' metrics."""
+
+
+def measured(metrics: Any, task: str, names: Sequence[str], *, steps: int, train_seconds: float) -> Measured:
+    """Return precision and training time of a run.
+
+    Args:
+        metrics: Ultralytics' metrics of the last validation of best.pt.
+        task: Ultralytics' task.
+        names: C class names by class id.
+        steps: Optimiser steps of the training.
+        train_seconds: Seconds spent in the epochs' batches, without validation.
+    """
+    map50_95, precision = TASK2METRIC[task], getattr(metrics, METRIC[task])
+    return Measured(
+        map50_95=float(metrics.results_dict[map50_95]),
+        map50=float(metrics.results_dict[map50_95.replace("mAP50-95", "mAP50")]),
+        ap50={names[int(c)]: float(value) for c, value in zip(precision.ap_class_index, precision.ap50, strict=True)},
+        steps=steps,
+        train_seconds=train_seconds,
+    )
 
 
 def write(
-    folder: Path,
-    validator: Any,
-    options: RecallConfig,
-    *,
-    task: str,
-    names: Sequence[str],
-    steps: int,
-    train_seconds: float,
-    calibrated: Calibrated,
-    baseline: RecallReport | None,
+    folder: Path, reading: Reading, measures: Measured, *, held_out: Outcomes | None = None, plots: bool = False
 ) -> RecallReport:
     """Write the files, recall.json after those that `compare` reads, and log the tables.
 
     Args:
-        folder: Of the run.
-        validator: Which has validated best.pt last.
-        options: `balance.recall`.
-        task: The host's.
-        names: C class names by class id.
-        steps: Optimiser steps of the training.
-        train_seconds: Spent in the epochs' batches, validation aside.
-        calibrated: What a calibration left, an empty one without.
-        baseline: The report that this one is compared with.
+        folder: Folder of the run.
+        reading: The last reading of best.pt.
+        measures: Precision and training time.
+        held_out: Boxes that `compare` reads in place of the reading's, None for the same.
+        plots: Whether the prime samples are drawn.
 
     Returns:
         The report with its details.
@@ -53,32 +59,14 @@ def write(
     Raises:
         OSError: A file cannot be written.
     """
-    host, outcomes, map50_95 = validator.metrics, validator.outcomes, TASK2METRIC[task]
-    precision = getattr(host, METRIC[task])
-    Measured(
-        map50_95=float(host.results_dict[map50_95]),
-        map50=float(host.results_dict[map50_95.replace("mAP50-95", "mAP50")]),
-        ap50={names[int(c)]: float(value) for c, value in zip(precision.ap_class_index, precision.ap50, strict=True)},
-        steps=steps,
-        train_seconds=train_seconds,
-    ).save(folder / run_figures.FILE)
-    held_out = calibrated.held_out or outcomes
-    Detections.of(held_out, names, options.false_alarms).save(folder / detections.FILE)
-    full, files = recall_files.write(
-        folder,
-        validator.recall_report,
-        outcomes,
-        options,
-        imgsz=validator.args.imgsz,
-        nms_iou=validator.args.iou,
-        baseline=baseline,
-        title=str(folder),
-        note=calibrated.note,
-    )
-    LOGGER.info(f"{recall_files.summary(full)}\n\nRecall per class saved to {', '.join(map(str, files))}")
-    if calibrated.note:
-        LOGGER.info(calibrated.note)
-    if validator.args.plots:
-        panels = {f"best.pt on {validator.args.split or 'val'}": PrimeSamples.of(outcomes)}
-        draw_prime_samples(folder / records.PRIME_SAMPLES, panels, names)
-    return full
+    budgets = [budget.false_alarms for budget in reading.report.budgets]
+    measures.save(folder)
+    Detections.of(held_out or reading.outcomes, reading.names, budgets).save(folder)
+    report, files = recall_files.write(folder, reading)
+    LOGGER.info(recall_files.summary(report, files))
+    if reading.note:
+        LOGGER.info(reading.note)
+    if plots:
+        panels = {f"best.pt on {report.split}": PrimeSamples.of(reading.outcomes)}
+        draw_prime_samples(folder / PRIME_SAMPLES, panels, reading.names)
+    return report

@@ -1,4 +1,4 @@
-"""Prime samples of a finished model, read during a validation of the host's."""
+"""Prime samples of a finished model, from one validation by Ultralytics."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def prime_samples(model: Any, **arguments: Any) -> PrimeSamples:
 
     Args:
         model: An `ultralytics.YOLO` that reports boxes, with or without an end-to-end head.
-        **arguments: What `model.val` accepts: data, split, imgsz, ...; `data="demo"` is the demo set.
+        **arguments: Arguments of `model.val`: data, split, imgsz, ...; `data="demo"` is the demo set.
 
     Raises:
-        HostError: The model's task is another one.
+        HostError: The model's task has no boxes.
 
     Example:
         prime_samples(YOLO("best.pt"), data="defects.yaml", imgsz=640).misplaced()

@@ -1,4 +1,4 @@
-"""`report`: the recall per class of a finished model on a split, whoever trained it."""
+"""`report`: recall per class of a finished model on a split, trained with this package or not."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from yolo_balance.integration.arguments import argument_problems
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import BOX_TASKS, class_names, read_data, resolve_data, scan
 from yolo_balance.integration.finished import recall_files
-from yolo_balance.integration.finished.validate_once import validated
+from yolo_balance.integration.finished.validate_once import reading_of, validated
 from yolo_balance.recall import RecallReport
 from yolo_balance.resolution import name_problems
 from yolo_balance.text import listed
@@ -42,10 +42,10 @@ def report(
     Args:
         weights: A model of a box task that Ultralytics validates: a .pt, trained with this package or not, or an
             export of it such as an .onnx.
-        recall: What to report: `balance.recall` itself, or the YAML of a run it is taken from; None for its defaults.
-        out: Folder of our files and of the host's; the host's own, `runs/detect/val`, when left out.
-        **arguments: What the host's `val` accepts, `data` among them (`demo` is the demo set) and `split` (val, test or
-            train; val when left out); and dotted `balance.recall` keys, which replace those of `recall`.
+        recall: `balance.recall`, or the YAML of a run that holds it; None for its defaults.
+        out: Folder of all files; Ultralytics' own, `runs/detect/val`, when left out.
+        **arguments: Arguments of Ultralytics' `val`, `data` among them (`demo` is the demo set) and `split` (val, test
+            or train; val when left out); and dotted `balance.recall` keys, which replace those of `recall`.
 
     Returns:
         The report, as in `recall.json`.
@@ -53,7 +53,7 @@ def report(
     Raises:
         ConfigError: With every problem of the arguments, or for a folder that cannot be written.
         DataError: The data set is missing or unreadable, or has no such split.
-        HostError: The model cannot be loaded, knows no boxes, or other classes than the data.
+        HostError: The model cannot be loaded, reports no boxes, or has other classes than the data.
 
     Example:
         report("best.pt", data="defects.yaml", split="test", recall={"targets": {"crack": 0.9}})
@@ -72,29 +72,21 @@ def report(
         arguments |= {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
     try:
         validator = validated(model, options, **arguments)
-        found, files = recall_files.write(
-            Path(validator.save_dir),
-            validator.recall_report,
-            validator.outcomes,
-            options,
-            imgsz=validator.args.imgsz,
-            nms_iou=validator.args.iou,
-            baseline=baseline,
-            title=str(weights),
-        )
+        reading = reading_of(validator, baseline=baseline, title=str(weights))
+        found, files = recall_files.write(Path(validator.save_dir), reading)
     except OSError as e:  # a full disk, a working directory without permission
         raise HostError(f"report: the validation stopped ({one_line(e)})") from e
-    LOGGER.info(f"{recall_files.summary(found)}\n\nRecall per class saved to {', '.join(map(str, files))}")
+    LOGGER.info(recall_files.summary(found, files))
     return found
 
 
 def check_arguments(
     recall: RecallConfig | Mapping[str, Any] | str | Path | None, arguments: dict[str, Any]
 ) -> RecallConfig:
-    """Take our keys out of the arguments and check both parts; raises with all problems of both."""
+    """Take the `balance` keys out of the arguments and check both parts. Raises ConfigError with all problems."""
     ours = {key: arguments.pop(key) for key in list(arguments) if key.partition(".")[0] == SECTION}
     problems = [
-        f"{key}: expected a key of {OURS}; the model is finished, the other sections have no part here"
+        f"{key}: expected a key of {OURS}; the other sections have no effect on a finished model"
         for key in ours
         if key != OURS and not key.startswith(f"{OURS}.")
     ]
@@ -126,14 +118,14 @@ def _section(recall: RecallConfig | Mapping[str, Any] | str | Path | None) -> di
 
 
 def check_folder(folder: Path) -> None:
-    """Raise ConfigError where a folder could not be made or written to; a validation is too long to find out after."""
+    """Check before a long validation that a folder can be made and written to. Raises ConfigError where it cannot."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise ConfigError(f"--out: {folder} cannot be written ({there} is no folder that can be written to)")
 
 
 def finished_model(weights: str | Path, task: str | None) -> Any:
-    """The host's model in a file; raises HostError where there is none, or none of the task or of any box task."""
+    """Return Ultralytics' model in a file. Raises HostError where the file holds none, or one of another task."""
     path = Path(weights)
     if not path.exists() or path.suffix in (".yaml", ".yml"):
         raise HostError(f"weights: expected a file with a trained model, got {weights}")
@@ -150,7 +142,7 @@ def finished_model(weights: str | Path, task: str | None) -> Any:
 
 
 def check_data(model: Any, options: RecallConfig, arguments: dict[str, Any]) -> None:
-    """Find what is wrong with the split before anything is written: its files, labels, classes."""
+    """Check files, labels and classes of the split before anything is written."""
     path, split = arguments["data"], arguments["split"]
     data = read_data(path, download=False)
     if not data.get(split):

@@ -1,26 +1,44 @@
-"""One validation of a finished model by the host, read by our validator."""
+"""One validation of a finished model by Ultralytics, with our validator, and the reading of it."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from yolo_balance.config import RecallConfig
 from yolo_balance.integration.hooks.validator import balance_validator
+from yolo_balance.recall import RecallReport
+from yolo_balance.recall.split_reading import Reading
 
 
 def validated(model: Any, recall: RecallConfig, **arguments: Any) -> Any:
-    """The validator of the model's task after it has run: its `outcomes`, `recall_report` and `save_dir`.
+    """Validate a model and return the validator: its `outcomes`, `recall_report` and `save_dir`.
 
     Args:
         model: An `ultralytics.YOLO` that reports boxes.
-        recall: What to report.
-        **arguments: What `model.val` accepts.
+        recall: `balance.recall`.
+        **arguments: Arguments of `model.val`.
     """
     validators = []
 
-    def collecting(**given: Any) -> Any:  # where the host expects a class of validators
+    def collecting(**given: Any) -> Any:  # where Ultralytics expects a class of validators
         validators.append(balance_validator(model._smart_load("validator")(**given), recall))
         return validators[0]
 
     model.val(validator=collecting, **arguments)
     return validators[0]
+
+
+def reading_of(validator: Any, *, baseline: RecallReport | None = None, title: str = "", note: str = "") -> Reading:
+    """Return the reading of a validator that reports recall and has run; the other arguments are as in `Reading`."""
+    return Reading(
+        validator.recall_report,
+        validator.outcomes,
+        imgsz=int(np.max(validator.args.imgsz)),
+        nms_iou=validator.args.iou,
+        costs=validator.recall.costs,
+        baseline=baseline,
+        title=title,
+        note=note,
+    )

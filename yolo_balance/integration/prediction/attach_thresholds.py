@@ -18,7 +18,8 @@ from ultralytics.utils import LOGGER
 from yolo_balance.errors import ConfigError, HostError
 from yolo_balance.integration.data import BOX_TASKS, class_names
 from yolo_balance.integration.prediction import padding
-from yolo_balance.recall.decisions.thresholds import FILE, Thresholds, Zone
+from yolo_balance.recall.decisions.thresholds import Thresholds, Zone
+from yolo_balance.run_folder.names import THRESHOLDS
 from yolo_balance.text import listed, plain
 
 DEFAULT_CONF = {"predict": 0.25, "track": 0.1}
@@ -88,7 +89,7 @@ def attach_thresholds(model: Any, thresholds: Thresholds | str | Path) -> Any:
         for result in model.predict("parts/", stream=True):
             print(result.path, result.zone)
     """
-    name = FILE if isinstance(thresholds, Thresholds) else str(thresholds)
+    name = THRESHOLDS if isinstance(thresholds, Thresholds) else str(thresholds)
     loaded = thresholds if isinstance(thresholds, Thresholds) else Thresholds.load(thresholds)
     if model.task not in BOX_TASKS:
         raise HostError(f"attach_thresholds: expected a model of task {', '.join(BOX_TASKS)}, got one of {model.task}")

@@ -18,7 +18,8 @@ from yolo_balance.integration.arguments import argument_problems
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import class_names
 from yolo_balance.integration.prediction.attach_thresholds import attach_thresholds
-from yolo_balance.recall.decisions.thresholds import FILE, Zone
+from yolo_balance.recall.decisions.thresholds import Zone
+from yolo_balance.run_folder.names import THRESHOLDS
 from yolo_balance.text import plain
 
 ZONES = "zones.csv"
@@ -123,7 +124,7 @@ def _files(source: str | Path) -> tuple[list[str], list[str]]:
 def _beside(weights: Path) -> Path:
     """The thresholds of weights; raises ConfigError naming where they were looked for."""
     folder = weights.absolute().parent
-    places = [folder / FILE, folder.parent / FILE]
+    places = [folder / THRESHOLDS, folder.parent / THRESHOLDS]
     for place in places:
         if place.exists():
             return place

@@ -1,10 +1,11 @@
-"""A run's best.pt by another rule than the host's fitness: its choice, the host's beside it, and what resumes."""
+"""best.pt by another rule than Ultralytics' fitness: the rule's choice, with Ultralytics' choice kept beside it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ultralytics.cfg import TASK2METRIC
@@ -12,31 +13,34 @@ from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import strip_optimizer
 
 from yolo_balance.config import RecallConfig
+from yolo_balance.errors import ConfigError
 from yolo_balance.files import copy_whole
 from yolo_balance.integration.data import box_classes
 from yolo_balance.recall import RecallReport
 from yolo_balance.recall.decisions.selection import Score, Selection
+from yolo_balance.run_folder.names import BEST_FITNESS
+from yolo_balance.run_folder.state import read_state
 from yolo_balance.sampling import ClassStatistics
 from yolo_balance.text import plain
 
-BEST_FITNESS = "best_fitness.pt"
+FITNESS = "fitness"
 
 
 def rule_of(options: RecallConfig, names: Sequence[str], train: ClassStatistics, val: ClassStatistics) -> Selection:
-    """The rule on a data set's labels; raises as `Selection.of` does."""
+    """Return the rule on a data set's labels. Raises as `Selection.of` does."""
     return Selection.of(options, names, train=train.boxes, val=val.boxes, clean_images=int(val.background.sum()))
 
 
 class RunSelection:
-    """What `balance.recall.best` is while a run lasts.
+    """`balance.recall.best` while a run lasts.
 
-    The host keeps best.pt, stops early and resumes by the fitness that `validate` returns and its own `best_fitness`:
-    it is given the rule's score as both. Stock's two are kept here.
+    Ultralytics keeps best.pt, stops early and resumes by two numbers: the fitness that `validate` returns, and the
+    trainer's `best_fitness`. Both are replaced by the rule's score. The stock numbers are kept here.
 
     Attributes:
-        rule: How an epoch is scored.
+        rule: Rule by which an epoch is scored.
         best: Epoch of best.pt, from 1, and its score; None before the first.
-        fitness: Stock's best fitness so far, None before the first.
+        fitness: Best stock fitness so far, None before the first.
         fitness_epoch: Epoch of best_fitness.pt, None before the first.
     """
 
@@ -50,9 +54,9 @@ class RunSelection:
 
     @classmethod
     def of(cls, trainer: Any) -> RunSelection | None:
-        """That of a trainer that is set up; None where the rule is the host's."""
+        """Return the selection of a trainer that is set up, or None where Ultralytics' fitness decides."""
         options, train = trainer.resolved.config.recall, trainer.resolved.statistics
-        if options.best == "fitness":
+        if options.best == FITNESS:
             return None
         val = ClassStatistics.of(box_classes(trainer.test_loader.dataset), train.num_classes)
         rule = rule_of(options, trainer.resolved.names, train, val)
@@ -62,11 +66,11 @@ class RunSelection:
         return cls(rule)
 
     def start_again(self) -> None:
-        """Forget what the host took back: it reads its own best fitness from the last checkpoint."""
+        """Return to the best fitness of the last checkpoint, as Ultralytics does when it takes an epoch back."""
         self.fitness = self._saved
 
     def validate(self, trainer: Any, stock: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
-        """The host's validation, its fitness compared with stock's best, then the score in the place of both.
+        """Run the stock validation, note its fitness, and put the rule's score in its place.
 
         Returns:
             Metrics and the score; None and None on ranks that gather nothing.
@@ -91,7 +95,7 @@ class RunSelection:
         return metrics, score.value
 
     def save(self, trainer: Any) -> None:
-        """After the host has saved an epoch: note what it kept, and keep stock's choice beside."""
+        """Note which checkpoint Ultralytics has kept, and keep the stock choice beside it; call after each save."""
         assert self._now is not None  # every epoch is validated: `val: false` is refused
         fitness, score = self._now
         self._saved = self.fitness
@@ -99,12 +103,12 @@ class RunSelection:
         if trainer.best_fitness == score.value:
             self.best = epoch, score
             LOGGER.info(self._best_line())
-        if self.fitness == fitness:  # of equal ones the last, as in the host
+        if self.fitness == fitness:  # of equal ones the last, as in Ultralytics
             self.fitness_epoch = epoch
             copy_whole(trainer.last, trainer.wdir / BEST_FITNESS)
 
     def finish(self, trainer: Any) -> None:
-        """At the end of a run: strip best_fitness.pt as the host does best.pt, and say which epochs the two are."""
+        """Strip best_fitness.pt as Ultralytics strips best.pt, and log the epochs of both; call at the end of a run."""
         lines = [] if self.best is None else [self._best_line()]
         if self.fitness_epoch is not None:
             updates = {"train_results": trainer.read_results_csv()}
@@ -120,14 +124,32 @@ class RunSelection:
         return f"best.pt: epoch {epoch}, {self.rule.options.best} {found}{missed}"
 
     def state(self) -> dict[str, Any]:
-        """What `resume` takes up again; the host's checkpoint holds the best score."""
+        """Return the rule, the best epoch and the stock choice; Ultralytics' checkpoint holds the best score."""
         best = None if self.best is None else {"epoch": self.best[0], **asdict(self.best[1])}
-        return {"by": self.rule.by, "best": best, "fitness": self.fitness, "fitness_epoch": self.fitness_epoch}
+        kept = {"by": self.rule.by, "best": best, "fitness": self.fitness, "fitness_epoch": self.fitness_epoch}
+        return {"selection": kept}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take the state up again; raises KeyError or TypeError where it does not fit."""
-        best = dict(state["best"] or {})
+        """Take the best epoch and the stock choice from a saved state."""
+        kept = state["selection"]
+        best = dict(kept["best"] or {})
         if best:
             self.best = best.pop("epoch"), Score(**{**best, "missed": tuple(best["missed"])})
-        self.fitness, self.fitness_epoch = state["fitness"], state["fitness_epoch"]
+        self.fitness, self.fitness_epoch = kept["fitness"], kept["fitness_epoch"]
         self._saved = self.fitness
+
+
+def check_rule(folder: Path, selection: RunSelection | None) -> None:
+    """Raise ConfigError where a run to resume kept best.pt by another rule. A state that cannot be read passes."""
+    try:
+        before = read_state(folder).get("selection", {"by": FITNESS})["by"]
+    except FileNotFoundError:
+        before = FITNESS
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        return
+    rule = FITNESS if selection is None else selection.rule.by
+    if before != rule:
+        raise ConfigError(
+            f"balance.recall.best: expected {before}, by which the run to resume kept best.pt, got {rule}; "
+            "scores of two rules cannot be compared"
+        )

@@ -1,4 +1,4 @@
-"""Reading the train split's clean images with the model as it stands: which of them raise false alarms."""
+"""False alarms of the current model on the clean images of the train split."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from yolo_balance.integration.compat import ranks
 
 
 def false_alarms(trainer: Any, clean: Bools, threshold: float) -> Bools:
-    """Which clean train images the EMA model reports a box on.
+    """Return the clean train images on which the EMA model reports a box.
 
-    The images are prepared as for validation; every rank reads its share, and all know the whole answer.
+    The images are prepared as for validation. Every rank reads its share, and all ranks return the whole answer.
 
     Args:
         trainer: A trainer after its first validation.
@@ -36,7 +36,7 @@ def false_alarms(trainer: Any, clean: Bools, threshold: float) -> Bools:
         batch_size=trainer.test_loader.batch_size,
         num_workers=trainer.train_loader.num_workers,
         collate_fn=trainer.train_loader.dataset.collate_fn,
-        generator=torch.Generator().manual_seed(0),  # the run's own must not notice
+        generator=torch.Generator().manual_seed(0),  # draws nothing from the run's own generator
     )
     at = 0
     with torch.no_grad(), autocast(trainer.amp, device=trainer.device.type):
@@ -52,7 +52,7 @@ def false_alarms(trainer: Any, clean: Bools, threshold: float) -> Bools:
 
 
 def _as_validated(trainer: Any) -> Any:
-    """The train dataset, sharing its labels and cached images, with the transforms of validation."""
+    """Return the train dataset with the transforms of validation; labels and cached images are shared."""
     dataset = copy(trainer.train_loader.dataset)
     dataset.augment, dataset.partners = False, None
     dataset.transforms = dataset.build_transforms(hyp=copy(trainer.args))

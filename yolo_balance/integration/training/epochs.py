@@ -11,8 +11,7 @@ import torch.distributed as dist
 from ultralytics.utils import LOGGER, RANK
 
 from yolo_balance.integration.hooks.loader import start_epoch
-from yolo_balance.run_folder import records
-from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
+from yolo_balance.run_folder.history import append_exposure, keep_epochs
 from yolo_balance.views.training_console import deviation_line
 
 
@@ -35,8 +34,7 @@ def _start_epoch(trainer: Any) -> None:
     again = trainer.epoch == trainer.clock.epoch  # after running out of memory, or after a loss that was no number
     trainer.clock.epoch = trainer.epoch
     if again and RANK in (-1, 0):
-        for name in records.BY_EPOCH:
-            records.keep_epochs(trainer.save_dir / name, trainer.epoch)
+        keep_epochs(trainer.save_dir, trainer.epoch)
     if again and trainer.selection is not None:
         trainer.selection.start_again()
     plan = None if trainer.sampling is None else trainer.sampling.plan(trainer, again=again)
@@ -53,8 +51,7 @@ def _end_epoch(trainer: Any) -> None:
         dist.all_reduce(counts)
         exposure.set_counts(counts.cpu().numpy())
     if RANK in (-1, 0):
-        rows = exposure.rows(trainer.epoch + 1)
-        records.append_csv(trainer.save_dir / records.EXPOSURE, EXPOSURE_COLUMNS, rows)
+        append_exposure(trainer.save_dir, trainer.epoch + 1, exposure)
         options = trainer.resolved.config.sampling
         planned = len(trainer.train_loader.sampler) * max(trainer.world_size, 1)
         if line := deviation_line(exposure, trainer.epoch + 1, options, planned):

@@ -1,4 +1,4 @@
-"""A run's loss terms on the host: resolved on the data, one set per head, their state beside the checkpoint."""
+"""Loss terms of a run: resolved on the data, one set per head, with a state beside the checkpoint."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ BOTH_HEADS = "both"
 
 
 class RunLosses:
-    """What `balance.losses` is while a run lasts.
+    """`balance.losses` while a run lasts.
 
     Attributes:
         options: The section.
-        factors: What an object of each class counts, sampling included.
+        factors: Weight of an object of each class, sampling included.
         gradients: By head, the gradient ratios that `efl` and `eqlv2` follow.
     """
 
@@ -59,9 +59,9 @@ class RunLosses:
         Args:
             options: The section, presets resolved.
             statistics: The train split's labels.
-            names: Of the classes.
+            names: C class names by class id.
             shown: (C,) share of an epoch's boxes by class.
-            gain_ratio: The host's classification gain / box gain.
+            gain_ratio: Ultralytics' classification gain / box gain.
         """
         self.gain_ratio = gain_ratio
         self.options, self.names, self.counts = options, list(names), statistics.boxes
@@ -90,7 +90,7 @@ class RunLosses:
         return asked
 
     def terms(self, head: str) -> list[Term]:
-        """A head's terms, in the order in which their weights are applied; the same objects at every call."""
+        """Return a head's terms in the order in which weights are applied; the same objects at every call."""
         if self.options.heads not in (BOTH_HEADS, head):
             return []
         if head not in self._terms:
@@ -110,7 +110,7 @@ class RunLosses:
             terms.append(EqualizedFocal(gradients, gamma=o.efl.gamma, scale=o.efl.scale, room=factors.room))
         if o.eqlv2 is not None:
             terms.append(EQLv2(gradients, alpha=o.eqlv2.alpha, gamma=o.eqlv2.gamma, mu=o.eqlv2.mu, room=factors.room))
-        if (factors.weight != 1).any():  # asked for, or what keeps ISR-P within the cap
+        if (factors.weight != 1).any():  # asked for, or needed to keep ISR-P within the cap
             terms.append(ClassWeights(factors.scaled, on=o.class_weights.on if o.class_weights else "positives"))
         if (negatives := o.negatives) is not None:
             terms.append(
@@ -137,17 +137,17 @@ class RunLosses:
             )
 
     def state(self) -> dict[str, Any]:
-        """What `resume` takes up again; empty if nothing was learnt."""
-        following = self.options.efl is not None or self.options.eqlv2 is not None
-        return {head: ratio.state() for head, ratio in self.gradients.items()} if following else {}
+        """Return the gradient ratios by head; empty if no term follows them."""
+        following = self.gradients and (self.options.efl is not None or self.options.eqlv2 is not None)
+        return {"gradients": {head: ratio.state() for head, ratio in self.gradients.items()}} if following else {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take the state up again; raises KeyError, TypeError or ValueError where it does not fit."""
-        for head, ratio in state.items():
+        """Take the gradient ratios from a saved state."""
+        for head, ratio in state["gradients"].items():
             self.gradients.setdefault(head, GradientRatio(len(self.names))).restore(ratio)
 
     def remarks(self) -> list[str]:
-        """What a user should know before training starts."""
+        """Return lines for a user to read before training starts, on class weights and sampling beyond `max_weight`."""
         f, cap = self.factors, self.options.max_weight
         lowered = [
             f"{name} from {f.asked[c]:.3g} to {f.weight[c]:.3g}"

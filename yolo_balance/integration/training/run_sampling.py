@@ -1,4 +1,4 @@
-"""A run's sampling on the host: the schedule, and what validations feed back into it."""
+"""Sampling of a run: the schedule, and the feedback of validations into it."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from ultralytics.utils import LOGGER, RANK
 from yolo_balance.arrays import Bools, Floats
 from yolo_balance.integration.training.clean_images import false_alarms
 from yolo_balance.recall import RecallReport
-from yolo_balance.run_folder import records
+from yolo_balance.run_folder.history import append_feedback
 from yolo_balance.sampling import RecallFeedback, SamplingPlan, SamplingSchedule
 
 
 class RunSampling:
-    """What `balance.sampling` is while a run lasts.
+    """`balance.sampling` while a run lasts.
 
     Attributes:
-        schedule: Which plan each epoch follows.
+        schedule: Plan of each epoch.
         feedback: Multipliers from measured recall, None without.
+        files: Image files of the train split, by index.
         hard: (num_images,) clean images that raised false alarms when they were last read.
     """
 
-    def __init__(self, schedule: SamplingSchedule, names: list[str]):
+    def __init__(self, schedule: SamplingSchedule, names: list[str], files: list[str]):
         """Start with the resolved schedule, which stays as it is: this run's own follows what is learnt."""
-        self.options, self.names, self.schedule = schedule.options, names, copy(schedule)
+        self.options, self.schedule = schedule.options, copy(schedule)
+        self.names, self.files = names, files
         f = self.options.feedback
         self.feedback = (
             None if f is None else RecallFeedback(len(names), gain=f.gain, smoothing=f.smoothing, floor=f.floor)
@@ -54,9 +56,9 @@ class RunSampling:
         return self.feedback is not None or self.reads_background
 
     def plan(self, trainer: Any, *, again: bool = False) -> SamplingPlan:
-        """The plan of the epoch that starts, or is run `again`; called on every rank, which all come to the same."""
+        """Return the plan of the epoch that starts, or is run `again`. Every rank calls this and gets the same plan."""
         if self.feedback is not None:
-            if again:  # what its first pass taught is not to be counted twice
+            if again:  # the recall of its first pass is not counted twice
                 self.feedback.recall = self._recall
             self._recall = self.feedback.recall
         if self.changing:
@@ -66,29 +68,29 @@ class RunSampling:
         return self.schedule.plan(trainer.epoch, trainer.epochs)
 
     def observe(self, report: RecallReport, folder: Path, epoch: int) -> None:
-        """Feed a validation back, with a row per class in feedback.csv; rank 0 does, the others hear of it."""
+        """Feed a validation back, with a row per class in feedback.csv; rank 0 only, `plan` tells the other ranks."""
         if self.feedback is None:
             return
         moved = self.feedback.observe(report)
         factors = self.schedule.with_multipliers(self.feedback.multipliers())
-        rows = records.feedback_rows(epoch, self.names, report, self.feedback.recall, factors, moved)
-        records.append_csv(folder / records.FEEDBACK, records.FEEDBACK_COLUMNS, rows)
+        smoothed = self.feedback.recall
+        append_feedback(folder, epoch, self.names, report, smoothed=smoothed, factors=factors, moved=moved)
 
-    def state(self, files: list[str]) -> dict[str, Any]:
-        """What `resume` takes up again, image files by index; empty if nothing was learnt."""
+    def state(self) -> dict[str, Any]:
+        """Return smoothed recall by class and hard images by file; empty if no epoch brings another plan."""
         if not self.changing:
             return {}
         return {
             "recall": {} if self.feedback is None else self.feedback.state(self.names),
-            "hard": [files[i] for i in np.flatnonzero(self.hard)],
+            "hard": [self.files[i] for i in np.flatnonzero(self.hard)],
         }
 
-    def restore(self, state: Mapping[str, Any], files: list[str]) -> None:
-        """Take the state up again; raises KeyError, TypeError or ValueError where it does not fit."""
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take smoothed recall and hard images from a saved state."""
         hard = set(state["hard"])
         if self.feedback is not None:
             self.feedback.restore(dict(state["recall"]), self.names)
-        self.hard = np.array([file in hard for file in files], bool)
+        self.hard = np.array([file in hard for file in self.files], bool)
 
     def _read_background(self, trainer: Any) -> None:
         background = self.options.background
@@ -97,7 +99,7 @@ class RunSampling:
         report = trainer.validator.recall_report if RANK in (-1, 0) else None
         threshold = _of_first_rank(None if report is None else report.budgets[0].threshold)
         if threshold is None or self.schedule.natural(trainer.epoch, trainer.epochs):
-            return  # nothing is validated yet, or nothing follows from it
+            return  # nothing is validated yet, or the plan is the natural one
         clean = self.schedule.statistics.background
         self.hard = false_alarms(trainer, clean, threshold)
         LOGGER.info(
@@ -107,7 +109,7 @@ class RunSampling:
 
 
 def _of_first_rank(value: Any) -> Any:
-    """What rank 0 holds, on every rank."""
+    """Return the value of rank 0 on every rank."""
     if not dist.is_initialized():
         return value
     box = [value]

@@ -29,7 +29,7 @@ from yolo_balance.integration.training.attach import attach
 from yolo_balance.integration.training.best_checkpoint import rule_of
 from yolo_balance.recall.report import RecallReport
 from yolo_balance.resolution import ResolvedBalance, conflicts, resolve
-from yolo_balance.run_folder import records
+from yolo_balance.run_folder.names import RECALL
 from yolo_balance.sampling import ClassStatistics
 
 
@@ -62,7 +62,7 @@ def train(config: str | Path | Mapping[str, Any], **overrides: Any) -> RecallRep
     attach(model, balance)  # no trainer class of ours: the model may have its own, as RT-DETR does
     model.train(**{k: v for k, v in arguments.items() if k != "model"})
     assert model.trainer is not None
-    return RecallReport.load(Path(model.trainer.save_dir) / records.RECALL)
+    return RecallReport.load(Path(model.trainer.save_dir) / RECALL)
 
 
 @dataclass(frozen=True)

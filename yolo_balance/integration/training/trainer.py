@@ -17,20 +17,22 @@ from yolo_balance.config import BalanceConfig, LossesConfig
 from yolo_balance.integration.arguments import complete
 from yolo_balance.integration.data import box_classes, class_names, image_files, resolve_data
 from yolo_balance.integration.finished import final_files, recall_files
-from yolo_balance.integration.finished.class_shifts import UNCALIBRATED, Calibrated, calibrate, class_layers
+from yolo_balance.integration.finished.class_shifts import Calibrated, calibrate, class_layers
+from yolo_balance.integration.finished.validate_once import reading_of
 from yolo_balance.integration.hooks.criterion import balance_criterion, gain_ratio, heads, without_part
 from yolo_balance.integration.hooks.dataset import DRAWN
 from yolo_balance.integration.hooks.loader import balance_loader
 from yolo_balance.integration.hooks.validator import balance_validator
 from yolo_balance.integration.training import resume_state
-from yolo_balance.integration.training.best_checkpoint import BEST_FITNESS, RunSelection
+from yolo_balance.integration.training.best_checkpoint import RunSelection, check_rule
 from yolo_balance.integration.training.epochs import EPOCH_HOOKS, EpochClock
 from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.run_sampling import RunSampling
 from yolo_balance.recall import RecallReport
-from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
 from yolo_balance.resolution import ResolvedBalance, resolve
-from yolo_balance.run_folder import records
+from yolo_balance.run_folder.balance_file import BalanceFile, resolved
+from yolo_balance.run_folder.history import append_recall, keep_epochs
+from yolo_balance.run_folder.names import BESIDE_WEIGHTS, EPOCH_ROWS, OF_BEST
 from yolo_balance.sampling import ClassStatistics, Exposure
 from yolo_balance.views import training_console
 
@@ -122,7 +124,7 @@ class BalancedTrainerMixin:
             statistics = ClassStatistics.of(box_classes(loader.dataset), len(names))
             self.resolved = resolve(self.asked, statistics, names, complete(vars(self.args)))
             if self.resolved.schedule is not None:
-                self.sampling = RunSampling(self.resolved.schedule, names)
+                self.sampling = RunSampling(self.resolved.schedule, names, image_files(loader.dataset))
         self.exposure = Exposure(list(self.resolved.names), self.resolved.statistics)
         if (sampling := self.sampling) is None:
             balance_loader(loader, None, epoch=0)
@@ -150,10 +152,15 @@ class BalancedTrainerMixin:
         for event, hook in EPOCH_HOOKS.items():
             self.add_callback(event, hook)  # type: ignore[attr-defined]
         if self.resume:  # type: ignore[attr-defined]
-            files = image_files(self.train_loader.dataset)
-            resume_state.restore(self.wdir, self.sampling, self.losses, self.selection, files)
+            check_rule(self.wdir, self.selection)
+            resume_state.restore(self.wdir, self.learning)
         if RANK in (-1, 0):
             self._start_records()
+
+    @property
+    def learning(self) -> list[resume_state.Stateful]:
+        """Parts of the run with a state, in the order of `balance_state.json`."""
+        return [part for part in (self.sampling, self.losses, self.selection) if part is not None]
 
     def balance_losses(self, options: LossesConfig) -> None:
         """Put the terms of the losses section into both criteria."""
@@ -174,16 +181,13 @@ class BalancedTrainerMixin:
 
     def _start_records(self) -> None:
         resumed_at = self.start_epoch if self.resume else 0  # type: ignore[attr-defined]
-        for name in records.BY_EPOCH:
-            if resumed_at:
-                records.keep_epochs(self.save_dir / name, resumed_at)
-            else:
-                (self.save_dir / name).unlink(missing_ok=True)
-        if not resumed_at:  # of a run before in the same folder
-            for name in (resume_state.FILE, BEST_FITNESS, UNCALIBRATED):
-                (self.wdir / name).unlink(missing_ok=True)
-        for name in final_files.FILES:
-            (self.save_dir / name).unlink(missing_ok=True)
+        stale = [self.save_dir / name for name in OF_BEST]  # of a run before in the same folder
+        if resumed_at:
+            keep_epochs(self.save_dir, resumed_at)
+        else:
+            stale += [self.save_dir / name for name in EPOCH_ROWS] + [self.wdir / name for name in BESIDE_WEIGHTS]
+        for path in stale:
+            path.unlink(missing_ok=True)
         files = image_files(self.train_loader.dataset)
         if lines := self.resolved.explained:
             LOGGER.info("\n".join(["balance: auto, on this data:", *(f"  {line}" for line in lines)]))
@@ -194,8 +198,8 @@ class BalancedTrainerMixin:
                 LOGGER.warning(line)
         factors = None if self.losses is None else self.losses.factors
         r = self.resolved
-        resolution = records.resolved(r.config, r.statistics, r.names, schedule, factors)
-        records.write_balance(self.save_dir / records.BALANCE, r.asked, resolution)
+        resolution = resolved(r.config, r.statistics, r.names, schedule, factors)
+        BalanceFile(r.asked.model_dump(exclude_unset=True), resolution).save(self.save_dir)
         LOGGER.info(f"\n{training_console.plan_table(resolution)}\n{training_console.factors_table(resolution)}")
 
     # -----------------------------------------------------------------------------------------------------------------
@@ -221,7 +225,7 @@ class BalancedTrainerMixin:
         report = getattr(self.validator, "recall_report", None)
         if report is not None and RANK in (-1, 0):
             epoch: int = self.epoch + 1  # type: ignore[attr-defined]
-            records.append_csv(self.save_dir / records.RECALL_ROWS, RECALL_COLUMNS, report.rows(epoch))
+            append_recall(self.save_dir, epoch, report)
             if self.sampling is not None:
                 self.sampling.observe(report, self.save_dir, epoch)
         return answer
@@ -236,8 +240,7 @@ class BalancedTrainerMixin:
             ema.criterion = criterion
         if self.selection is not None and saved is not False:  # some releases skip weights that are no numbers
             self.selection.save(self)
-        epoch, files = self.epoch + 1, image_files(self.train_loader.dataset)  # type: ignore[attr-defined]
-        resume_state.save(self.wdir, epoch, self.sampling, self.losses, self.selection, files)
+        resume_state.save(self.wdir, self.epoch + 1, self.learning)  # type: ignore[attr-defined]
         return saved
 
     def final_eval(self) -> None:
@@ -255,34 +258,31 @@ class BalancedTrainerMixin:
             if self.args.plots:
                 from yolo_balance.views import feedback_plot  # matplotlib is needed here only
 
-                feedback_plot.feedback(self.save_dir / records.FEEDBACK)
+                feedback_plot.feedback(self.save_dir)
         super().final_eval()  # type: ignore[misc]
         calibrated = Calibrated()
         recall, names = self.resolved.config.recall, list(self.resolved.names)
         if recall.calibration is not None and self.best.exists():
             if first:
                 calibrated = calibrate(
-                    self.best,
+                    self.save_dir,
                     self.validator.outcomes,
                     recall.calibration,
-                    names=names,
-                    counts=self.resolved.statistics.boxes,
+                    counts=dict(zip(names, self.resolved.statistics.boxes.tolist(), strict=True)),
                     split=self.args.split or "val",
                     seed=self.args.seed,
-                    plan=self.save_dir / records.BALANCE,
                 )
             super().final_eval()  # type: ignore[misc]
         if first and getattr(self.validator, "outcomes", None) is not None:
-            final_files.write(
-                self.save_dir,
-                self.validator,
-                recall,
-                task=self.args.task,
-                names=names,
+            measures = final_files.measured(
+                self.validator.metrics,
+                self.args.task,
+                names,
                 steps=int(self.ema.updates),  # one per optimiser step, kept in checkpoints
                 train_seconds=self.clock.seconds,
-                calibrated=calibrated,
-                baseline=self.baseline,
             )
+            reading = reading_of(self.validator, baseline=self.baseline, title=str(self.save_dir), note=calibrated.note)
+            plots, held_out = self.args.plots, calibrated.held_out
+            final_files.write(self.save_dir, reading, measures, held_out=held_out, plots=plots)
         if self.selection is not None and first:
             self.selection.finish(self)

@@ -18,7 +18,6 @@ from yolo_balance.errors import ConfigError
 from yolo_balance.files import write_whole
 from yolo_balance.recall.report import BudgetRecall, RecallReport
 
-FILE = "thresholds.yaml"
 SCHEMA = 1
 NEVER = float(np.nextafter(np.float32(1), np.float32(2)))
 """The float32 above 1: where a false box has confidence 1 and the budget allows none, no box counts."""

@@ -11,8 +11,8 @@ from markupsafe import Markup
 
 from yolo_balance.recall.diagnosis.froc import Froc, froc
 from yolo_balance.recall.diagnosis.prime_samples import PrimeSamples
-from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.recall.report import BudgetRecall, RecallReport
+from yolo_balance.recall.split_reading import Reading
 from yolo_balance.run_folder.history import ClassExposure, EpochRecall
 from yolo_balance.text import percent
 from yolo_balance.views.pages import environment
@@ -36,31 +36,22 @@ class ChangedClasses:
 
 
 def render(
-    report: RecallReport,
-    outcomes: Outcomes,
-    names: Sequence[str],
+    reading: Reading,
     *,
-    history: Sequence[EpochRecall] | None = None,
-    baseline: RecallReport | None = None,
+    history: Sequence[EpochRecall] = (),
     exposure: Mapping[str, ClassExposure] | None = None,
     weights: Mapping[str, Mapping[str, Any]] | None = None,
-    title: str = "",
-    note: str = "",
 ) -> str:
-    """The text of `recall.html`; names and paths are data and escaped.
+    """Return the text of `recall.html`; names and paths are data and escaped.
 
     Args:
-        report: What was read.
-        outcomes: What it was read from; their image files are opened for the pictures of the worst errors.
-        names: C class names by class id.
-        history: Rows of a run's `recall.csv`; None for a finished model.
-        baseline: Another run's report, to compare with.
-        exposure: What a run was shown, by class name.
+        reading: The reading of a finished model. Its image files are opened for the pictures of the worst errors.
+        history: Rows of a run's `recall.csv`; none for a finished model.
+        exposure: Shares of boxes that a run was shown, by class name.
         weights: The classes of `balance.yaml`'s resolved section, by name.
-        title: What was read, such as a run's folder or a model's file.
-        note: What a reader has to know first, in a sentence.
     """
-    history, exposure, weights = history or (), exposure or {}, weights or {}
+    report, outcomes, names, baseline = reading.report, reading.outcomes, reading.names, reading.baseline
+    exposure, weights = exposure or {}, weights or {}
     first = report.budgets[0]
     order = rarest_first(first, weights)
     shown = [name for name in order if first.classes[name].n][:MOST_PLOTS]
@@ -78,8 +69,8 @@ def render(
         .get_template("recall.html")
         .render(
             report=report,
-            title=title,
-            note=note,
+            title=reading.title,
+            note=reading.note,
             per=report.per,
             verdict=verdict,
             needed=needed,

@@ -1,0 +1,78 @@
+"""`balance.yaml`: the section as it was asked for, and its resolution on the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from yolo_balance.config import SECTION, BalanceConfig
+from yolo_balance.errors import DataError
+from yolo_balance.files import read_mapping, write_whole
+from yolo_balance.losses import ClassFactors
+from yolo_balance.run_folder.names import BALANCE
+from yolo_balance.sampling import ClassStatistics, SamplingSchedule, class_plans
+
+
+@dataclass(frozen=True)
+class BalanceFile:
+    """Content of `balance.yaml`.
+
+    Attributes:
+        asked: The section, only the keys that were given; None where the section was left out.
+        resolved: Options with defaults; on the data, counts, factors and shares by class (`resolved`).
+    """
+
+    asked: Mapping[str, Any] | None
+    resolved: Mapping[str, Any]
+
+    def save(self, folder: Path) -> None:
+        """Write the file, whole or not at all."""
+        content = {SECTION: self.asked, "resolved": self.resolved}
+        write_whole(folder / BALANCE, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+    @classmethod
+    def load(cls, folder: Path) -> BalanceFile:
+        """Read the file. Raises DataError in one line that names the file."""
+        path = folder / BALANCE
+        content = read_mapping(path)
+        try:
+            counted = all(isinstance(row["boxes"], int) for row in content["resolved"]["classes"].values())
+        except (TypeError, KeyError, AttributeError):
+            counted = False
+        if not counted:
+            raise DataError(f"{path}: expected resolved.classes with the boxes of each class")
+        return cls(content.get(SECTION), content["resolved"])
+
+    @property
+    def classes(self) -> dict[str, Mapping[str, Any]]:
+        """Counts, factors and shares by class name, in class-id order."""
+        return {str(name): row for name, row in self.resolved["classes"].items()}
+
+
+def resolved(
+    config: BalanceConfig,
+    statistics: ClassStatistics,
+    names: Sequence[str],
+    schedule: SamplingSchedule | None,
+    factors: ClassFactors | None,
+) -> dict[str, Any]:
+    """Return the configuration as resolved: options with defaults; on the data, counts, factors and shares by class."""
+    expectation = np.ones(statistics.num_images) if schedule is None else schedule.balanced.expectation
+    losses = config.losses
+    classes = {name: asdict(plan) for name, plan in class_plans(statistics, names, schedule).items()}
+    if factors is not None and factors.by_loss:
+        for row, weights in zip(classes.values(), factors.rows(), strict=True):
+            row.update(weights)
+    return {
+        "options": (config if losses is None else config.model_copy(update={"losses": losses.resolved()})).model_dump(),
+        "images": statistics.num_images,
+        "background_images": int(statistics.background.sum()),
+        "images_per_epoch": statistics.num_images if schedule is None else schedule.size,
+        "background_share": round(float(expectation[statistics.background].sum() / expectation.sum()), 5),
+        "classes": classes,
+    }

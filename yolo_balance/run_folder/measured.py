@@ -1,0 +1,45 @@
+"""`run.json`: precision and training time of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from yolo_balance.errors import DataError
+from yolo_balance.files import write_whole
+from yolo_balance.run_folder.names import MEASURED
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Precision in the final validation of best.pt, and the length of the training.
+
+    Attributes:
+        map50_95, map50: Mean over classes, of the task.
+        ap50: By class name; a class without objects has none.
+        steps: Optimiser steps.
+        train_seconds: Seconds spent in the epochs' batches, without validation.
+    """
+
+    map50_95: float
+    map50: float
+    ap50: Mapping[str, float]
+    steps: int
+    train_seconds: float
+
+    def save(self, folder: Path) -> None:
+        """Write `run.json`, whole or not at all."""
+        write_whole(folder / MEASURED, json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Measured:
+        """Read `run.json`. Raises DataError in one line that names the file."""
+        path = folder / MEASURED
+        try:
+            content: Any = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**content)
+        except (OSError, ValueError, TypeError) as e:
+            raise DataError(f"{path}: expected the {MEASURED} of a run, but it cannot be read ({e})") from e
