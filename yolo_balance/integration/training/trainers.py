@@ -1,4 +1,4 @@
-"""The balanced trainer of every task whose labels are boxes; image folders have theirs in `classification`."""
+"""Balanced trainers of the tasks with boxes; `classification` has the trainer of image folders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from yolo_balance.integration.training.trainer import BalancedTrainerMixin
 
 
 class BalancedDetectionTrainer(BalancedTrainerMixin, DetectionTrainer):
-    """The host's detection trainer with every term off: it trains bit for bit as stock and reports recall.
+    """Ultralytics' detection trainer with every term off: it trains bit for bit as stock and reports recall.
 
     Example:
         YOLO("yolo26n.pt").train(trainer=BalancedDetectionTrainer.configured("cfg/defects.yaml"), data="defects.yaml")
@@ -19,7 +19,7 @@ class BalancedDetectionTrainer(BalancedTrainerMixin, DetectionTrainer):
 
 
 class BalancedSegmentationTrainer(BalancedTrainerMixin, SegmentationTrainer):
-    """The host's segmentation trainer; terms act on classes and boxes, recall is that of boxes.
+    """Ultralytics' segmentation trainer; terms act on classes and boxes, a hit is a mask of enough IoU.
 
     Example:
         YOLO("yolo26n-seg.pt").train(trainer=BalancedSegmentationTrainer.configured("cfg/defects.yaml"), data="d.yaml")
@@ -27,7 +27,7 @@ class BalancedSegmentationTrainer(BalancedTrainerMixin, SegmentationTrainer):
 
 
 class BalancedPoseTrainer(BalancedTrainerMixin, PoseTrainer):
-    """The host's pose trainer; terms act on classes and boxes, recall is that of boxes.
+    """Ultralytics' pose trainer; terms act on classes and boxes, a hit is a pose of enough keypoint similarity (OKS).
 
     Example:
         YOLO("yolo26n-pose.pt").train(trainer=BalancedPoseTrainer.configured("cfg/defects.yaml"), data="poses.yaml")
@@ -35,7 +35,7 @@ class BalancedPoseTrainer(BalancedTrainerMixin, PoseTrainer):
 
 
 class BalancedOBBTrainer(BalancedTrainerMixin, OBBTrainer):
-    """The host's trainer of oriented boxes; overlap is ProbIoU throughout, as it is in the host.
+    """Ultralytics' trainer of oriented boxes; terms and recall measure overlap by ProbIoU, as Ultralytics does.
 
     Example:
         YOLO("yolo26n-obb.pt").train(trainer=BalancedOBBTrainer.configured("cfg/defects.yaml"), data="oriented.yaml")
