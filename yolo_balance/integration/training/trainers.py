@@ -19,7 +19,7 @@ class BalancedDetectionTrainer(BalancedTrainerMixin, DetectionTrainer):
 
 
 class BalancedSegmentationTrainer(BalancedTrainerMixin, SegmentationTrainer):
-    """Ultralytics' segmentation trainer; terms act on classes and boxes, a hit is a mask of enough IoU.
+    """Ultralytics' segmentation trainer; terms act on classes and boxes, recall is that of masks.
 
     Example:
         YOLO("yolo26n-seg.pt").train(trainer=BalancedSegmentationTrainer.configured("cfg/defects.yaml"), data="d.yaml")
@@ -27,7 +27,7 @@ class BalancedSegmentationTrainer(BalancedTrainerMixin, SegmentationTrainer):
 
 
 class BalancedPoseTrainer(BalancedTrainerMixin, PoseTrainer):
-    """Ultralytics' pose trainer; terms act on classes and boxes, a hit is a pose of enough keypoint similarity (OKS).
+    """Ultralytics' pose trainer; terms act on classes and boxes, recall is that of key points (OKS).
 
     Example:
         YOLO("yolo26n-pose.pt").train(trainer=BalancedPoseTrainer.configured("cfg/defects.yaml"), data="poses.yaml")
@@ -35,7 +35,7 @@ class BalancedPoseTrainer(BalancedTrainerMixin, PoseTrainer):
 
 
 class BalancedOBBTrainer(BalancedTrainerMixin, OBBTrainer):
-    """Ultralytics' trainer of oriented boxes; terms and recall measure overlap by ProbIoU, as Ultralytics does.
+    """Ultralytics' trainer of oriented boxes; overlap is ProbIoU throughout, as in Ultralytics.
 
     Example:
         YOLO("yolo26n-obb.pt").train(trainer=BalancedOBBTrainer.configured("cfg/defects.yaml"), data="oriented.yaml")
