@@ -19,6 +19,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+OURS = ("drawn",)
+"""Keys that this package adds to an object of Ultralytics."""
+
 Images = Sequence[npt.NDArray[np.uint8]]
 Callback = Callable[..., object]
 
