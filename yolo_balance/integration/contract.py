@@ -25,6 +25,7 @@ from types import FunctionType
 from typing import get_type_hints, is_typeddict
 
 import ultralytics
+from torch import nn
 
 from yolo_balance.errors import HostError
 from yolo_balance.integration import protocols
@@ -64,7 +65,8 @@ SURFACES = (
     Surface(protocols.Loader, ("data.build:InfiniteDataLoader",)),
     Surface(protocols.Dataset, ("data.dataset:YOLODataset", "models.rtdetr.val:RTDETRDataset")),
     Surface(
-        protocols.MixTransform, tuple(f"data.augment:{name}" for name in ("Mosaic", "MixUp", "CutMix", "CopyPaste"))
+        protocols.MixTransform,
+        ("data.augment:Mosaic", "data.augment:MixUp", "data.augment:CutMix", "data.augment:CopyPaste"),
     ),
     Surface(protocols.Network, ("nn.tasks:DetectionModel", "nn.tasks:RTDETRDetectionModel")),
     Surface(protocols.Assigner, ("utils.tal:TaskAlignedAssigner", "utils.tal:RotatedTaskAlignedAssigner")),
@@ -103,7 +105,7 @@ def problems_of_class(protocol: type, cls: type) -> list[str]:
     problems = []
     for name, method in _methods(protocol).items():
         stock = getattr(cls, "forward" if name == "__call__" and hasattr(cls, "forward") else name, None)
-        if stock is None:
+        if stock is None or stock is nn.Module.forward:
             problems.append(f"{cls.__name__}.{name}: missing; {leans_on(name)}")
         elif not _accepts(method, stock):
             expected, got = (", ".join(_parameters(function)) for function in (method, stock))
@@ -177,7 +179,7 @@ def _methods(protocol: type) -> dict[str, FunctionType]:
     return {
         name: member
         for name, member in members.items()
-        if isinstance(member, FunctionType) and member.__module__ == protocols.__name__ and name not in ("__init__",)
+        if isinstance(member, FunctionType) and member.__module__ == protocols.__name__ and name != "__init__"
     }
 
 
