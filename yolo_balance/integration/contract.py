@@ -17,7 +17,7 @@ import ast
 import importlib
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -183,12 +183,12 @@ def _methods(protocol: type) -> dict[str, FunctionType]:
     }
 
 
-def _parameters(function: object) -> dict[str, inspect.Parameter]:
-    parameters = inspect.signature(function).parameters  # type: ignore[arg-type]
+def _parameters(function: Callable[..., object]) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(function).parameters
     return {name: parameter for name, parameter in parameters.items() if name != "self"}
 
 
-def _accepts(ours: object, stock: object) -> bool:
+def _accepts(ours: Callable[..., object], stock: Callable[..., object]) -> bool:
     """Whether a method has the parameters of ours, in their order, and demands no other."""
     expected, got = _parameters(ours), _parameters(stock)
     kinds = [parameter.kind for parameter in got.values()]

@@ -10,7 +10,7 @@ Ultralytics is copied or overridden.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from ultralytics.models.utils.loss import DETRLoss
 
 from yolo_balance.config import LossesConfig
 from yolo_balance.errors import HostError
-from yolo_balance.integration.hooks.detr import BalancedDETRLoss, balance_detr
+from yolo_balance.integration.hooks.detr import balance_detr
 from yolo_balance.integration.protocols import Assigner, BoxLoss, Criterion, ElementwiseLoss
 from yolo_balance.losses import Assignment, Term, box_weights, weighted
 
@@ -55,11 +55,22 @@ def balance_criterion(criterion: Built, terms: Callable[[str], Sequence[Term]]) 
     return criterion
 
 
-def records(criterion: object) -> dict[str, Record | BalancedDETRLoss]:
-    """Return the record of each balanced head, by its name in `heads`: which of its hooks have been called."""
-    found: dict[str, Record | BalancedDETRLoss] = {}
+@runtime_checkable
+class Called(Protocol):
+    """The hooks of a balanced head, and those of them that were called."""
+
+    hooks: ClassVar[tuple[str, ...]]
+    called: set[str]
+
+    def missing(self) -> list[str]:
+        """Return the hooks that the last batch should have called and no batch has."""
+
+
+def records(criterion: object) -> dict[str, Called]:
+    """Return the record of each balanced head, by its name in `heads`."""
+    found: dict[str, Called] = {}
     for name, head in heads(criterion).items():
-        if isinstance(head, BalancedDETRLoss):
+        if isinstance(head, Called):
             found[name] = head
         elif isinstance(bce := getattr(head, "bce", None), WeightedBCE):
             found[name] = bce.record
@@ -97,7 +108,7 @@ def heads(criterion: object) -> dict[str, Criterion]:
 class Record:
     """The assignment of the current batch, and the hooks that were called; neither is copied with the criterion."""
 
-    hooks: ClassVar = ("assigner", "bce", "bbox_loss")
+    hooks: ClassVar[tuple[str, ...]] = ("assigner", "bce", "bbox_loss")
 
     def __init__(self) -> None:
         self.assignment: Assignment | None = None

@@ -48,7 +48,7 @@ class BalancedDETRLoss(Stock):
         called: The hooks that were called.
     """
 
-    hooks: ClassVar = ("_get_loss", "_get_loss_class", "_get_loss_bbox")
+    hooks: ClassVar[tuple[str, ...]] = ("_get_loss", "_get_loss_class", "_get_loss_bbox")
     terms: Sequence[Term]
     matched: tuple[Assignment, tuple[Tensor, Tensor]] | None = None
     called: set[str]
