@@ -7,12 +7,13 @@ prediction, and RT-DETR's parts are built. Nothing is downloaded and nothing sta
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from ultralytics import YOLO
 from ultralytics.cfg import get_cfg
@@ -153,20 +154,21 @@ class SmallTrainer(DetectionTrainer):
         self.batch = super().preprocess_batch({**batch})
         return self.batch
 
-    def get_validator(self) -> Any:
+    def get_validator(self) -> protocols.Validator:
         """Return Ultralytics' validator; it keeps what it compares."""
         validator = super().get_validator()
-        stock: Callable[..., Any] = validator._process_batch
+        stock = validator._process_batch
 
-        def keep(*compared: Any) -> Any:
+        def keep(*compared: object) -> object:
             self.compared = compared
             return stock(*compared)
 
         validator._process_batch = keep
-        return validator
+        keeping: protocols.Validator = validator
+        return keeping
 
 
-def _image() -> Any:
+def _image() -> npt.NDArray[np.uint8]:
     return np.random.default_rng(0).integers(256, size=(SIZE, SIZE, 3), dtype=np.uint8)
 
 

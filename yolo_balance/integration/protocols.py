@@ -178,7 +178,7 @@ class Dataset(Sized, Protocol):
     def get_image_and_label(self, index: int) -> dict[str, Any]:
         """Return an image and its labels before any transform."""
 
-    def build_transforms(self, hyp: Any) -> object:
+    def build_transforms(self, hyp: object) -> object:
         """Build the transforms of `augment`."""
 
     def collate_fn(self, batch: list[dict[str, Any]]) -> Batch:
@@ -186,7 +186,7 @@ class Dataset(Sized, Protocol):
 
 
 class FolderTree(Protocol):
-    """What an image folder is read by, torchvision's ImageFolder."""
+    """The reader of an image folder, torchvision's ImageFolder."""
 
     classes: list[str]
 
@@ -445,17 +445,17 @@ class YOLOModel(Protocol):
     def add_callback(self, event: str, func: Callback) -> None:
         """Register a function that takes the trainer, validator or predictor."""
 
-    def train(self, trainer: Any = None, **kwargs: Any) -> object:
+    def train(self, trainer: object = None, **kwargs: object) -> object:
         """Train."""
 
-    def val(self, validator: Any = None, **kwargs: Any) -> object:
+    def val(self, validator: object = None, **kwargs: object) -> object:
         """Validate by a class of validators."""
 
-    def predict(self, source: Any = None, stream: bool = False, **kwargs: Any) -> Iterable[Prediction]:
+    def predict(self, source: object = None, stream: bool = False, **kwargs: object) -> Iterable[Prediction]:
         """Predict on images."""
 
-    def _smart_load(self, key: str) -> Any:
-        """Return the task's class of trainer, validator or predictor."""
+    def _smart_load(self, key: str) -> Callable[..., Validator]:
+        """Return the task's class of validators for the key `validator`."""
 
 
 class Backend(Protocol):
@@ -505,7 +505,7 @@ class PredictedBoxes(Protocol):
 
 
 class Prediction(Protocol):
-    """One image's `Results`."""
+    """The `Results` of one image."""
 
     boxes: PredictedBoxes
     obb: PredictedBoxes | None

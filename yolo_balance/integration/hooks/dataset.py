@@ -164,7 +164,7 @@ class CountingMixin(Stock):
             self.partners.last = index
         return super().get_image_and_label(index)
 
-    def build_transforms(self, hyp: Any = None) -> object:
+    def build_transforms(self, hyp: object = None) -> object:
         """Build Ultralytics' transforms, which happens again when it closes mosaic, and make them follow the stream."""
         transforms = super().build_transforms(hyp)
         if self.partners is not None:
