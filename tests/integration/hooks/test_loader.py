@@ -1,4 +1,4 @@
-"""The balanced loader on the host's own datasets: what it draws, and what it survives."""
+"""The balanced loader on Ultralytics' data sets: the images it draws, and the events it survives."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_what_is_drawn_and_what_is_reached_is_what_was_requested(long_tail, tmp_
 
 
 class CountingList(list):
-    """The host's list of images it holds, counting those it had to read."""
+    """Ultralytics' list of decoded images, counting those it had to read."""
 
     appended = 0
 
@@ -62,7 +62,7 @@ def test_without_images_in_memory_partners_are_those_just_read(long_tail, tmp_pa
     main = t.sampling.schedule.balanced.epoch(0)[:400].tolist()
     for i, index in enumerate(main):
         dataset[index]
-        assert set(dataset._picked) <= set(main[max(0, i - 63) : i + 1])  # the host keeps batch * 8 images
+        assert set(dataset._picked) <= set(main[max(0, i - 63) : i + 1])  # Ultralytics keeps batch * 8 images
     assert read.appended <= len(main)
 
 
@@ -95,7 +95,7 @@ def test_every_epoch_gets_its_own_plan_whatever_was_prefetched(tiny_data, tmp_pa
     t = trainer(tiny_data, tmp_path, workers=2, batch=4)
     assert run_epochs(t, 2) == [planned(t, 0), planned(t, 1)]
     assert run_epochs(t, 2, first=2, close=True) == [planned(t, 2), planned(t, 3)]
-    assert run_epochs(t, 1, first=3) == [planned(t, 3)]  # the host repeats an epoch after a NaN
+    assert run_epochs(t, 1, first=3) == [planned(t, 3)]  # Ultralytics repeats an epoch after a NaN
     assert run_epochs(t, 1, first=9) == [planned(t, 9)]  # and resumes at any
 
 

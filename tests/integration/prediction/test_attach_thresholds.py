@@ -1,4 +1,4 @@
-"""Laws of predictions at thresholds, on the host: they keep the boxes that validation counted, and no others."""
+"""Laws of predictions at thresholds: they keep the boxes that Ultralytics' validation counted, and no others."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def boxes_of(result):
 
 
 def counted(model, folder, **more):
-    """Per image the class and confidence of every box of a validation of the host's."""
+    """Per image the class and confidence of every box of Ultralytics' validation."""
     data = folder.parent.parent / f"{model.task}.yaml"
     data.write_text("{train: images/val, val: images/val, names: ['0', '1', '2'], kpt_shape: [2, 3], channels: 3}")
     validators = []
@@ -93,7 +93,7 @@ def counted(model, folder, **more):
 
 
 def whole(model):
-    """The model with what the host's prediction asks of it and its validation does not: no empty mask, key points."""
+    """The model with the demands of prediction that validation does not have: no empty mask, key points."""
     head = model.model.model[-1]
     if model.task == "segment":
         for scale in head.cv4:
@@ -201,7 +201,7 @@ def test_one_candidate_per_class_that_passes():
             got = out.T.tolist()
             assert got[: len(expected)] == expected
             assert not np.any(got[len(expected) :])
-            assert len(got) != 6  # which the host would take for finished boxes
+            assert len(got) != 6  # which Ultralytics would take for finished boxes
         for image, out in zip(raw, passing(raw, least, several=False), strict=True):
             for n in range(12):
                 passes = [c for c in range(count) if image[4 + c, n] >= least[c]]
@@ -329,7 +329,7 @@ def test_objects_are_tracked_as_ever_and_of_the_boxes_those_at_their_thresholds_
     model = attach_thresholds(lively("yolo11n.yaml", tmp_path), made(review, [0.999] * 3))
     seen = []
     model.add_callback("on_predict_start", lambda predictor: seen.append(predictor.args.conf))
-    for _ in range(2):  # the host registers its tracker once more, or again
+    for _ in range(2):  # Ultralytics registers its tracker once more, or again
         results = model.track(video, tracker="bytetrack.yaml", **given)
         assert len(results) == 6
         assert any(r.boxes.is_track for r in results)
