@@ -1,4 +1,4 @@
-"""Shared by the tests: Ultralytics' settings in a folder of their own, and small generated data sets."""
+"""Shared by all tests: a folder for Ultralytics' settings, and small generated data sets."""
 
 from __future__ import annotations
 
@@ -18,18 +18,9 @@ NAMES = ("scratch", "pit", "crack")
 Builder = Callable[..., Path]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _ultralytics_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Data sets and runs of the tests go to temporary folders; nothing is synchronised or looked up."""
-    from ultralytics import SETTINGS
-
-    root = tmp_path_factory.mktemp("ultralytics")
-    SETTINGS.update({"datasets_dir": str(root / "datasets"), "runs_dir": str(root / "runs"), "sync": False})
-
-
 @pytest.fixture(scope="session")
 def make_data(tmp_path_factory: pytest.TempPathFactory) -> Builder:
-    """Builds a data set from the classes of each image's boxes and returns its data.yaml."""
+    """Build a data set from the classes of each image's boxes and return its data.yaml."""
 
     def build(
         train: Sequence[Sequence[int]],

@@ -175,8 +175,7 @@ def validate(model: Any, recall: RecallConfig, **arguments: Any) -> tuple[Any, d
     kept: dict[str, Array] = {}
 
     def noting(**given: Any) -> Any:
-        validator = balance_validator(model._smart_load("validator")(**given), recall)
-        mix_in(validator, NotingMixin)
+        validator = mix_in(balance_validator(model._smart_load("validator")(**given), recall), NotingMixin)
         validator.scenes = []
         validators.append(validator)
         return validator

@@ -96,7 +96,7 @@ def run(options: argparse.Namespace, arm: str, seed: int) -> tuple[dict[str, flo
     attach(model, {"sampling": {"strategy": "inverse_frequency", "power": 1.0}, "losses": losses})
 
     def watch(trainer: Any) -> None:
-        head = list(heads(trainer.model.criterion).values())[-1]
+        head: Any = list(heads(trainer.model.criterion).values())[-1]
         watchers.append(Watcher(head.hyp))
         head.bce.terms.append(watchers[0])
 

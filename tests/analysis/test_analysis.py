@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from yolo_balance.analysis import (
     imbalance_ratio,
 )
 from yolo_balance.analysis.duplicates import Copy
+from yolo_balance.analysis.findings import MEASURED_COST
 from yolo_balance.analysis.imbalance import most_in_one_image
 from yolo_balance.analysis.suggest import suggest
 from yolo_balance.analysis.val_needs import Need, boxes_for_verdict
@@ -253,6 +255,7 @@ def test_a_sound_set_has_no_findings():
         ([[0], [1], [2]] * 10, None, "no_val", ()),
         ([[0], [1], [2]] * 10, [[0, 1]] * 30 + [[2], []], "few_in_val", ("c",)),
         ([[0], [1]] * 10 + [[2]] * 9, [[]], "nearly_empty", ("c",)),
+        ([[0]] * 38 + [[1]] * 2 + [[2]], [[]], "imbalance", ("c",)),
         ([[0], [1]] * 10 + [[2]] * 7 + [[2, 2, 2]], [[]], "one_image", ("c",)),
         ([[0], [1]] * 10 + [[2] * 12], [[]], "single_image", ("c",)),
         ([[0], [1]] * 10 + [[2, 0]] * 10, [[]], "always_together", ("c",)),
@@ -268,6 +271,26 @@ def test_findings_name_the_classes(train, val, kind, classes):
 
 def test_what_cannot_be_learnt_comes_first():
     assert kinds(analysis([[0]] * 3, [[0], [1]]))[:3] == ["absent_in_train", "absent_in_val", "few_in_val"]
+
+
+@pytest.mark.parametrize(
+    ("common", "rare", "found"), [(150, 15, True), (149, 15, False), (565, 15, True), (15, 15, False)]
+)
+def test_ten_objects_of_the_commonest_class_for_one_of_the_rarest_are_an_imbalance(common, rare, found):
+    result = analysis([[0]] * common + [[1]] * rare + [[2]] * min(common, 60), [[0], [1], [2], []] * 40)
+    assert kinds(result) == ["imbalance"] * found
+    text = " ".join(finding.text for finding in result.findings)
+    assert ("b is the rarest class with 15 examples" in text and f"a has {common}." in text) == found
+
+
+def test_an_imbalance_comes_with_the_cost_that_the_results_page_measured():
+    results = (Path(__file__).parents[2] / "examples" / "benchmarks" / "RESULTS.md").read_text()
+    for arm in ("stock", "inverse_frequency"):
+        (row,) = re.findall(rf"^\| `{arm}` \| 5 \| (\.\d+) \| (\.\d+) \|", results, re.MULTILINE)
+        for recall in row:
+            assert f"{float(recall):.2f}".removeprefix("0") in MEASURED_COST
+    assert "505, 251, 100, 48, 30 and 11 boxes" in results
+    assert f"{505 / 11:.0f}:1" in MEASURED_COST
 
 
 def test_tiny_boxes_depend_on_the_image_size():

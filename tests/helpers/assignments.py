@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 
 import torch
@@ -65,3 +66,15 @@ def slow_iou(a, b):
     height = max(min(a[3], b[3]) - max(a[1], b[1]), 0)
     union = sum(max(x[2] - x[0], 0) * max(x[3] - x[1], 0) for x in (a, b)) - width * height
     return width * height / union if union > 0 else 0.0
+
+
+def oriented(*shape, seed=0, spread=50.0):
+    g = torch.Generator().manual_seed(seed)
+    return torch.cat(
+        [
+            spread * torch.rand(*shape, 2, generator=g),
+            2 + 40 * torch.rand(*shape, 2, generator=g),
+            math.pi * (torch.rand(*shape, 1, generator=g) - 0.25),
+        ],
+        -1,
+    )

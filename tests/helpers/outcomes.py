@@ -1,4 +1,6 @@
-"""Outcomes of a split from lists that a test can write down."""
+"""Outcomes of a split: from lists that a test can write down, or at random."""
+
+import dataclasses
 
 import numpy as np
 
@@ -16,3 +18,19 @@ def pooled(hit, confidence, predicted, objects, num_classes):
                 iou[taken, box] = 1
         images.append(ImageOutcome.of(iou, classes, guess, score, file=f"{len(images)}.jpg"))
     return Outcomes.pool(images, num_classes)
+
+
+def random_image(rng, classes=3):
+    """Return coarse overlap and confidence, so that there are ties; some images have no objects, some no boxes."""
+    objects, boxes = int(rng.integers(0, 4)), int(rng.integers(0, 7))
+    iou = (rng.integers(0, 9, (objects, boxes)) / 8).astype(np.float32)
+    return iou, rng.integers(0, classes, objects), rng.integers(0, classes, boxes), rng.integers(1, 9, boxes) / 8
+
+
+def random_outcomes(seed, n=30):
+    rng = np.random.default_rng(seed)
+    return [ImageOutcome.of(*random_image(rng), file=f"{i}.jpg") for i in range(n)]
+
+
+def same(a, b):
+    return all(np.array_equal(getattr(a, field.name), getattr(b, field.name)) for field in dataclasses.fields(Outcomes))

@@ -1,36 +1,15 @@
-"""Laws of the matching and of the pooled outcomes, and how several processes gather them."""
-
-import dataclasses
+"""Laws of the matching and of the pooled outcomes."""
 
 import numpy as np
 import pytest
-import torch.distributed as dist
-import torch.multiprocessing as mp
-from helpers.loading import leave
+from helpers.outcomes import random_image, random_outcomes, same
 
-from yolo_balance.integration.hooks.validator import RecallValidatorMixin
-from yolo_balance.recall import ImageOutcome, Outcomes, RecallReport, match
-
-
-def image(rng, classes=3):
-    """Coarse overlap and confidence, so that there are ties; some without objects, some without boxes."""
-    objects, boxes = int(rng.integers(0, 4)), int(rng.integers(0, 7))
-    iou = (rng.integers(0, 9, (objects, boxes)) / 8).astype(np.float32)
-    return iou, rng.integers(0, classes, objects), rng.integers(0, classes, boxes), rng.integers(1, 9, boxes) / 8
-
-
-def outcomes(seed, n=30):
-    rng = np.random.default_rng(seed)
-    return [ImageOutcome.of(*image(rng), file=f"{i}.jpg") for i in range(n)]
-
-
-def same(a, b):
-    return all(np.array_equal(getattr(a, field.name), getattr(b, field.name)) for field in dataclasses.fields(Outcomes))
+from yolo_balance.recall import ImageOutcome, Outcomes, match
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_each_box_in_falling_confidence_takes_the_best_object_left(seed):
-    iou, objects, predicted, confidence = image(np.random.default_rng(seed))
+    iou, objects, predicted, confidence = random_image(np.random.default_rng(seed))
     free, expected = set(range(len(objects))), np.full(len(predicted), -1)
     for box in sorted(range(len(predicted)), key=lambda b: (-confidence[b], b)):
         left = [o for o in sorted(free) if objects[o] == predicted[box] and iou[o, box] >= 0.5]
@@ -42,7 +21,7 @@ def test_each_box_in_falling_confidence_takes_the_best_object_left(seed):
 
 @pytest.mark.parametrize("seed", range(10))
 def test_counting_boxes_above_a_confidence_is_matching_only_those(seed):
-    iou, objects, predicted, confidence = image(np.random.default_rng(seed))
+    iou, objects, predicted, confidence = random_image(np.random.default_rng(seed))
     found = match(iou, objects, predicted, confidence, 0.5)
     for threshold in (0.25, 0.5, 0.75):
         kept = confidence >= threshold
@@ -50,7 +29,7 @@ def test_counting_boxes_above_a_confidence_is_matching_only_those(seed):
 
 
 def test_pooled_objects_are_counted_over_the_split():
-    parts = outcomes(1)
+    parts = random_outcomes(1)
     pooled = Outcomes.pool(parts, 3)
     start = 0
     for i, part in enumerate(parts):
@@ -68,7 +47,7 @@ def test_pooled_objects_are_counted_over_the_split():
 
 
 def test_a_threshold_for_each_class_of_one_value_is_that_threshold():
-    pooled = Outcomes.pool(outcomes(2), 3)
+    pooled = Outcomes.pool(random_outcomes(2), 3)
     for threshold in (0.25, 0.5, 0.75):
         np.testing.assert_array_equal(pooled.hits_at(threshold), pooled.hits_at([threshold] * 3))
     assert pooled.hits_at([0.0, 2.0, 2.0])[1:].sum() == 0
@@ -76,7 +55,7 @@ def test_a_threshold_for_each_class_of_one_value_is_that_threshold():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_subset_is_those_images_pooled(seed):
-    parts = outcomes(seed)
+    parts = random_outcomes(seed)
     keep = np.random.default_rng(seed).permutation(30)[:11]
     assert same(Outcomes.pool(parts, 3).subset(keep), Outcomes.pool([parts[i] for i in keep], 3))
     assert same(Outcomes.pool(parts, 3).subset([]), Outcomes.pool([], 3))
@@ -93,49 +72,3 @@ def test_of_no_image_there_is_nothing():
 def test_shapes_that_do_not_go_together_are_refused(shape):
     with pytest.raises(ValueError, match=r"expected IoU of shape \(objects, boxes\)"):
         ImageOutcome.of(np.ones(shape), [0, 0], [0, 0], [0.5, 0.5])
-
-
-class Alone:
-    """The part of an Ultralytics validator that matters here."""
-
-    def __init__(self):
-        self.names = dict(enumerate("abc"))
-
-    def init_metrics(self, model):
-        pass
-
-    def gather_stats(self):
-        pass
-
-
-class Together(RecallValidatorMixin, Alone):
-    pass
-
-
-def shares(world_size):
-    """Images by rank, unequally many and not in their order."""
-    mixed = np.random.default_rng(world_size).permutation(60)
-    return [[outcomes(5, 60)[i] for i in part] for part in np.split(mixed, [9, 29][: world_size - 1])]
-
-
-def report(pooled):
-    return RecallReport.of(pooled, list("abc"), false_alarms=[0.1, 1.0], targets={"a": 0.2})
-
-
-def seen_by_one_rank(rank, world_size, folder):
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=world_size)
-    validator = Together()
-    validator.init_metrics(None)
-    validator._images = shares(world_size)[rank]
-    validator.gather_stats()
-    if rank == 0:
-        assert same(validator.outcomes, Outcomes.pool((image for share in shares(world_size) for image in share), 3))
-        assert report(validator.outcomes) == report(Outcomes.pool(outcomes(5, 60), 3))
-    else:
-        assert validator.outcomes is None
-    leave(folder, rank, world_size)
-
-
-@pytest.mark.parametrize("world_size", [2, 3])
-def test_the_first_of_several_processes_has_what_all_saw_and_the_report_of_one(world_size, tmp_path):
-    mp.spawn(seen_by_one_rank, args=(world_size, tmp_path), nprocs=world_size)

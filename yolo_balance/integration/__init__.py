@@ -1,1 +1,1 @@
-"""Everything that touches Ultralytics. No other room imports it; what differs between its releases is in `host`."""
+"""Everything that touches Ultralytics, which no other room imports; `protocols` lists all that it touches."""

@@ -1,4 +1,4 @@
-"""The three hooks in the criteria the host builds: the numbers they give, and what they must not cost."""
+"""The three hooks in the criteria that Ultralytics builds: the numbers they give, and the time they must not cost."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_the_wrapped_parts_keep_their_attributes(model):
 
 
 class Synchronisations(TorchDispatchMode):
-    """Counts operations whose result's value or size the host has to wait for."""
+    """Counts operations whose result's value or size the CPU has to wait for."""
 
     WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "is_nonzero", "equal", "bincount")
 
@@ -221,7 +221,7 @@ def test_terms_add_no_host_synchronisation(model):
             criterion(preds, data)[0].sum().backward(retain_graph=True)
         counts.append(seen.count)
     assert counts[0] == counts[1]
-    assert counts[0] > 0  # the counter sees the host's own
+    assert counts[0] > 0  # the counter sees Ultralytics' own
 
 
 def test_the_synchronisation_counter_sees_one():

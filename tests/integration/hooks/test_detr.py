@@ -1,4 +1,4 @@
-"""Loss terms on RT-DETR: the host's losses restated, the terms' effect, and what has no part there."""
+"""Loss terms on RT-DETR: Ultralytics' losses restated, the terms' effect, and the options that have no part."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Watcher(Neutral):
 def model():
     torch.manual_seed(0)
     model = RTDETRDetectionModel("rtdetr-l.yaml", nc=CLASSES, verbose=False)
-    model.nc = CLASSES  # as the host's trainer sets it
+    model.nc = CLASSES  # as Ultralytics' trainer sets it
     return model.train()
 
 

@@ -98,7 +98,7 @@ def test_each_image_has_a_line_and_a_row(predict, finished, tmp_path):
     assert sorted(zones) == ["pass", "reject", "review", "unread"]
     counts = ", ".join(f"{zones.count(zone)} {zone}" for zone in ("pass", "review", "reject", "unread"))
     assert lines[-2:] == [counts, f"Written: {folder / 'zones.csv'}"]
-    assert (folder / "a.jpg").exists()  # the host saves the images it drew
+    assert (folder / "a.jpg").exists()  # Ultralytics saves the images it drew
 
 
 def test_what_a_spreadsheet_would_run_is_text(predict, finished, tmp_path):

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from helpers.matrices import sampled
 from helpers.pages import HOSTILE, opens_anywhere
 from helpers.random_splits import random_split
 from helpers.splits import NAMES, pool, split
@@ -51,7 +52,7 @@ def with_sizes(seed, classes=2, clean=20):
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("clean", [True, False], ids=["clean", "no clean image"])
 @pytest.mark.parametrize("budgets", [[0.5], [0.1, 1.0]], ids=["one budget", "two"])
-@pytest.mark.parametrize("classes", [1, 2, len(HOSTILE), 40])
+@pytest.mark.parametrize("classes", sampled([1, 2, len(HOSTILE), 40], [1, len(HOSTILE)]))
 def test_any_names_and_counts_make_a_page_whose_contents_lead_somewhere(classes, budgets, clean):
     names = [*HOSTILE, *(f"class {i}" for i in range(40))][:classes]
     outcomes = random_split(3, clean=clean, images=150, classes=max(classes, 2))

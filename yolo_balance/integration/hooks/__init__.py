@@ -1,1 +1,1 @@
-"""One hook for each Ultralytics object: criterion, DETR loss, dataset, loader, validator."""
+"""Hooks into Ultralytics, one file for each object: criterion, DETR loss, data set, loader, validator."""

@@ -1,16 +1,16 @@
-"""Three hooks in the host's criterion carry every loss term.
+"""Three hooks in Ultralytics' criterion carry every loss term.
 
-The host's criterion calls, on itself and in this order, `assigner(...)`, `bce(pred_scores, target_scores)` elementwise
-and `bbox_loss(..., target_scores, ...)`. Each is replaced by a wrapper around the original: the first records the
+The criterion calls, on itself and in this order, `assigner(...)`, `bce(pred_scores, target_scores)` elementwise and
+`bbox_loss(..., target_scores, ...)`. Each is replaced by a wrapper around the original: the first records the
 assignment, the second multiplies the elementwise loss by the terms' classification weights, the third passes target
-scores multiplied by the terms' box weights, by whose sum the host weighs each positive's box losses. Nothing of the
-host's loss code is copied or overridden.
+scores multiplied by the terms' box weights, by whose sum Ultralytics weighs each positive's box losses. No loss code of
+Ultralytics is copied or overridden.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -19,16 +19,18 @@ from ultralytics.models.utils.loss import DETRLoss
 from yolo_balance.config import LossesConfig
 from yolo_balance.errors import HostError
 from yolo_balance.integration.hooks.detr import balance_detr
+from yolo_balance.integration.protocols import Assigner, BoxLoss, Criterion, ElementwiseLoss
 from yolo_balance.losses import Assignment, Term, box_weights, weighted
 
-TARGET_SCORES = 4  # position among the arguments of the host's box loss
+Built = TypeVar("Built")
+"""Any criterion that a model's `init_criterion` builds."""
 
 
-def balance_criterion(criterion: Any, terms: Callable[[str], Sequence[Term]]) -> Any:
+def balance_criterion(criterion: Built, terms: Callable[[str], Sequence[Term]]) -> Built:
     """Put the terms into a criterion, in place; into each head's of an end-to-end model. Without terms, nothing.
 
     Args:
-        criterion: The host's, as a model's `init_criterion` builds it.
+        criterion: A criterion as a model's `init_criterion` builds it.
         terms: A head's terms, by its name in `heads`.
 
     Raises:
@@ -40,7 +42,7 @@ def balance_criterion(criterion: Any, terms: Callable[[str], Sequence[Term]]) ->
         if isinstance(head, DETRLoss):
             balance_detr(head, terms(name))
             continue
-        if not all(hasattr(head, part) for part in ("assigner", "bce", "bbox_loss")):
+        if not all(hasattr(head, part) for part in Record.hooks):
             raise HostError(
                 f"balance.losses: expected a criterion with assigner, bce and bbox_loss, got {type(head).__name__}"
             )
@@ -53,16 +55,38 @@ def balance_criterion(criterion: Any, terms: Callable[[str], Sequence[Term]]) ->
     return criterion
 
 
-def gain_ratio(criterion: Any) -> float:
-    """What the host multiplies its classification loss by, over what it multiplies its box loss by."""
+@runtime_checkable
+class Called(Protocol):
+    """The hooks of a balanced head, and those of them that were called."""
+
+    hooks: ClassVar[tuple[str, ...]]
+    called: set[str]
+
+    def missing(self) -> list[str]:
+        """Return the hooks that the last batch should have called and no batch has."""
+
+
+def records(criterion: object) -> dict[str, Called]:
+    """Return the record of each balanced head, by its name in `heads`."""
+    found: dict[str, Called] = {}
+    for name, head in heads(criterion).items():
+        if isinstance(head, Called):
+            found[name] = head
+        elif isinstance(bce := getattr(head, "bce", None), WeightedBCE):
+            found[name] = bce.record
+    return found
+
+
+def gain_ratio(criterion: object) -> float:
+    """Return Ultralytics' classification gain divided by its box gain, at most 1 for a dense head."""
     if isinstance(criterion, DETRLoss):
         return float(criterion.loss_gain["class"] / (criterion.loss_gain["bbox"] + criterion.loss_gain["giou"]))
     gains = getattr(next(iter(heads(criterion).values())), "hyp", None)
     return min(float(gains.cls / gains.box), 1.0) if gains is not None and gains.box else 1.0
 
 
-def without_part(criterion: Any, options: LossesConfig) -> dict[str, str]:
-    """By option that was asked for and has no part in such a criterion, the line that says so."""
+def without_part(criterion: object, options: LossesConfig) -> dict[str, str]:
+    """Return the requested options that this criterion cannot use, each with the line that says so."""
     reasons = {}
     if isinstance(criterion, DETRLoss):
         focal = "its own varifocal loss is a focal loss"
@@ -74,33 +98,52 @@ def without_part(criterion: Any, options: LossesConfig) -> dict[str, str]:
     }
 
 
-def heads(criterion: Any) -> dict[str, Any]:
-    """The criterion of each head: `one2many` and `one2one` of an end-to-end model, else the only one as `""`."""
-    return {head: getattr(criterion, head) for head in ("one2many", "one2one") if hasattr(criterion, head)} or {
-        "": criterion
-    }
+def heads(criterion: object) -> dict[str, Criterion]:
+    """Return the criterion of each head: `one2many` and `one2one` of an end-to-end model, else the only one as `""`."""
+    named = {head: getattr(criterion, head) for head in ("one2many", "one2one") if hasattr(criterion, head)}
+    only: Any = criterion
+    return named or {"": only}
 
 
 class Record:
-    """The assignment of the batch at hand; never copied or saved with the criterion."""
+    """The assignment of the current batch, and the hooks that were called; neither is copied with the criterion."""
+
+    hooks: ClassVar[tuple[str, ...]] = ("assigner", "bce", "bbox_loss")
 
     def __init__(self) -> None:
         self.assignment: Assignment | None = None
+        self.called: set[str] = set()
 
     def read(self) -> Assignment:
-        """The recorded assignment; raises HostError rather than let the terms drop out without a word."""
+        """Return the recorded assignment; raise HostError if there is none, rather than drop the terms silently."""
         if self.assignment is None:
             raise HostError("balance.losses: this Ultralytics computes its losses before it assigns targets")
         return self.assignment
 
+    def missing(self) -> list[str]:
+        """Return the hooks that the last batch should have called and no batch has.
+
+        Early releases skip the box loss of a batch without positives, and a batch may have objects and no positives.
+        The assignment answers that; its wait for the device is paid only by a batch that skipped the box loss.
+        """
+        missing = [hook for hook in self.hooks if hook not in self.called]
+        if missing == ["bbox_loss"] and self.assignment is not None and not self.assignment.foreground.any():
+            return []
+        return missing
+
     def __getstate__(self) -> dict[str, Any]:
-        return {"assignment": None}  # its logits belong to a graph, which neither deepcopy nor pickle can take
+        # the logits of an assignment belong to a graph, which neither deepcopy nor pickle can take
+        return {"assignment": None, "called": set()}
 
 
 class _Wrapper:
-    """Calls its hook and otherwise is the wrapped object, whose attributes the host reads and sets."""
+    """Calls its hook and otherwise is the wrapped object, whose attributes Ultralytics reads and sets."""
 
-    def __init__(self, wrapped: Any, record: Record, terms: Sequence[Term] = ()):
+    wrapped: Any
+    record: Record
+    terms: Sequence[Term]
+
+    def __init__(self, wrapped: Assigner | ElementwiseLoss | BoxLoss, record: Record, terms: Sequence[Term] = ()):
         self.__dict__.update(wrapped=wrapped, record=record, terms=terms)
 
     def __getattr__(self, name: str) -> Any:
@@ -108,7 +151,7 @@ class _Wrapper:
             raise AttributeError(name)
         return getattr(self.wrapped, name)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         setattr(self.wrapped, name, value)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -129,11 +172,13 @@ class RecordingAssigner(_Wrapper):
         gt_labels: Tensor,
         gt_bboxes: Tensor,
         mask_gt: Tensor,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any:
-        """The wrapped assigner's answer, unchanged."""
-        answer = self.wrapped(pd_scores, pd_bboxes, anc_points, gt_labels, gt_bboxes, mask_gt, *args, **kwargs)
+        *args: Tensor,
+        **kwargs: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """Return the wrapped assigner's answer, unchanged."""
+        answer: tuple[Tensor, ...] = self.wrapped(
+            pd_scores, pd_bboxes, anc_points, gt_labels, gt_bboxes, mask_gt, *args, **kwargs
+        )
         labels, boxes, scores, foreground, gt = answer[:5]
         images = torch.arange(len(gt), device=gt.device).unsqueeze(1)
         self.record.assignment = Assignment(
@@ -142,10 +187,11 @@ class RecordingAssigner(_Wrapper):
             target_labels=labels.long(),
             target_scores=scores,
             foreground=foreground.bool(),
-            gt=gt.long() + images * gt_bboxes.shape[1],  # the host numbers ground truth per image, the terms per batch
+            gt=gt.long() + images * gt_bboxes.shape[1],  # Ultralytics numbers objects per image, the terms per batch
             objects=gt_bboxes,
             present=mask_gt.squeeze(-1).bool(),
         )
+        self.record.called.add("assigner")
         return answer
 
 
@@ -153,23 +199,36 @@ class WeightedBCE(_Wrapper):
     """Multiplies the elementwise loss by the terms' weights."""
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The weighted elementwise loss (B, A, C)."""
+        """Return the weighted elementwise loss (B, A, C)."""
         assignment = self.record.read()
         for term in self.terms:
             logits = term.adjusted(logits)
         loss: Tensor = self.wrapped(logits, targets)
         assignment.logits = logits
+        self.record.called.add("bce")
         return weighted(loss, self.terms, assignment)
 
 
 class WeightedBboxLoss(_Wrapper):
     """Passes the box loss target scores multiplied by the product of the terms' box weights."""
 
-    def __call__(self, *args: Any) -> Any:
-        """The host's box losses at the weighted target scores."""
-        assignment, scores = self.record.read(), args[TARGET_SCORES]
+    def __call__(
+        self,
+        pred_dist: Tensor,
+        pred_bboxes: Tensor,
+        anchor_points: Tensor,
+        target_bboxes: Tensor,
+        target_scores: Tensor,
+        *args: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """Return Ultralytics' box losses at the weighted target scores."""
+        assignment = self.record.read()
         self.record.assignment = None  # free the graph with the batch
+        self.record.called.add("bbox_loss")
         weights = box_weights(self.terms, assignment)
         if weights is not None:
-            scores = scores * weights.unsqueeze(-1)
-        return self.wrapped(*args[:TARGET_SCORES], scores, *args[TARGET_SCORES + 1 :])
+            target_scores = target_scores * weights.unsqueeze(-1)
+        losses: tuple[Tensor, ...] = self.wrapped(
+            pred_dist, pred_bboxes, anchor_points, target_bboxes, target_scores, *args
+        )
+        return losses

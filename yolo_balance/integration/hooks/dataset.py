@@ -1,4 +1,4 @@
-"""The host's dataset, its mix transforms following a sampling plan, counting what it picks."""
+"""Ultralytics' data set, whose mix transforms follow a sampling plan, and which notes the images that it picks."""
 
 from __future__ import annotations
 
@@ -7,18 +7,35 @@ import random
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from torch.utils.data import Dataset, get_worker_info
+import torch.utils.data
+from torch.utils.data import get_worker_info
 from ultralytics.data.augment import BaseMixTransform, Compose, Mosaic
 
 from yolo_balance.arrays import Bools
+from yolo_balance.integration import protocols
 from yolo_balance.integration.compat import mix_in, ranks
 from yolo_balance.sampling import SamplingPlan
 
-DRAWN = "drawn"
-"""Key of a sample: index of the image itself, then of every tile and partner picked for it."""
+if TYPE_CHECKING:
+    Stock = protocols.Dataset
+else:
+    Stock = torch.utils.data.Dataset  # an instance can only be given a class of the same root
+
+DRAWN: Final = "drawn"
+"""Key of a sample: its `Drawn`."""
+
+
+class Drawn(list[int]):
+    """Index of the image itself, then of every tile and partner picked for it.
+
+    Attributes:
+        stock: Tiles and partners that Ultralytics chose and not the partner stream.
+    """
+
+    stock = 0
 
 
 class PartnerStream:
@@ -26,18 +43,19 @@ class PartnerStream:
 
     Images in memory are dealt from the plan's factors; every loader worker of every rank holds its own share of each
     deck, so that all of them together stay on the plan. Images on disk are dealt from those this worker was given to
-    show lately, as stock Mosaic does, because the host still holds them decoded: the plan already governs which those
-    are, and one shown twice is in the deck twice, which is what sets this apart from the host's list of distinct ones.
+    show lately, as stock Mosaic does, because Ultralytics still holds them decoded. The plan already governs which
+    those are. An image shown twice is in the deck twice, while the stock list holds distinct images.
 
     Attributes:
         opened: Epoch in which the stream starts dealing.
         shown: Images shown lately; None to deal from the whole data set.
-        foreground: (num_images,) which images hold an object; None where no Mosaic has to hold one.
+        foreground: (num_images,) images that hold an object; None where no Mosaic has to hold one.
         last: The image picked last: the first tile, when a Mosaic asks for its others.
+        dealt: Images dealt so far by this worker.
     """
 
     def __init__(self, plan: SamplingPlan, opened: int, lately: int | None, foreground: Bools | None = None):
-        self.plan, self.opened, self.foreground, self.last = plan, opened, foreground, 0
+        self.plan, self.opened, self.foreground, self.last, self.dealt = plan, opened, foreground, 0, 0
         self.shown: deque[int] | None = None if lately is None else deque(maxlen=lately)
         self.rank, self.world_size = ranks()
         self._owner: int | None = None
@@ -45,7 +63,7 @@ class PartnerStream:
         self._objects: Iterator[int] | None = None
 
     def open(self, epoch: int, plan: SamplingPlan) -> None:
-        """Deal from an epoch's plan; goes on where it is unless that is another one. Called where no worker is."""
+        """Deal from an epoch's plan; go on with the current deck if the plan is the same. Not called in a worker."""
         if plan is not self.plan:
             self.plan, self._cards, self._objects = plan, None, None
             if self.shown is not None:
@@ -58,11 +76,13 @@ class PartnerStream:
             self.shown.append(index)
 
     def draw(self) -> int:
-        """The next image index."""
+        """Return the next image index."""
+        self.dealt += 1
         return next(self._settled())
 
     def draw_tiles(self, count: int) -> list[int]:
-        """The next indices for a Mosaic; one with an object among them or first, if there has to be one."""
+        """Return the next indices for a Mosaic; one of them, or the first tile, holds an object if one has to."""
+        self.dealt += count
         tiles = list(itertools.islice(self._settled(), count))
         if self.foreground is not None and not self.foreground[[self.last, *tiles]].any():
             assert self._objects is not None
@@ -70,7 +90,7 @@ class PartnerStream:
         return tiles
 
     def _settled(self) -> Iterator[int]:
-        """The cards, dealt from where this copy of the stream lives: each worker has its own share."""
+        """Return the deck of the process that this copy of the stream lives in: each worker has its own share."""
         worker = get_worker_info()
         owner, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         if self._cards is not None and owner == self._owner:
@@ -85,9 +105,9 @@ class PartnerStream:
     def _deal(self, plan: SamplingPlan, share: int, of: int) -> Iterator[int]:
         rng = np.random.default_rng([plan.seed, share])
         for deck in itertools.count():
-            held = [i for i in self.shown or () if plan.factors[i] > 0]
-            if held:
-                yield from rng.permutation(held).tolist()
+            shown = [i for i in self.shown or () if plan.factors[i] > 0]
+            if shown:
+                yield from rng.permutation(shown).tolist()
             else:
                 yield from plan.epoch(deck, rank=share, world_size=of).tolist()
 
@@ -96,17 +116,17 @@ class PartnerStream:
 
 
 class PartnerIndexes:
-    """Stands in for a mix transform's `get_indexes`: as many images as it needs, from the stream."""
+    """Replaces a mix transform's `get_indexes`: as many images as it needs, from the stream."""
 
-    def __init__(self, stream: PartnerStream, mosaic: Any | None):
+    def __init__(self, stream: PartnerStream, mosaic: protocols.MosaicTransform | None):
         self.stream, self.mosaic = stream, mosaic
 
     def __call__(self) -> int | list[int]:
-        """One index, or for a Mosaic a list, as long as its number of tiles is by now."""
+        """Return one index, or for a Mosaic the list of its other tiles, whose number may change during a run."""
         return self.stream.draw() if self.mosaic is None else self.stream.draw_tiles(self.mosaic.n - 1)
 
 
-def follow(transform: Any, stream: PartnerStream) -> None:
+def follow(transform: object, stream: PartnerStream) -> None:
     """Make every Mosaic, MixUp, CutMix and CopyPaste inside a transform draw its other images from the stream."""
     if isinstance(transform, Compose):
         for inner in transform.transforms:
@@ -116,45 +136,46 @@ def follow(transform: Any, stream: PartnerStream) -> None:
         follow(transform.pre_transform, stream)
 
 
-class CountingMixin(Dataset[Any]):
-    """A dataset that says which images it picked for a sample, and whose transforms follow its partner stream.
+class CountingMixin(Stock):
+    """A data set that notes the images it picked for a sample, and whose transforms follow its partner stream.
 
-    It derives from torch's Dataset because an instance can only be given a class of the same root.
+    Attributes:
+        partners: Deals tiles and partners; None leaves them to Ultralytics.
     """
 
     partners: PartnerStream | None = None
-    _picked: list[int]
+    _picked: Drawn
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        self._picked = []
-        if self.partners is not None:
-            self.partners.show(index)
-        sample: dict[str, Any] = super().__getitem__(index)
+        self._picked, stream = Drawn(), self.partners
+        before = 0 if stream is None else stream.dealt
+        if stream is not None:
+            stream.show(index)
+        sample = super().__getitem__(index)
+        if stream is not None:
+            self._picked.stock = max(len(self._picked) - 1 - (stream.dealt - before), 0)
         sample[DRAWN] = self._picked
         return sample
 
     def get_image_and_label(self, index: int) -> dict[str, Any]:
-        """The one door through which the image itself, every tile and every partner comes."""
+        """Note the index; the image itself, every tile and every partner come through here."""
         self._picked.append(index)
         if self.partners is not None:
             self.partners.last = index
-        picked: dict[str, Any] = super().get_image_and_label(index)  # type: ignore[misc]
-        return picked
+        return super().get_image_and_label(index)
 
-    def build_transforms(self, hyp: Any = None) -> Any:
-        """The host's transforms; built anew when it closes mosaic."""
-        transforms = super().build_transforms(hyp)  # type: ignore[misc]
+    def build_transforms(self, hyp: object = None) -> object:
+        """Build Ultralytics' transforms, which happens again when it closes mosaic, and make them follow the stream."""
+        transforms = super().build_transforms(hyp)
         if self.partners is not None:
             follow(transforms, self.partners)
         return transforms
 
     def __reduce__(self) -> tuple[Any, ...]:
-        base = type(self).__mro__[2]  # the class is made at run time: pickle what it is made of
+        base = type(self).__mro__[2]  # the class is made at run time: pickle the class that it is made from
         state = self.__getstate__() if hasattr(self, "__getstate__") else self.__dict__
         return _blank, (base,), state
 
 
-def _blank(base: Any) -> Any:
-    dataset = base.__new__(base)
-    mix_in(dataset, CountingMixin)
-    return dataset
+def _blank(base: type[object]) -> CountingMixin:
+    return mix_in(base.__new__(base), CountingMixin)

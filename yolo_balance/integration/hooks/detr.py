@@ -1,13 +1,13 @@
 """RT-DETR's criterion: each query matched to one object or none, once per decoder layer and for the denoising queries.
 
-The terms see queries as anchors. The host sums its varifocal loss before it returns it, so that loss is restated here
-elementwise (Zhang et al., 2021), and so are its two box losses, which take no weights; both only where terms act.
+The terms see queries as anchors. Ultralytics sums its varifocal loss before it returns it, so that loss is restated
+here elementwise (Zhang et al., 2021), and so are its two box losses, which take no weights; both only where terms act.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -16,29 +16,46 @@ from torch.nn.utils.rnn import pad_sequence
 from ultralytics.utils.metrics import bbox_iou
 from ultralytics.utils.ops import xywh2xyxy
 
+from yolo_balance.errors import HostError
 from yolo_balance.integration.compat import mix_in
+from yolo_balance.integration.protocols import DETRCriterion
 from yolo_balance.losses import Assignment, Term, box_weights, weighted
 
+if TYPE_CHECKING:
+    Stock = DETRCriterion
+else:
+    Stock = object
 
-def balance_detr(criterion: Any, terms: Sequence[Term]) -> None:
-    """Put terms into RT-DETR's criterion, in place."""
-    mix_in(criterion, BalancedDETRLoss)
-    criterion.terms = list(terms)
+
+def balance_detr(criterion: DETRCriterion, terms: Sequence[Term]) -> None:
+    """Put terms into RT-DETR's criterion, in place.
+
+    Raises:
+        HostError: The criterion has no varifocal loss, and would train without the terms.
+    """
+    if not criterion.vfl:
+        raise HostError("balance.losses: expected a criterion of RT-DETR with a varifocal loss, got one without")
+    balanced = mix_in(criterion, BalancedDETRLoss)
+    balanced.terms, balanced.called = list(terms), set()
 
 
-class BalancedDETRLoss:
-    """The host's DETR loss with the terms' weights.
+class BalancedDETRLoss(Stock):
+    """Ultralytics' DETR loss with the terms' weights.
 
     Attributes:
         terms: In the order in which their weights are applied.
         matched: The layer's assignment, and image and query of each matched pair.
+        called: The hooks that were called.
     """
 
+    hooks: ClassVar[tuple[str, ...]] = ("_get_loss", "_get_loss_class", "_get_loss_bbox")
     terms: Sequence[Term]
     matched: tuple[Assignment, tuple[Tensor, Tensor]] | None = None
-    matcher: Any
-    vfl: Any
-    loss_gain: dict[str, float]
+    called: set[str]
+
+    def missing(self) -> list[str]:
+        """Return the hooks that no batch has called; every batch calls them all."""
+        return [hook for hook in self.hooks if hook not in self.called]
 
     def _get_loss(
         self,
@@ -48,35 +65,32 @@ class BalancedDETRLoss:
         gt_cls: Tensor,
         gt_groups: list[int],
         postfix: str = "",
-        match_indices: Any = None,
+        match_indices: list[tuple[Tensor, Tensor]] | None = None,
     ) -> dict[str, Tensor]:
-        """Match as the host does, keep the assignment, then the host's losses of one layer."""
+        """Match as Ultralytics does, keep the assignment, then return Ultralytics' losses of one layer."""
+        self.called.add("_get_loss")
         if match_indices is None:
             match_indices = self.matcher(pred_bboxes, pred_scores, gt_bboxes, gt_cls, gt_groups)
-        # the host matches on the CPU and leaves its indices there
-        indices, gt = self._get_index(match_indices)  # type: ignore[attr-defined]
+        indices, gt = self._get_index(match_indices)  # on the CPU, where Ultralytics matches
         first, second, gt = (i.to(gt_bboxes.device, non_blocking=True) for i in (*indices, gt))
         query = first, second
         self.matched = _assignment(pred_bboxes, pred_scores, gt_bboxes, gt_cls, gt_groups, query, gt), query
         try:
-            losses: dict[str, Tensor] = super()._get_loss(  # type: ignore[misc]
+            return super()._get_loss(
                 pred_bboxes, pred_scores, gt_bboxes, gt_cls, gt_groups, postfix=postfix, match_indices=match_indices
             )
         finally:
             self.matched = None  # free the graph with the layer
-        return losses
 
     def _get_loss_class(
         self, pred_scores: Tensor, targets: Tensor, gt_scores: Tensor, num_gts: int, postfix: str = ""
     ) -> dict[str, Tensor]:
-        """The varifocal loss times the terms' weights; of a batch without objects the host's own, logits adjusted."""
+        """Return the varifocal loss times the terms' weights; without objects the stock loss of the adjusted logits."""
+        self.called.add("_get_loss_class")
         for term in self.terms:
             pred_scores = term.adjusted(pred_scores)
         if self.matched is None or not num_gts or not self.vfl:
-            host: dict[str, Tensor] = super()._get_loss_class(  # type: ignore[misc]
-                pred_scores, targets, gt_scores, num_gts, postfix
-            )
-            return host
+            return super()._get_loss_class(pred_scores, targets, gt_scores, num_gts, postfix)
         assignment, _ = self.matched
         assignment.logits = pred_scores
         assignment.target_scores = gt_scores.unsqueeze(-1) * assignment.positive
@@ -87,14 +101,14 @@ class BalancedDETRLoss:
         return {f"loss_class{postfix}": total * self.loss_gain["class"]}
 
     def _get_loss_bbox(self, pred_bboxes: Tensor, gt_bboxes: Tensor, postfix: str = "") -> dict[str, Tensor]:
-        """L1 and GIoU loss of the matched pairs (N, 4) each, times the terms' box weights."""
+        """Return L1 and GIoU loss of the matched pairs (N, 4) each, times the terms' box weights."""
+        self.called.add("_get_loss_bbox")
         weights = None
         if self.matched is not None and len(gt_bboxes):
             assignment, query = self.matched
             weights = None if assignment.logits is None else box_weights(self.terms, assignment)
         if weights is None:
-            host: dict[str, Tensor] = super()._get_loss_bbox(pred_bboxes, gt_bboxes, postfix)  # type: ignore[misc]
-            return host
+            return super()._get_loss_bbox(pred_bboxes, gt_bboxes, postfix)
         w = weights[query].unsqueeze(-1)
         l1 = (w * F.l1_loss(pred_bboxes, gt_bboxes, reduction="none")).sum() / len(gt_bboxes)
         giou = (w * (1 - bbox_iou(pred_bboxes, gt_bboxes, xywh=True, GIoU=True))).sum() / len(gt_bboxes)
@@ -105,7 +119,7 @@ class BalancedDETRLoss:
 
 
 def varifocal(logits: Tensor, target: Tensor, positive: Tensor, *, gamma: float, alpha: float) -> Tensor:
-    """Varifocal loss, elementwise; Zhang et al. (2021).
+    """Return the varifocal loss, elementwise; Zhang et al. (2021).
 
         VFL = q BCE(p, q) where positive, alpha p^gamma BCE(p, 0) elsewhere
 
@@ -131,7 +145,7 @@ def _assignment(
     query: tuple[Tensor, Tensor],
     gt: Tensor,
 ) -> Assignment:
-    """One layer's matching as an assignment; boxes are xywh in shares of the image, which leaves IoU as it is."""
+    """Return one layer's matching as an assignment; boxes are xywh in shares of the image, which keeps their IoU."""
     images, queries = boxes.shape[:2]
     own = xywh2xyxy(gt_boxes)
     objects = pad_sequence(list(torch.split(own, groups)), batch_first=True)

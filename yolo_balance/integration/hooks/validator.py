@@ -1,10 +1,10 @@
-"""The host's validator, which also reads recall per class at each false-alarm budget."""
+"""Ultralytics' validator, which also reads recall per class at each false-alarm budget."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,48 +16,59 @@ from yolo_balance.config import RecallConfig
 from yolo_balance.errors import HostError
 from yolo_balance.integration.compat import mix_in, ranks
 from yolo_balance.integration.data import class_names
+from yolo_balance.integration.protocols import Labelled, Predicted, Validator
 from yolo_balance.recall import ImageOutcome, Outcomes, RecallReport
 from yolo_balance.views.recall.report_console import render_report
 
+if TYPE_CHECKING:
+    Stock = Validator
+else:
+    Stock = object
 
-class RecallValidatorMixin:
-    """Adds a recall report to every validation; what the host computes stays as it is.
+
+class RecallValidatorMixin(Stock):
+    """Adds a recall report to every validation; Ultralytics' own metrics stay as they are.
 
     Overlap is what the task itself matches by: IoU of boxes or of masks, similarity of key points (OKS), ProbIoU of
-    oriented boxes. The host works it out once and we read it there.
+    oriented boxes. Ultralytics computes it once and we read it there.
 
     Attributes:
-        recall: What to report.
+        recall: Options of the report.
         outcomes: The last validation's boxes and objects; None before the first, and on ranks that gather nothing.
-        recall_report: What was read from them; likewise.
+        recall_report: The report of the outcomes; None where they are.
     """
 
     recall: RecallConfig
     outcomes: Outcomes | None = None
     recall_report: RecallReport | None = None
-    args: Any
-    names: dict[int, str]
     _images: list[ImageOutcome]
     _overlap: torch.Tensor | None = None
 
-    def init_metrics(self, model: Any) -> None:
-        """The host's preparation of a validation; ours starts empty."""
-        super().init_metrics(model)  # type: ignore[misc]
+    def init_metrics(self, model: torch.nn.Module) -> None:
+        """Prepare a validation; ours starts empty."""
+        super().init_metrics(model)
         self._images = []
         self.outcomes = self.recall_report = None
 
-    def match_predictions(self, pred_classes: Any, true_classes: Any, iou: Any, *args: Any, **kwargs: Any) -> Any:
-        """The host's matching; the overlap it is given is noted, masks' and key points' after that of boxes."""
+    def match_predictions(
+        self,
+        pred_classes: torch.Tensor,
+        true_classes: torch.Tensor,
+        iou: torch.Tensor,
+        *args: bool,
+        **kwargs: bool,
+    ) -> torch.Tensor:
+        """Match as Ultralytics does and note the overlap; that of masks and key points comes after that of boxes."""
         self._overlap = iou
-        return super().match_predictions(pred_classes, true_classes, iou, *args, **kwargs)  # type: ignore[misc]
+        return super().match_predictions(pred_classes, true_classes, iou, *args, **kwargs)
 
-    def _process_batch(self, preds: dict[str, Any], batch: dict[str, Any]) -> Any:
+    def _process_batch(self, preds: Predicted, batch: Labelled) -> dict[str, Any]:
         self._overlap = None
-        answer = super()._process_batch(preds, batch)  # type: ignore[misc]
+        answer = super()._process_batch(preds, batch)
         self._images.append(self._outcome(preds, batch))
         return answer
 
-    def _outcome(self, preds: dict[str, Any], batch: dict[str, Any]) -> ImageOutcome:
+    def _outcome(self, preds: Predicted, batch: Labelled) -> ImageOutcome:
         objects, boxes = len(batch["cls"]), len(preds["cls"])
         if self._overlap is None and objects and boxes:
             raise HostError(
@@ -83,26 +94,25 @@ class RecallValidatorMixin:
         )
 
     def gather_stats(self) -> None:
-        """The host's gathering of what all ranks saw, and ours."""
-        super().gather_stats()  # type: ignore[misc]
+        """Gather the images of all ranks, Ultralytics' figures of them and ours."""
+        super().gather_stats()
         rank, world_size = ranks()
-        parts: list[Any] = [self._images]
+        parts = [self._images]
         if world_size > 1:
-            parts = [None] * world_size
+            parts = [[] for _ in range(world_size)]
             dist.gather_object(self._images, parts if rank == 0 else None, dst=0)
         if rank == 0:
             self.outcomes = Outcomes.pool((image for part in parts for image in part), len(self.names))
         self._images = []
 
     def get_stats(self) -> dict[str, Any]:
-        """The host's metrics and one `recall/...` entry per class and budget, which results.csv and loggers receive."""
+        """Return Ultralytics' metrics and one `recall/...` entry per class and budget, for results.csv and loggers."""
         self.recall_report = self._read_recall()
-        stats: dict[str, Any] = super().get_stats()  # type: ignore[misc]
-        return {**stats, **recall_columns(self.recall_report)}
+        return {**super().get_stats(), **recall_columns(self.recall_report)}
 
     def print_results(self) -> None:
-        """The host's lines and our table."""
-        super().print_results()  # type: ignore[misc]
+        """Print Ultralytics' lines and our table."""
+        super().print_results()
         assert self.recall_report is not None  # read just before, in get_stats
         LOGGER.info(f"\n{render_report(self.recall_report)}\n")
 
@@ -121,7 +131,7 @@ class RecallValidatorMixin:
 
 
 def _corners(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """(n, 4) x1, y1, x2, y2 of boxes given so, or of (n, 5) oriented ones x, y, w, h, angle what encloses them."""
+    """Return (n, 4) corners x1, y1, x2, y2: as given, or enclosing (n, 5) oriented boxes x, y, w, h, angle."""
     if boxes.shape[-1] == 4:
         return boxes
     x, y, w, h, angle = boxes.T
@@ -130,15 +140,15 @@ def _corners(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.stack([x - half_w, y - half_h, x + half_w, y + half_h], axis=1)
 
 
-def balance_validator(validator: Any, recall: RecallConfig) -> Any:
+def balance_validator(validator: Validator, recall: RecallConfig) -> RecallValidatorMixin:
     """Make a validator report recall, in place."""
-    mix_in(validator, RecallValidatorMixin)
-    validator.recall = recall
-    return validator
+    balanced = mix_in(validator, RecallValidatorMixin)
+    balanced.recall = recall
+    return balanced
 
 
 def recall_columns(report: RecallReport) -> dict[str, float]:
-    """Metrics by column name, `recall/crack_fa0.1`; a class without objects has none, for no number is true of it."""
+    """Return metrics by column name, `recall/crack_fa0.1`; a class without objects has none."""
     names = column_names(list(report.budgets[0].classes))
     return {
         f"recall/{column}_fa{budget.false_alarms:g}": c.recall
@@ -149,6 +159,6 @@ def recall_columns(report: RecallReport) -> dict[str, float]:
 
 
 def column_names(classes: Sequence[str]) -> list[str]:
-    """Class names in the characters that a CSV header and every logger accept, told apart by id where they collide."""
+    """Return class names in characters that a CSV header and every logger accept; the id tells equal ones apart."""
     plain = [re.sub(r"[^\w\-. ]", "_", name) for name in classes]
     return [name if plain.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(plain)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn.functional import pad
 from ultralytics.cfg import DEFAULT_CFG_DICT
@@ -15,21 +16,30 @@ from ultralytics.engine.results import Results
 from ultralytics.models.yolo.detect import DetectionPredictor
 from ultralytics.utils import LOGGER
 
+from yolo_balance.arrays import Floats
 from yolo_balance.errors import ConfigError, HostError
 from yolo_balance.integration.data import BOX_TASKS, class_names
 from yolo_balance.integration.prediction import padding
+from yolo_balance.integration.protocols import Callback, Handle, Images, Prediction, Predictor, YOLOModel
 from yolo_balance.recall.decisions.thresholds import Thresholds, Zone
 from yolo_balance.run_folder.names import THRESHOLDS
 from yolo_balance.text import listed, plain
 
+if TYPE_CHECKING:
+    Stock = Prediction
+else:
+    Stock = Results
+
+Model = TypeVar("Model", bound=YOLOModel)
+
 DEFAULT_CONF = {"predict": 0.25, "track": 0.1}
-"""What the host takes for `conf` when it is not given, by mode."""
+"""Confidence that Ultralytics predicts at when none is given, by mode."""
 
 
-class ZonedResults(Results):
-    """The host's `Results` with the zone of the image, which every copy and selection of it keeps.
+class ZonedResults(Stock):
+    """Ultralytics' `Results` with the zone of the image, which every copy and selection of it keeps.
 
-    The host makes those by `new()`, which knows no attribute but its own; an attribute set on a plain `Results` is
+    Ultralytics makes those by `new()`, which copies no attribute but its own; an attribute set on a plain `Results` is
     gone after `result.cpu()` or `result[0]`.
 
     Attributes:
@@ -38,44 +48,50 @@ class ZonedResults(Results):
 
     zone: Zone
 
-    def new(self) -> Any:
-        """The host's empty copy, of the same zone."""
+    def new(self) -> Prediction:
+        """Return Ultralytics' empty copy, of the same zone."""
         return zoned(super().new(), self.zone)
 
 
-def zoned(result: Any, zone: Zone) -> Any:
+def zoned(result: Prediction, zone: Zone) -> Prediction:
     """Give a result its zone."""
     if type(result) is Results:  # a predictor's own kind of results keeps its kind, and the zone as an attribute
         result.__class__ = ZonedResults
-    result.zone = zone
+    vars(result)["zone"] = zone
     return result
 
 
-def attach_thresholds(model: Any, thresholds: Thresholds | str | Path) -> Any:
+def zone_of(result: Prediction) -> Zone:
+    """Return the zone that a result was given."""
+    zone: Zone = vars(result)["zone"]
+    return zone
+
+
+def attach_thresholds(model: Model, thresholds: Thresholds | str | Path) -> Model:
     """Make every later `model.predict(...)`, `model(...)` and `model.track(...)` keep to thresholds.
 
-    Of each image's boxes those at or above the review threshold of their class are left, and each `Results` says in
-    `result.zone` whether the image is to `pass`, to `review` or to `reject`. The thresholds decide: `conf` is set to
-    just below the smallest of them, whatever was asked for.
+    Each image keeps the boxes at or above the review threshold of their class. `result.zone` of each `Results` is
+    `pass`, `review` or `reject`. The thresholds decide: `conf` is set to just below the smallest of them, whatever was
+    asked for.
 
-    Where classes overlap, a place is listed once per class that passes its threshold, as in the host's validation, by
-    which the thresholds were measured; the host's own prediction names the highest scoring class only. Tracking keeps
-    to one class per place, the highest scoring of those that pass, and sees the boxes below the thresholds too, which
-    it needs to follow an object.
+    Where classes overlap, a place is listed once per class that passes its threshold. Ultralytics' validation, by which
+    the thresholds were measured, does the same; its prediction names the highest scoring class only. Tracking keeps to
+    one class per place, the highest scoring of those that pass, and sees the boxes below the thresholds too, which it
+    needs to follow an object.
 
-    Two things are lost before thresholds can keep them: a model exported with `nms=True` leaves out second classes and
-    boxes under its own `conf`, of which a line warns; and the host's segmentation drops a box whose mask is empty, as
-    that of a very small object may be without `retina_masks=True`.
+    Two kinds of box are lost before thresholds can keep them. A model exported with `nms=True` leaves out second
+    classes and boxes under its own `conf`; a line warns of that. Ultralytics' segmentation drops a box whose mask is
+    empty, as that of a very small object may be without `retina_masks=True`.
 
-    Images are scaled and padded as the host's validation does, which without this pads less at prediction; so an image
-    is seen as it was when the thresholds were measured. Where a split's images have several shapes, validation with
-    `rect` pads each to the shape of its batch, which no single image tells: then measure and predict with `rect=False`.
-    Thresholds hold for the image size, `rect`, the head (`nms`) and the IoU of non-maximum suppression (`iou`) they
-    were measured with.
+    Images are scaled and padded as in Ultralytics' validation, which pads more than its prediction; so the model sees
+    an image as it did when the thresholds were measured. Where a split's images have several shapes, validation with
+    `rect` pads each to the shape of its batch, which one image does not tell: then measure and predict with
+    `rect=False`. Thresholds hold for the image size, `rect`, the head (`nms`) and the IoU of non-maximum suppression
+    (`iou`) that they were measured with.
 
     Args:
         model: An `ultralytics.YOLO` that reports boxes, made from weights or from an exported file.
-        thresholds: The `thresholds.yaml` of its weights, or what was loaded from it.
+        thresholds: The `thresholds.yaml` of its weights, or the Thresholds loaded from it.
 
     Returns:
         The same model.
@@ -108,11 +124,11 @@ class _Keeper:
     def __init__(self, thresholds: Thresholds, name: str):
         self.thresholds, self.name = thresholds, name
         self.classes: list[str] = []
-        self.review = np.zeros(0)
-        self._listening: list[Any] = []
-        self._said: set[str] = set()
+        self.review: Floats = np.zeros(0)
+        self._handles: list[Handle] = []
+        self._warned: set[str] = set()
 
-    def hooks(self) -> dict[str, Any]:
+    def hooks(self) -> dict[str, Callback]:
         return {
             "on_predict_start": self.start,
             "on_predict_batch_start": self.listen,
@@ -120,7 +136,7 @@ class _Keeper:
         }
 
     def check(self, names: Mapping[int, str]) -> list[str]:
-        """Class names by id; raises ConfigError where the file's are others."""
+        """Return class names by id; raise ConfigError where those of the file are others."""
         classes, known = class_names(names), self.thresholds.review
         missing, unknown = [c for c in classes if c not in known], [c for c in known if c not in classes]
         problems = [
@@ -135,73 +151,76 @@ class _Keeper:
             raise ConfigError(problems)
         return classes
 
-    def start(self, predictor: Any) -> None:
-        """Before the first image: what the host would cut first, it leaves to the thresholds."""
+    def start(self, predictor: Predictor) -> None:
+        """Before the first image: leave to the thresholds every box that Ultralytics would cut first."""
         self.classes = self.check(predictor.model.names)
         self.review = np.array([self.thresholds.review[name] for name in self.classes])
         smallest, asked, mode = float(self.review.min()), predictor.args.conf, predictor.args.mode
         default = DEFAULT_CONF.get(mode, 0.0)
         if asked is not None and asked != default and asked > smallest:
-            self._say(
+            self._warn(
                 f"conf: {asked:g} is above the smallest threshold of {self.name}, {smallest:g}; thresholds decide"
             )
         size, measured = max(predictor.imgsz), self.thresholds.imgsz
         if measured is not None and size != measured:
-            self._say(f"imgsz: {self.name} was measured at {measured}, not {size}, where its thresholds may not hold")
+            self._warn(f"imgsz: {self.name} was measured at {measured}, not {size}, where its thresholds may not hold")
         overlap, suppressed = predictor.args.iou, self.thresholds.nms_iou
         if suppressed is not None and overlap != suppressed:
             if overlap == DEFAULT_CFG_DICT["iou"]:
                 predictor.args.iou = suppressed  # nobody asked for another
             else:
-                told = f"{self.name} was measured at {suppressed:g}, not {overlap:g}, where its thresholds may not hold"
-                self._say(f"iou: {told}")
+                self._warn(
+                    f"iou: {self.name} was measured at {suppressed:g}, not {overlap:g}, where its thresholds may not "
+                    "hold"
+                )
         exported = (getattr(predictor.model, "metadata", None) or {}).get("args") or {}
         if exported.get("nms"):
-            self._say(
+            self._warn(
                 f"{predictor.args.model}: expected an export without nms=True, which drops boxes below its own conf "
                 f"(0.25 if none was given) before thresholds can; the smallest is {smallest:g}"
             )
-        # The host keeps what is above conf, in the model's precision: a hundredth lower nothing at a threshold is lost
+        # Ultralytics keeps boxes above conf, in the model's precision: a hundredth lower loses none at a threshold
         predictor.args.conf = 0.99 * smallest
-        if mode == "track":  # the host registered its tracker after us, and it is to see more boxes, and first
+        if mode == "track":  # Ultralytics registered its tracker after us; it has to run first and see more boxes
             predictor.args.conf = min(predictor.args.conf, default)
             hooks = predictor.callbacks["on_predict_postprocess_end"]
             hooks.remove(self.keep)
             hooks.append(self.keep)
 
-    def listen(self, predictor: Any) -> None:
-        """Before a batch: have images scaled and padded as in validation, and the output put right."""
+    def listen(self, predictor: Predictor) -> None:
+        """Before a batch: have images scaled and padded as in validation, and the output adapted."""
         self._stop(predictor)
         if not isinstance(predictor, DetectionPredictor) or predictor.args.embed:
             return
         if len(set(predictor.imgsz)) == 1:
-            predictor.pre_transform = partial(_as_validation_loads, predictor)
+            vars(predictor)["pre_transform"] = partial(_as_validation_loads, predictor)
         model, task, end2end = predictor.model, predictor.args.task, predictor.model.end2end
         several, classes = predictor.args.mode != "track", len(self.classes)
         shapes = {image.shape[:2] for image in predictor.batch[1]} if _padded_least(predictor) else set()
         shape = shapes.pop() if len(shapes) == 1 else None
         margins = (0, 0)
 
-        def widened(module: Any, inputs: Any) -> Any:
+        def widened(module: object, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
             nonlocal margins
             if shape is not None:
-                margins = padding.margin(shape, inputs[0].shape[2:], predictor.imgsz[0], int(model.stride))
+                height, width = inputs[0].shape[2:]
+                margins = padding.margin(shape, (height, width), predictor.imgsz[0], int(model.stride))
             return (padding.widen(inputs[0], margins), *inputs[1:])
 
-        def put_right(module: Any, inputs: Any, output: Any) -> Any:
+        def adapted(module: object, inputs: tuple[torch.Tensor, ...], output: object) -> object:
             if any(margins):
                 keypoints = getattr(model, "kpt_shape", None)
-                given = {"classes": classes, "keypoints": keypoints, "end2end": end2end}
-                output = _first(output, lambda prediction: padding.moved(prediction, margins, task, **given))
+                moved = partial(padding.moved, margins=margins, task=task, classes=classes, keypoints=keypoints)
+                output = _first(output, partial(moved, end2end=end2end))
                 if task == "segment":
                     output = padding.cropped(output, margins, inputs[0].shape[2])
             if end2end:
                 return output
             return _first(output, lambda prediction: passing(prediction, self.review, several=several))
 
-        self._listening = [model.register_forward_pre_hook(widened), model.register_forward_hook(put_right)]
+        self._handles = [model.register_forward_pre_hook(widened), model.register_forward_hook(adapted)]
 
-    def keep(self, predictor: Any) -> None:
+    def keep(self, predictor: Predictor) -> None:
         """After a batch: drop the boxes below their thresholds and give each image its zone."""
         self._stop(predictor)
         for i, result in enumerate(predictor.results):
@@ -212,42 +231,42 @@ class _Keeper:
             kept = torch.from_numpy(confidence >= self.review[predicted])
             predictor.results[i] = zoned(result if kept.all() else result[kept], zone)
 
-    def _stop(self, predictor: Any) -> None:
+    def _stop(self, predictor: Predictor) -> None:
         vars(predictor).pop("pre_transform", None)
-        for listening in self._listening:
-            listening.remove()
-        self._listening = []
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
 
-    def _say(self, text: str) -> None:
-        """A warning, once: a camera's frames are a call each."""
-        if text not in self._said:
-            self._said.add(text)
+    def _warn(self, text: str) -> None:
+        """Warn once of each thing: a camera's frames are a call each."""
+        if text not in self._warned:
+            self._warned.add(text)
             LOGGER.warning(plain(text))
 
 
-def _padded_least(predictor: Any) -> bool:
-    """Whether the host pads a batch of one shape to the next stride only, where its validation pads up to one more."""
+def _padded_least(predictor: Predictor) -> bool:
+    """Whether Ultralytics pads a batch of one shape to the next stride only; its validation pads up to one more."""
     model, square = predictor.model, len(set(predictor.imgsz)) == 1
     free = getattr(model, "format", "") == "pt" or getattr(model, "pt", False) or getattr(model, "dynamic", False)
     return bool(square and free and predictor.args.rect)
 
 
-def _as_validation_loads(predictor: Any, images: list[Any]) -> Any:
-    """The host's scaling and padding of images that are scaled as its data sets scale them."""
+def _as_validation_loads(predictor: Predictor, images: Images) -> Images:
+    """Scale images as Ultralytics' data sets do, then as its predictor does."""
     return type(predictor).pre_transform(predictor, [padding.as_loaded(im, predictor.imgsz[0]) for im in images])
 
 
-def passing(prediction: torch.Tensor, thresholds: Any, *, several: bool) -> torch.Tensor:
-    """A model's output with only those class scores that pass their thresholds.
+def passing(prediction: torch.Tensor, thresholds: Floats, *, several: bool) -> torch.Tensor:
+    """Return a model's output with only those class scores that pass their thresholds.
 
-    The host names a place by its highest score; where that is of a class with a high threshold, one of a class with a
-    low threshold would be lost behind it.
+    Ultralytics names a place by its highest score. Where that score is of a class with a high threshold, one of a class
+    with a low threshold would be lost behind it.
 
     Args:
-        prediction: (B, 4 + C + E, N) box, class scores and what else the task has, of N places.
+        prediction: (B, 4 + C + E, N) box, C class scores and E further numbers of the task, of N places.
         thresholds: (C,) lowest score that passes, float64.
-        several: List a place once per class that passes, each with that one score. If false, the N places stay, and
-            those where none passes stay as they are.
+        several: List a place once per class that passes, each with that one score. If false, the N places stay, and a
+            place where no class passes stays as it is.
 
     Returns:
         (B, 4 + C + E, M); images with fewer places than others are filled up with zeros.
@@ -267,22 +286,24 @@ def passing(prediction: torch.Tensor, thresholds: Any, *, several: bool) -> torc
         column = torch.arange(len(place), device=place.device)
         own[label, column] = candidates[4 + label, column]
         images.append(torch.cat((candidates[:4], own, candidates[4 + count :])))
-    width = max(7, *(image.shape[1] for image in images))  # six columns would be end-to-end boxes to the host
+    width = max(7, *(image.shape[1] for image in images))  # Ultralytics takes six columns for end-to-end boxes
     return torch.stack([pad(image, (0, width - image.shape[1])) for image in images])
 
 
-def _float32(thresholds: Any) -> Any:
-    """The smallest float32 at or above each threshold, so that float32 scores compare as they would in float64."""
+def _float32(thresholds: Floats) -> npt.NDArray[np.float32]:
+    """Return the smallest float32 at or above each threshold: float32 scores then compare as they would in float64."""
     near = np.asarray(thresholds, np.float32)
     return np.where(near < thresholds, np.nextafter(near, np.float32(np.inf)), near)
 
 
-def _first(output: Any, change: Any) -> Any:
-    """An output of the host's, tuples and lists of any depth, with its first tensor changed."""
+def _first(output: object, change: Callable[[torch.Tensor], torch.Tensor]) -> object:
+    """Change the first tensor of a model's output, which is tuples and lists of any depth."""
     if isinstance(output, torch.Tensor):
         return change(output)
+    if not isinstance(output, (tuple, list)):
+        raise HostError(f"attach_thresholds: expected a model's output to begin with a tensor, got {type(output)}")
     return type(output)((_first(output[0], change), *output[1:]))
 
 
-def _ours(callback: Any) -> bool:
+def _ours(callback: Callback) -> bool:
     return isinstance(getattr(callback, "__self__", None), _Keeper)

@@ -1,12 +1,13 @@
 """Images for prediction as validation has them: thresholds hold for the pixels they were measured on.
 
-With `rect`, the host's validation pads an image by up to a stride more than its prediction does, which moves the grid
-of places under it and so every score; and it rounds the shorter side up where prediction rounds it to the nearest.
+With `rect`, Ultralytics' validation pads an image by up to a stride more than its prediction does. That moves the grid
+of places under the image, and so every score. Validation also rounds the shorter side up where prediction rounds it to
+the nearest.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -15,14 +16,14 @@ import torch
 from torch.nn.functional import pad
 
 GREY = 114 / 255
-"""What the host pads with."""
+"""Value that Ultralytics pads with."""
 
 EXTRA = 0.5
-"""Strides that the host's data set for validation adds to the longer and the shorter side before it rounds up."""
+"""Strides that Ultralytics' validation data set adds to the longer and the shorter side before it rounds up."""
 
 
 def as_loaded(image: npt.NDArray[np.uint8], imgsz: int) -> npt.NDArray[np.uint8]:
-    """An image (H, W, channels) scaled as the host's data sets load it: its longer side `imgsz`, the other up."""
+    """Scale an image (H, W, channels) as Ultralytics' data sets do: longer side `imgsz`, the other rounded up."""
     height, width = image.shape[:2]
     ratio = imgsz / max(height, width)
     if ratio == 1:
@@ -33,11 +34,11 @@ def as_loaded(image: npt.NDArray[np.uint8], imgsz: int) -> npt.NDArray[np.uint8]
 
 
 def margin(image: tuple[int, int], given: tuple[int, int], imgsz: int, stride: int) -> tuple[int, int]:
-    """Pixels that validation pads more than prediction at the top and the left; as many at the bottom and the right.
+    """Return the pixels that validation pads more than prediction at the top and the left, and again opposite.
 
     Args:
         image: Height and width in the file.
-        given: Of what prediction gives to the model.
+        given: Height and width that prediction gives to the model.
         imgsz: Longer side of the scaled image.
         stride: The model's largest.
     """
@@ -48,22 +49,28 @@ def margin(image: tuple[int, int], given: tuple[int, int], imgsz: int, stride: i
 
 
 def widen(images: torch.Tensor, margins: tuple[int, int]) -> torch.Tensor:
-    """(B, C, H, W) with margins (top, left) on either side."""
+    """Pad (B, C, H, W) by margins (top, left) on either side."""
     top, left = margins
     return pad(images, (left, left, top, top), value=GREY)
 
 
 def moved(
-    prediction: torch.Tensor, margins: tuple[int, int], task: str, *, classes: int, keypoints: Any, end2end: bool
+    prediction: torch.Tensor,
+    margins: tuple[int, int],
+    task: str,
+    *,
+    classes: int,
+    keypoints: Sequence[int] | None,
+    end2end: bool,
 ) -> torch.Tensor:
-    """A model's boxes and key points in pixels of the image without its margins.
+    """Return a model's boxes and key points in pixels of the image without its margins.
 
     Args:
         prediction: (B, 4 + C + E, N) of N places; of an end-to-end head (B, N, 6 + E).
         margins: Those of `widen`.
         task: The model's.
         classes: C.
-        keypoints: Points and numbers per point, for pose.
+        keypoints: Points and numbers per point, for pose; None for other tasks.
         end2end: Whether the head is.
     """
     top, left = margins
@@ -72,14 +79,14 @@ def moved(
     rows[:, :2] -= offset
     if end2end and task != "obb":  # corners; else centre and size
         rows[:, 2:4] -= offset
-    if task == "pose":
+    if task == "pose" and keypoints is not None:
         points = rows[:, 6 if end2end else 4 + classes :]
         points.view(len(rows), *keypoints, -1)[:, :, :2] -= offset
     return rows.transpose(1, 2) if end2end else rows
 
 
-def cropped(output: Any, margins: tuple[int, int], height: int) -> Any:
-    """A segmentation model's output with its mask prototypes (B, M, h, w) cut to the image without its margins.
+def cropped(output: object, margins: tuple[int, int], height: int) -> object:
+    """Cut the mask prototypes (B, M, h, w) in a segmentation model's output to the image without its margins.
 
     Args:
         output: Tensors in tuples and lists of any depth.

@@ -17,7 +17,8 @@ from yolo_balance.files import csv_text, write_whole
 from yolo_balance.integration.arguments import argument_problems
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import class_names
-from yolo_balance.integration.prediction.attach_thresholds import attach_thresholds
+from yolo_balance.integration.prediction.attach_thresholds import attach_thresholds, zone_of
+from yolo_balance.integration.protocols import Prediction
 from yolo_balance.recall.decisions.thresholds import Zone
 from yolo_balance.run_folder.names import THRESHOLDS
 from yolo_balance.text import plain
@@ -30,17 +31,17 @@ TAKEN = {
     "mode": "the verb is the mode",
     "embed": "embeddings have no boxes",
 }
-"""Arguments of the host's that have no place here, and why."""
+"""Arguments of Ultralytics that have no place here, and why."""
 
 
 @dataclass(frozen=True)
 class ImageDecision:
-    """What was said of one image, or of one frame of a video.
+    """The decision on one image, or on one frame of a video.
 
     Attributes:
         file: The image or video.
-        zone: Its zone; `unread` for an image that the host could not read.
-        boxes: Class name and confidence of each box kept, as the host orders them.
+        zone: Its zone; `unread` for an image that Ultralytics could not read.
+        boxes: Class name and confidence of each box kept, in Ultralytics' order.
     """
 
     file: str
@@ -48,12 +49,12 @@ class ImageDecision:
     boxes: tuple[tuple[str, float], ...] = ()
 
     def __str__(self) -> str:
-        """One line: zone, file, then class and confidence of each box."""
+        """Return one line: zone, file, then class and confidence of each box."""
         found = ", ".join(f"{plain(name)} {confidence:.3f}" for name, confidence in self.boxes)
         return f"{self.zone:<6}  {plain(self.file)}  {found}".rstrip()
 
     def row(self) -> tuple[str, ...]:
-        """In the order of COLUMNS."""
+        """Return the values of COLUMNS."""
         found = ", ".join(f"{name} {confidence:.6f}" for name, confidence in self.boxes)
         return csv_text(self.file), self.zone, str(len(self.boxes)), csv_text(found)
 
@@ -71,13 +72,13 @@ def predict(
     Args:
         weights: A checkpoint or exported model on disk.
         source: An image, a video, a folder or glob of them, or a .txt or .csv file that lists them.
-        thresholds: The `thresholds.yaml` of the weights; when left out it is looked for beside them, then beside their
-            folder, as a run has it.
-        arguments: What the host's `predict` accepts; its images are saved unless `save` says otherwise.
+        thresholds: The `thresholds.yaml` of the weights; when left out, the one beside the weights, else the one beside
+            their folder, where a run has it.
+        arguments: Arguments of Ultralytics' `predict`; annotated images are saved unless `save` is false.
         each: Called with every verdict as it is made.
 
     Returns:
-        All verdicts in the host's order, and the path of `zones.csv`.
+        All verdicts in Ultralytics' order, and the path of `zones.csv`.
 
     Raises:
         ConfigError: With every problem of the arguments, or of the thresholds.
@@ -103,14 +104,14 @@ def predict(
     for result in model.predict(str(Path(source).absolute()), stream=True, **options):
         verdicts.append(_verdict(result))
         each(verdicts[-1])
-    for file in sorted(set(files) - {verdict.file for verdict in verdicts}):  # the host goes on with a warning
+    for file in sorted(set(files) - {verdict.file for verdict in verdicts}):  # Ultralytics goes on with a warning
         verdicts.append(ImageDecision(file, "unread"))
         each(verdicts[-1])
     return verdicts, _write(verdicts, Path(model.predictor.save_dir))
 
 
 def _files(source: str | Path) -> tuple[list[str], list[str]]:
-    """The files a source names, and a line if it names none; what is not on disk is no source here."""
+    """Return the files that a source names, and a line if it names none; a source has to be on disk."""
     try:
         loader = LoadImagesAndVideos(source)
     except Exception:  # nothing there, or nothing that is read
@@ -122,7 +123,7 @@ def _files(source: str | Path) -> tuple[list[str], list[str]]:
 
 
 def _beside(weights: Path) -> Path:
-    """The thresholds of weights; raises ConfigError naming where they were looked for."""
+    """Return the thresholds file of weights; raise ConfigError with the places searched."""
     folder = weights.absolute().parent
     places = [folder / THRESHOLDS, folder.parent / THRESHOLDS]
     for place in places:
@@ -131,18 +132,18 @@ def _beside(weights: Path) -> Path:
     raise ConfigError(f"--thresholds: not given, and found neither {places[0]} nor {places[1]}")
 
 
-def _verdict(result: Any) -> ImageDecision:
+def _verdict(result: Prediction) -> ImageDecision:
     boxes = result.obb if result.obb is not None else result.boxes
     names = class_names(result.names)
     classes, confidences = boxes.cls.int().tolist(), boxes.conf.tolist()
     return ImageDecision(
-        result.path, result.zone, tuple((names[c], p) for c, p in zip(classes, confidences, strict=True))
+        result.path, zone_of(result), tuple((names[c], p) for c, p in zip(classes, confidences, strict=True))
     )
 
 
 def _write(verdicts: list[ImageDecision], folder: Path) -> Path:
     text = io.StringIO(newline="")
     csv.writer(text).writerows([COLUMNS, *(verdict.row() for verdict in verdicts)])
-    folder.mkdir(parents=True, exist_ok=True)  # the host makes it only where it saves
+    folder.mkdir(parents=True, exist_ok=True)  # Ultralytics makes it only where it saves
     write_whole(folder / ZONES, text.getvalue())
     return folder / ZONES

@@ -30,7 +30,8 @@ class RunSampling:
 
     def __init__(self, schedule: SamplingSchedule, names: list[str], files: list[str]):
         """Start with the resolved schedule, which stays as it is: this run's own follows what is learnt."""
-        self.options, self.names, self.files, self.schedule = schedule.options, names, files, copy(schedule)
+        self.options, self.schedule = schedule.options, copy(schedule)
+        self.names, self.files = names, files
         f = self.options.feedback
         self.feedback = (
             None if f is None else RecallFeedback(len(names), gain=f.gain, smoothing=f.smoothing, floor=f.floor)

@@ -1,4 +1,4 @@
-"""The balanced trainer of every task whose labels are boxes; image folders have theirs in `classification`."""
+"""Balanced trainers of the tasks with boxes; `classification` has the trainer of image folders."""
 
 from __future__ import annotations
 
