@@ -51,7 +51,7 @@ YAML, and `yolo_balance schema` as a JSON Schema for editors. A section that is 
 
 
 @dataclass(frozen=True)
-class Key:
+class OptionKey:
     """A key of the YAML and its one description.
 
     Attributes:
@@ -78,13 +78,13 @@ class Key:
         return self.path.count(".")
 
 
-def keys(model: type[Section] = BalanceConfig, prefix: str = SECTION, grade: str = "") -> Iterator[Key]:
+def keys(model: type[Section] = BalanceConfig, prefix: str = SECTION, grade: str = "") -> Iterator[OptionKey]:
     """Yield every key below a section in the order of the schema, a section before its keys."""
     properties = model.model_json_schema()["properties"]
     for name, field in model.model_fields.items():
         own = properties[name].get(GRADE, grade)
         section = subsection(field)
-        yield Key(
+        yield OptionKey(
             path=f"{prefix}.{name}",
             opens=section is not None,
             default="null" if section else shown(field.default),
@@ -144,7 +144,7 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def _yaml_lines(key: Key) -> list[str]:
+def _yaml_lines(key: OptionKey) -> list[str]:
     name = key.path.rpartition(".")[2]
     if name == AUTO:
         line = f"  {AUTO}: true"
