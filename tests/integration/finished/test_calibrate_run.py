@@ -54,7 +54,7 @@ def found_data(make_data):
 def trained(found_data, tmp_path_factory):
     """A model that finds something, its scores raised to those of a longer training, unlike by class."""
     folder = tmp_path_factory.mktemp("trained")
-    longer = {**LEARN, "epochs": 10, "lr0": 0.003, "batch": 4, "nbs": 4}
+    longer = {**LEARN, "epochs": 20, "lr0": 0.003, "batch": 4, "nbs": 4}
     model = run(found_data, folder, "start", way="stock", model="yolov5n.yaml", val=False, **longer)
     shift_classes(model.model, np.array([3.0, 5.0, 2.0]))
     model.save(folder / "trained.pt")
