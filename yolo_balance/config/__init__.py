@@ -84,7 +84,8 @@ class BalanceConfig(Section):
         section: Any = source
         if isinstance(source, Mapping) and (SECTION in source or "model" in source or "data" in source):
             section = source.get(SECTION)  # a whole run's mapping
-            if SECTION not in source and (misspelt := difflib.get_close_matches(SECTION, map(str, source))):
+            keys = [key for key in source if isinstance(key, str) and len(key) < 2 * len(SECTION)]
+            if SECTION not in source and (misspelt := difflib.get_close_matches(SECTION, keys)):
                 raise ConfigError(unknown_key(misspelt[0], [SECTION]))  # else all would be off without a word
         config, problems = parse_section(section)
         if config is None:

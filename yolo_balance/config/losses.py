@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from yolo_balance.config.reading import MisfitError
 from yolo_balance.config.section import COMPARED, PAPER, RECOMMENDED, Section, is_number
 
 Factor = Annotated[float, Field(gt=0)]
@@ -190,7 +191,7 @@ class LossesConfig(Section):
             if getattr(self, one) is not None and getattr(self, other) is not None
         ]
         if problems:
-            raise ValueError("\n".join(problems))
+            raise MisfitError("\n".join(problems))
         return self
 
     def resolved(self) -> LossesConfig:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,20 @@ import yaml
 from pydantic import ValidationError
 
 from yolo_balance.errors import ConfigError
+from yolo_balance.text import plain
 
 SECTION, AUTO = "balance", "auto"
+MOST_BYTES = 1 << 20
+"""Size of a YAML file above which the file is no configuration."""
+DEEPEST = 40
+"""Nesting above which a YAML is no configuration; the deepest valid key lies at 5."""
+MOST_LINES = 40
+"""Problems of one file that are written out."""
+PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class MisfitError(ValueError):
+    """Options of one section that do not fit together: a line for each, beginning with its key in that section."""
 
 
 def opened(section: Any) -> Any:
@@ -22,22 +35,61 @@ def opened(section: Any) -> Any:
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a YAML mapping with the safe loader; raises ConfigError naming the file."""
+    """Read a YAML mapping with the safe loader.
+
+    Raises:
+        ConfigError: In one line that names the file: it cannot be read, is too large or too deeply nested, is not
+            valid YAML, states a key twice, or holds no mapping.
+    """
     try:
+        size = Path(path).stat().st_size
+        if size > MOST_BYTES:
+            raise ConfigError(f"{path}: expected a YAML file of at most {MOST_BYTES} bytes, got {size}")
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as e:
-        raise ConfigError(f"{path}: cannot be read ({e.__class__.__name__}: {e})") from None
+    except (OSError, ValueError) as e:  # a path with a null character, bytes that are no UTF-8
+        raise ConfigError(f"{plain(str(path))}: cannot be read ({e.__class__.__name__}: {plain(str(e))})") from None
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as e:
-        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(e).split())})") from None
+        _check_structure(text)
+        content = yaml.load(text, PARSER)
+    except Exception as e:  # PyYAML raises errors of many kinds for dates, numbers and tags that cannot be
+        raise ConfigError(f"{path}: not valid YAML ({' '.join(plain(str(e)).split())})") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected a mapping of keys at the top level, got {shown(content)}")
     return content
+
+
+def _check_structure(text: str) -> None:
+    """Raise ValueError for a YAML that is nested too deeply, or that states a key of a mapping twice.
+
+    PyYAML would keep the last of two equal keys without a word, and build a deep nesting by recursion.
+    """
+    open_nodes: list[dict[str, int] | None] = []  # keys of a mapping with their lines; None for a list
+    awaits_key: list[bool] = []
+    event: Any
+    for event in yaml.parse(text, PARSER):
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.CollectionEndEvent):
+            open_nodes.pop()
+            awaits_key.pop()
+        elif isinstance(event, yaml.NodeEvent):
+            is_key = bool(awaits_key) and awaits_key[-1]
+            if open_nodes and open_nodes[-1] is not None:
+                awaits_key[-1] = not is_key
+            if is_key and isinstance(event, yaml.ScalarEvent) and (keys := open_nodes[-1]) is not None:
+                if event.value in keys:
+                    first = keys[event.value]
+                    raise ValueError(f"the key {event.value} stands in line {first} and again in line {line}")
+                keys[event.value] = line
+            if isinstance(event, yaml.CollectionStartEvent):
+                mapping = isinstance(event, yaml.MappingStartEvent)
+                open_nodes.append({} if mapping else None)
+                awaits_key.append(mapping)
+                if len(open_nodes) > DEEPEST:
+                    raise ValueError(f"line {line} is nested more than {DEEPEST} levels deep")
 
 
 def apply_overrides(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,6 +117,7 @@ def unknown_key(path: str, valid: Iterable[str]) -> str:
     A key of the same section is preferred; one of another section is named only if it is spelt nearly alike.
     """
     parent, _, key = path.rpartition(".")
+    key = key[:60]  # the time of a comparison grows with both lengths
 
     def closeness(candidate: str) -> tuple[bool, float]:
         candidate_parent, _, candidate_key = candidate.rpartition(".")
@@ -82,28 +135,61 @@ def problem_lines(error: ValidationError, valid: Iterable[str], section: str = "
         valid: Dotted keys there are, for the nearest to an unknown one.
         section: Of the YAML, prefixed to every key.
     """
-    keys = list(valid)
+    keys, errors = list(valid), error.errors(include_url=False)
     prefix = [section] if section else []
-    return [line for e in error.errors() for line in _lines(".".join([*prefix, *map(str, e["loc"])]), e, keys)]
+    lines = [line for e in errors[:MOST_LINES] for line in _lines([*prefix, *map(_key, e["loc"])], e, keys)]
+    more = len(errors) - MOST_LINES
+    return [*lines, f"{section or 'the file'}: {more} more problems"] if more > 0 else lines
 
 
-def _lines(path: str, error: Any, valid: list[str]) -> list[str]:
-    kind, value = error["type"], error["input"]
+def _key(part: object) -> str:
+    """Return a part of a dotted path on one line, whatever a key of a mapping is."""
+    return part if isinstance(part, str) and part.isprintable() and len(part) <= 60 else shown(part)
+
+
+def _lines(keys: list[str], error: Any, valid: list[str]) -> list[str]:
+    kind, value, path = error["type"], error["input"], ".".join(keys)
     if kind == "extra_forbidden":
         return [unknown_key(path, valid)]
+    if kind == "invalid_key" or keys[-1] == "[key]":
+        key = shown(value)  # in place of the path's last parts, where false stands as 0
+        path = ".".join([*keys[: -2 if keys[-1] == "[key]" else -1], key])
+        return [f"{path}: expected a name, in quotes where YAML reads it otherwise ('NO', 'on', '5'), got {key}"]
     if kind == "missing":
         return [f"{path}: missing, expected a value"]
     text = error["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
-    if kind == "value_error" and isinstance(value, Mapping):  # options that do not fit together name their keys
+    if isinstance(error.get("ctx", {}).get("error"), MisfitError):
         return [f"{path}.{line}" for line in text.splitlines()]
     if kind == "model_type":
         text = "expected a section of keys ({} for its defaults, null for off)"
     if kind == "too_short":
         text = "expected at least one item"
-    return [f"{path}: {text}, got {shown(value)}"]
+    return [f"{path}: {plain(text)}, got {shown(value)}"]
 
 
-def shown(value: Any) -> str:
-    """Return a value as YAML on one line, cut to 60 characters."""
-    text = " ".join(yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").split())
+def shown(value: object) -> str:
+    """Return a value as YAML on one line, cut to 60 characters; a value that YAML does not know as Python writes it."""
+    try:
+        text = yaml.safe_dump(_shortened(value), default_flow_style=True, allow_unicode=True)
+    except (yaml.YAMLError, ValueError):  # another type; an integer of too many digits
+        text = _written(value)
+    text = plain(" ".join(text.removesuffix("...\n").split()))
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _written(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # whatever an object's own repr raises
+        return f"a value of type {type(value).__name__}"
+
+
+def _shortened(value: object, depth: int = 4) -> object:
+    """Return a value with only as many items and characters as `shown` can use."""
+    if isinstance(value, str):
+        return value[:80]
+    if isinstance(value, Mapping) and type(value) is dict:
+        return {k: _shortened(v, depth - 1) for k, v in islice(value.items(), 10)} if depth else "..."
+    if type(value) in (list, tuple, set):
+        return [_shortened(item, depth - 1) for item in islice(value, 10)] if depth else "..."  # type: ignore[call-overload]
+    return value

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from yolo_balance.config.reading import shown
+from yolo_balance.config.reading import MisfitError, shown
 from yolo_balance.config.section import COMPARED, PAPER, Section, is_number
+from yolo_balance.text import plain
 
 Cost = Annotated[float, Field(ge=0)]
 
@@ -32,11 +33,16 @@ def _level(value: Any) -> Any:
 
 
 def _escape(value: Any) -> Any:
+    problems = []
     for name, cost in value.items() if isinstance(value, dict) else ():
         if not isinstance(name, str):
-            raise ValueError(f"{name}: expected a class name, in quotes where YAML reads it otherwise, got {name}")
-        if not is_number(cost) or cost < 0:
-            raise ValueError(f"{name}: expected a cost of at least 0, got {shown(cost)}")
+            problems.append(
+                f"{shown(name)}: expected a class name, in quotes where YAML reads it otherwise, got {shown(name)}"
+            )
+        elif not is_number(cost) or cost < 0:
+            problems.append(f"{plain(name)}: expected a cost of at least 0, got {shown(cost)}")
+    if problems:
+        raise MisfitError("\n".join(problems))
     if isinstance(value, dict) or (is_number(value) and value >= 0):
         return value
     raise ValueError("expected a cost of at least 0, or costs by class name")
@@ -116,7 +122,7 @@ class RecallConfig(Section):
         if not isinstance(section, dict) or OLD_LEVEL not in section:
             return section
         if LEVEL in section:
-            raise ValueError(f"{LEVEL}: expected one of {LEVEL} and its old name {OLD_LEVEL}, got both")
+            raise MisfitError(f"{LEVEL}: expected one of {LEVEL} and its old name {OLD_LEVEL}, got both")
         logging.getLogger(__name__).warning(
             f"balance.recall.{OLD_LEVEL}: the key is now balance.recall.{LEVEL}, and the old name still works"
         )
@@ -125,5 +131,5 @@ class RecallConfig(Section):
     @model_validator(mode="after")
     def _fits(self) -> RecallConfig:
         if self.best == "fitness" and self.floors not in (None, FloorsConfig()):
-            raise ValueError("floors: expected null beside best: fitness, which keeps the best.pt of Ultralytics")
+            raise MisfitError("floors: expected null beside best: fitness, which keeps the best.pt of Ultralytics")
         return self

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from yolo_balance.config.reading import MisfitError
 from yolo_balance.config.section import COMPARED, PAPER, Section, is_number
+from yolo_balance.text import plain
 
 
 def _threshold(value: Any) -> Any:
@@ -137,12 +140,16 @@ class SamplingConfig(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> SamplingConfig:
-        if self.max_repeat is not None:
-            for name, factor in (self.classes or {}).items():
-                if factor > self.max_repeat:
-                    raise ValueError(f"classes.{name}: expected at most max_repeat {self.max_repeat:g}, got {factor:g}")
+        largest = math.inf if self.max_repeat is None else self.max_repeat
+        problems = [
+            f"classes.{plain(name)}: expected at most max_repeat {largest:g}, got {factor:g}"
+            for name, factor in (self.classes or {}).items()
+            if factor > largest
+        ]
         if self.foreground_mosaic and not self.partners:
-            raise ValueError(
+            problems.append(
                 "foreground_mosaic: expected false beside partners: false, with which Ultralytics picks the tiles"
             )
+        if problems:
+            raise MisfitError("\n".join(problems))
         return self

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-from yolo_balance.config.reading import shown
+from yolo_balance.config.reading import MisfitError, shown
 
 GRADE = "x-grade"
 """Name of a key's grade in the JSON Schema; a key without one has that of its section."""
@@ -34,7 +34,7 @@ class Section(BaseModel):
         fields = type(self).model_fields
         changed = [(key, value) for key in keys if (value := getattr(self, key)) != fields[key].default]
         if changed:
-            raise ValueError(
+            raise MisfitError(
                 "\n".join(
                     f"{key}: expected to be left out beside {choice}, got {shown(value)}" for key, value in changed
                 )
@@ -50,5 +50,7 @@ def subsection(field: FieldInfo) -> type[Section] | None:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a YAML value is a finite number; true and false are none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Return whether a YAML value is a finite number; true and false are none, nor is an integer beyond a float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return value.bit_length() < 1024 if isinstance(value, int) else math.isfinite(value)
