@@ -59,7 +59,7 @@ class OptionKey:
         opens: Whether the key opens a section of keys.
         default: Default value as YAML; null for a section, which is then off.
         values: Allowed values in words.
-        grade: One of GRADES.
+        grade: Key of GRADES.
         own_grade: Whether the grade differs from that of the section around the key.
         description: The docstring below the field, on one line.
     """

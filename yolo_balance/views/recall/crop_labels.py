@@ -20,9 +20,9 @@ class Label:
     """One line of text.
 
     Attributes:
-        x: Its left end.
-        y: Its baseline.
-        text: What it says.
+        x: Left end of the line.
+        y: Baseline of the line.
+        text: Words of the line.
     """
 
     x: float
@@ -42,8 +42,8 @@ def place(wanted: Iterable[tuple[str, Box]], width: float, height: float) -> lis
 
     Args:
         wanted: Text and box of each, the most important first.
-        width: Of the picture.
-        height: Likewise.
+        width: Width of the picture.
+        height: Height of the picture.
 
     Returns:
         One per text, None where it would lie on an earlier one; the first always has its place.

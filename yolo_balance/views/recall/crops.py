@@ -28,10 +28,10 @@ class Drawn:
     """A box in a crop, in the crop's pixels.
 
     Attributes:
-        x, y, width, height: It may reach beyond the crop.
+        x, y, width, height: Place; a box may reach beyond the crop.
         kind: An `object`, a `box` that counts at the threshold, or one `below` it.
-        own: Whether the crop is about it.
-        label: Its class, and the confidence of a box; None where there is no room.
+        own: Whether the crop is about this box.
+        label: Class, and the confidence of a box; None where there is no room.
     """
 
     x: float
@@ -49,8 +49,8 @@ class Picture:
 
     Attributes:
         uri: The picture as a data URI.
-        width, height: In pixels.
-        drawn: Boxes, the one it is about last.
+        width, height: Size in pixels.
+        drawn: Boxes, with the one that the crop is about last.
     """
 
     uri: str
@@ -66,7 +66,7 @@ class Crop:
     Attributes:
         name: Class of the object, or of the false box.
         file: The image.
-        confidence: Of the false box, or of the object's prime sample.
+        confidence: Confidence of the false box, or of the object's prime sample.
         iou: Overlap of the object's prime sample, 0 if no box of its class touches it; None for a false box.
         on_clean: Whether the image has no objects.
         picture: None if the image cannot be read.

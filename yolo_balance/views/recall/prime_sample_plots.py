@@ -108,8 +108,8 @@ def _panel(axes: Axes, samples: PrimeSamples, coloured: Sequence[int]) -> None:
             x, y, s=32, color=colour, alpha=0.8, edgecolors="white", linewidths=0.6, clip_on=False, rasterized=True
         )
     if missed := int((samples.iou == 0).sum()):
-        told = f"{missed} objects that no box\nof their class overlaps"
-        axes.text(0.0, 1.01, told, va="top", fontsize="small", color=FAINT)
+        words = f"{missed} objects that no box\nof their class overlaps"
+        axes.text(0.0, 1.01, words, va="top", fontsize="small", color=FAINT)
 
 
 def _summary(samples: PrimeSamples) -> str:
@@ -117,8 +117,8 @@ def _summary(samples: PrimeSamples) -> str:
     share, n = samples.misplaced()
     boxes = f"{round((share or 0) * n)} of {n} boxes with score >= {SCORE:g} lie below IoU {IOU:g}"
     correlation = samples.correlation()
-    told = "none" if correlation is None else f"{correlation:.2f}"
-    return f"{boxes}\n{len(samples.iou)} objects, rank correlation of score and IoU: {told}"
+    strength = "none" if correlation is None else f"{correlation:.2f}"
+    return f"{boxes}\n{len(samples.iou)} objects, rank correlation of score and IoU: {strength}"
 
 
 def _short(name: str, most: int) -> str:

@@ -121,11 +121,11 @@ def comparison(budget: float, changes: Changes, order: Sequence[str]) -> Changed
     """Sort classes by their change."""
     known = [(name, found) for name in order if (found := changes.get(name)) is not None]
 
-    def that(verdict: str) -> list[tuple[str, float]]:
+    def changed(verdict: str) -> list[tuple[str, float]]:
         return [(name, found.difference) for name, found in known if found.verdict == verdict]
 
     unknown = [name for name in order if changes.get(name) is None]
-    return ChangedClasses(budget, that("rose"), that("fell"), [name for name, _ in that("cannot conclude")], unknown)
+    return ChangedClasses(budget, changed("rose"), changed("fell"), [name for name, _ in changed("cannot conclude")], unknown)
 
 
 def _conditions(report: RecallReport) -> tuple[Any, ...]:
