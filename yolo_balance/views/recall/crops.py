@@ -24,7 +24,7 @@ OTHERS = 4  # boxes that count in a crop, the most confident, its own aside
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnBox:
     """A box in a crop, in the crop's pixels.
 
     Attributes:
@@ -56,7 +56,7 @@ class Picture:
     uri: str
     width: int
     height: int
-    drawn: tuple[Drawn, ...]
+    drawn: tuple[DrawnBox, ...]
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _picture(
     found += [an_object(i) for i in objects[objects != o]]
     labels = place([(text, box) for _, box, text in found], width, height)
     drawn = [
-        Drawn(*box, kind, own=i == 0, label=label)
+        DrawnBox(*box, kind, own=i == 0, label=label)
         for i, ((kind, box, _), label) in enumerate(zip(found, labels, strict=True))
     ]
     return Picture(_jpeg(pixels[y0:y1, x0:x1], width, height), width, height, tuple(reversed(drawn)))

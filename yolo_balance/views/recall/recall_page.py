@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from typing import Any
 
 from markupsafe import Markup
@@ -22,17 +22,6 @@ from yolo_balance.views.recall.report_console import sharing
 from yolo_balance.views.recall.verdict_words import NO_DATA, NO_TARGET, WORDS, independent, needed, verdict
 
 MOST_PLOTS = 24  # classes with plots; the tables have all
-
-
-@dataclass(frozen=True)
-class ChangedClasses:
-    """Classes by their change at one budget: rose, fell, unclear, and unknown where a reading has no data."""
-
-    budget: float
-    rose: list[tuple[str, float]]
-    fell: list[tuple[str, float]]
-    unclear: list[str]
-    unknown: list[str]
 
 
 def render(
@@ -117,15 +106,16 @@ def rarest_first(budget: BudgetRecall, weights: Mapping[str, Mapping[str, Any]])
     return sorted(names, key=lambda name: (budget.classes[name].n == 0, boxes[name], -names.index(name)))
 
 
-def comparison(budget: float, changes: Changes, order: Sequence[str]) -> ChangedClasses:
-    """Sort classes by their change."""
-    known = [(name, found) for name in order if (found := changes.get(name)) is not None]
-
-    def changed(verdict: str) -> list[tuple[str, float]]:
-        return [(name, found.difference) for name, found in known if found.verdict == verdict]
-
-    unknown = [name for name in order if changes.get(name) is None]
-    return ChangedClasses(budget, changed("rose"), changed("fell"), [name for name, _ in changed("cannot conclude")], unknown)
+def comparison(budget: float, changes: Changes, order: Sequence[str]) -> dict[str, Any]:
+    """Sort the names of classes by their change at one budget: rose and fell with the difference, unclear, no data."""
+    known = [(name, change) for name in order if (change := changes.get(name)) is not None]
+    return {
+        "budget": budget,
+        "rose": [(name, change.difference) for name, change in known if change.verdict == "rose"],
+        "fell": [(name, change.difference) for name, change in known if change.verdict == "fell"],
+        "unclear": [name for name, change in known if change.verdict == "cannot conclude"],
+        "unknown": [name for name in order if changes.get(name) is None],
+    }
 
 
 def _conditions(report: RecallReport) -> tuple[Any, ...]:
