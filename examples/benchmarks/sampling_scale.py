@@ -29,19 +29,10 @@ from torch.utils.data import WeightedRandomSampler
 
 from yolo_balance.arrays import Floats, Ints
 from yolo_balance.config import SamplingConfig
-from yolo_balance.sampling import (
-    ClassStatistics,
-    LabelTable,
-    SamplingSchedule,
-    class_uniform_factors,
-    effective_number_factors,
-    epoch_length,
-    inverse_frequency_factors,
-    label_table,
-    plan_epoch,
-    repeat_factors,
-)
-from yolo_balance.sampling.statistics import shares
+from yolo_balance.sampling import ClassStatistics, SamplingSchedule, plan_epoch, repeat_factors
+from yolo_balance.sampling.epoch import epoch_length
+from yolo_balance.sampling.factors import class_uniform_factors, effective_number_factors, inverse_frequency_factors
+from yolo_balance.sampling.statistics import LabelTable, label_table, shares
 
 STRATEGIES = {
     "repeat_factor": repeat_factors,

@@ -15,7 +15,9 @@ import torch.multiprocessing as mp
 from helpers.assignments import assignment, cross_entropy, tensors, weights_of
 from helpers.loading import leave
 
-from yolo_balance.losses import EQLv2, EqualizedFocal, GradientRatio
+from yolo_balance.losses.efl import EqualizedFocal
+from yolo_balance.losses.eqlv2 import EQLv2
+from yolo_balance.losses.gradient_ratio import GradientRatio
 
 
 def updated(*batches, weights=(1.0, 1.0)):

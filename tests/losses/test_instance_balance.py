@@ -11,7 +11,8 @@ import torch
 from helpers.assignments import assignment, cross_entropy, weights_of, without_positives
 from helpers.matrices import sampled
 
-from yolo_balance.losses import InstanceBalanced, instance_balanced_positives, instance_balanced_weights
+from yolo_balance.losses import instance_balanced_positives
+from yolo_balance.losses.instance_balance import InstanceBalanced, instance_balanced_weights
 
 
 def enumerated(gt, num):

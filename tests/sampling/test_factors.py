@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from yolo_balance.sampling import (
-    ClassStatistics,
+from yolo_balance.sampling import ClassStatistics, repeat_factors
+from yolo_balance.sampling.factors import (
     background_share,
     class_uniform_factors,
     effective_number_factors,
     image_factors,
     inverse_frequency_factors,
-    repeat_factors,
 )
 
 IMAGES = [[0], [0, 0], [0, 1], [0], [2], [], [1, 0], [], [0], [0]]
