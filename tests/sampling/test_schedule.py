@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from helpers.factors import class_uniform_factors, effective_number_factors, inverse_frequency_factors
 from helpers.outcomes import pooled
 
 from yolo_balance.config import SamplingConfig
@@ -13,7 +14,6 @@ from yolo_balance.errors import ConfigError
 from yolo_balance.recall import RecallReport, interval
 from yolo_balance.sampling import ClassStatistics, Exposure, RecallFeedback, SamplingSchedule, repeat_factors
 from yolo_balance.sampling.exposure import share_deviation
-from yolo_balance.sampling.factors import class_uniform_factors, effective_number_factors, inverse_frequency_factors
 from yolo_balance.sampling.feedback import informative
 
 NAMES = ["scratch", "pit", "crack"]
