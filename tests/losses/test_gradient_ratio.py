@@ -40,8 +40,8 @@ def test_sums_restated_entry_by_entry():
                     own = bool(a.foreground[i, j]) and int(a.target_labels[i, j]) == c
                     (positive if own else negative)[c] += gradient[i, j, c] * weights[0 if own else 1, c].item()
     ratio = updated(*batches, weights=weights)
-    np.testing.assert_allclose(ratio.positive, positive, rtol=1e-5)
-    np.testing.assert_allclose(ratio.negative, negative, rtol=1e-5)
+    np.testing.assert_allclose(ratio.sums[0], positive, rtol=1e-5)
+    np.testing.assert_allclose(ratio.sums[1], negative, rtol=1e-5)
     np.testing.assert_allclose(ratio.ratio(), positive / negative, rtol=1e-5)
 
 
@@ -97,7 +97,7 @@ def test_extreme_logits_count_at_most_one_each():
 
 
 def test_a_batch_without_anchors_or_positives_adds_no_positive():
-    assert updated(assignment(foreground=0.0)).positive.tolist() == [0, 0, 0]
+    assert updated(assignment(foreground=0.0)).sums[0].tolist() == [0, 0, 0]
     assert updated(assignment(anchors=0)).sums.tolist() == [[0] * 3] * 2
 
 

@@ -75,11 +75,7 @@ def repeat_factors(
 
 
 def class_repeat_factors(
-    statistics: ClassStatistics,
-    *,
-    threshold: Threshold = "median",
-    power: float = 0.5,
-    frequency: Frequency = "image",
+    statistics: ClassStatistics, *, threshold: Threshold = "median", power: float = 0.5, frequency: Frequency = "image"
 ) -> Floats:
     """Return r(c) = max(1, (t / f(c))^power), see `repeat_factors`."""
     if threshold != "median" and not 0 < threshold <= 1:

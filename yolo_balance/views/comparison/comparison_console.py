@@ -59,9 +59,7 @@ def differences(c: Comparison, name: str) -> tuple[list[str], Rows]:
     rows = []
     for key, train, n in scopes(c):
         keys = [Key("recall", key.scope, key.name, budget) for budget in c.budgets] + [key]
-        rows.append(
-            [label(key), str(train), str(n), *(pair(first.figure(k), arm.figure(k)) for k in keys)],
-        )
+        rows.append([label(key), str(train), str(n), *(pair(first.figure(k), arm.figure(k)) for k in keys)])
     for measure, text in MEASURES.items():
         figures = [a.figure(Key(measure)) for a in (first, arm)]  # type: ignore[arg-type]
         rows.append([text, "", "", *[""] * len(c.budgets), pair(*figures)])
