@@ -49,8 +49,8 @@ def test_the_gradient_is_that_of_the_cross_entropy():
     a = assignment()
     gradient = torch.autograd.grad(cross_entropy(a).sum(), a.logits)[0].abs()
     ratio = updated(a)
-    torch.testing.assert_close(ratio.positive, (gradient * a.positive).sum((0, 1)))
-    torch.testing.assert_close(ratio.negative, (gradient * ~a.positive).sum((0, 1)))
+    torch.testing.assert_close(ratio.sums[0], (gradient * a.positive).sum((0, 1)))
+    torch.testing.assert_close(ratio.sums[1], (gradient * ~a.positive).sum((0, 1)))
 
 
 def test_gradients_worked_out_elsewhere_add_up_alike():
@@ -93,7 +93,7 @@ def test_extreme_logits_count_at_most_one_each():
     a.logits = torch.where(a.positive, -1e4, 1e4)
     ratio = updated(a)
     assert ratio.sums.isfinite().all()
-    torch.testing.assert_close(ratio.negative, (~a.positive).sum((0, 1)).float())
+    torch.testing.assert_close(ratio.sums[1], (~a.positive).sum((0, 1)).float())
 
 
 def test_a_batch_without_anchors_or_positives_adds_no_positive():
