@@ -69,15 +69,10 @@ def repeat_factors(
     return image_factors(statistics, r, aggregate=aggregate, max_repeat=max_repeat)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Class factors: (C,), 1 for a class without images
-# ---------------------------------------------------------------------------------------------------------------------
-
-
 def class_repeat_factors(
     statistics: ClassStatistics, *, threshold: Threshold = "median", power: float = 0.5, frequency: Frequency = "image"
 ) -> Floats:
-    """Return r(c) = max(1, (t / f(c))^power), see `repeat_factors`."""
+    """Return (C,) r(c) = max(1, (t / f(c))^power), see `repeat_factors`; 1 for a class without images."""
     if threshold != "median" and not 0 < threshold <= 1:
         raise ValueError(f"expected threshold 'median' or in (0, 1], got {threshold!r}")
     _check_power(power)
@@ -155,11 +150,6 @@ def _counts(image: npt.ArrayLike, instance: npt.ArrayLike, frequency: Frequency)
 def _check_power(power: float) -> None:
     if power < 0:
         raise ValueError(f"expected power >= 0, got {power!r}")
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# From class factors to images
-# ---------------------------------------------------------------------------------------------------------------------
 
 
 def image_factors(

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.arrays import Floats, Floats32
+from yolo_balance.arrays import Bools, Floats, Floats32
 from yolo_balance.recall.matching import NONE
 from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.views.recall.crop_labels import Box, Label, place, text_of
@@ -164,11 +164,8 @@ def window(box: Floats32 | Floats, width: int, height: int) -> tuple[int, int, i
     return found[0][0], found[1][0], found[0][1], found[1][1]
 
 
-def _touches(boxes: Floats32, part: Floats) -> npt.NDArray[np.bool_]:
-    touches: npt.NDArray[np.bool_] = np.logical_and.reduce(
-        np.hstack([boxes[:, :2] < part[2:], boxes[:, 2:] > part[:2]]), axis=1
-    )
-    return touches
+def _touches(boxes: Floats32, part: Floats) -> Bools:
+    return np.asarray(((boxes[:, :2] < part[2:]) & (boxes[:, 2:] > part[:2])).all(axis=1))
 
 
 def _read(file: str) -> npt.NDArray[np.uint8] | None:

@@ -14,34 +14,15 @@ from matplotlib.figure import Figure
 
 from yolo_balance.recall.diagnosis.prime_samples import IOU, SCORE, PrimeSamples
 
-COLOURS = (
-    "#d55e00",
-    "#0072b2",
-    "#009e73",
-    "#cc79a7",
-    "#e69f00",
-    "#56b4e9",
-    "#7b3294",
-)  # told apart by the colour-blind
+# colours that colour-blind people can distinguish
+COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b3294")
 OTHERS, FAINT = "#a9b0b8", "#6b7280"
 STYLE: dict[Any, Any] = {"text.parse_math": False, "text.usetex": False, "font.family": "sans-serif", "font.size": 10}
 """Whatever the user's settings are, names are no formulas: a class may be called $x$ or a_b."""
 
 
 def prime_samples(path: Path, panels: Mapping[str, PrimeSamples], names: Sequence[str]) -> Path:
-    """Write the picture of `prime_samples_figure` as a PNG.
-
-    Args:
-        path: The file to write.
-        panels: By the run's name, in order from left to right.
-        names: Class names by class id.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: Without a panel.
-    """
+    """Write the picture of `prime_samples_figure` as a PNG to `path`, and return the path."""
     figure = prime_samples_figure(panels, names)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # of a script the font does not have

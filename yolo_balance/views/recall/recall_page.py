@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from yolo_balance.recall.diagnosis.froc import Froc, froc
+from yolo_balance.recall.diagnosis.froc import froc
 from yolo_balance.recall.diagnosis.prime_samples import PrimeSamples
 from yolo_balance.recall.report import BudgetRecall, RecallReport
 from yolo_balance.recall.split_reading import Reading
@@ -84,7 +84,14 @@ def render(
             shown=shown,
             with_data=sum(row.n > 0 for row in first.classes.values()),
             over_epochs=_over_epochs(history, first, shown),
-            froc=_froc(curve, report, names, shown),
+            froc={
+                name: Markup(
+                    page_plots.froc_of_class(
+                        curve, names.index(name), budgets, report.per, first.classes[name].target, report.confidence
+                    )
+                )
+                for name in shown
+            },
             prime_samples=Markup(page_plots.prime_samples(PrimeSamples.of(outcomes), names, f"on {report.split}")),
             missed=[crops.of_object(outcomes, o, thresholds, names) for o in missed],
             all_missed=sum(row.n - row.hits for row in first.classes.values()),
@@ -136,16 +143,4 @@ def _over_epochs(history: Sequence[EpochRecall], first: BudgetRecall, shown: Seq
         name: Markup(page_plots.over_epochs(rows, first.classes[name].target))
         for name, rows in of.items()
         if any(row.recall is not None for row in rows)
-    }
-
-
-def _froc(curve: Froc, report: RecallReport, names: Sequence[str], shown: Sequence[str]) -> dict[str, Markup]:
-    budgets = [budget.false_alarms for budget in report.budgets]
-    return {
-        name: Markup(
-            page_plots.froc_of_class(
-                curve, names.index(name), budgets, report.per, report.budgets[0].classes[name].target, report.confidence
-            )
-        )
-        for name in shown
     }
