@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from yolo_balance.text import plain
 
@@ -15,15 +15,8 @@ LONGEST = 16
 BASELINE = 10.5  # px below a line's top
 
 
-@dataclass(frozen=True)
-class Label:
-    """One line of text.
-
-    Attributes:
-        x: Left end of the line.
-        y: Baseline of the line.
-        text: Words of the line.
-    """
+class Label(NamedTuple):
+    """Line of text: left end, baseline and words."""
 
     x: float
     y: float

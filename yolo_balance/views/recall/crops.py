@@ -85,26 +85,16 @@ def of_object(outcomes: Outcomes, o: int, threshold: float | npt.ArrayLike, name
     iou, score = outcomes.prime_iou[o], outcomes.prime_score[o]
     prime = (outcomes.own == o) & (outcomes.own_iou == iou) & (outcomes.confidence.astype(np.float32) == score)
     b = int(prime.argmax()) if prime.any() else NONE
-    return Crop(
-        name=names[outcomes.object_class[o]],
-        file=outcomes.files[outcomes.object_image[o]],
-        confidence=float(score),
-        iou=float(iou),
-        on_clean=False,
-        picture=_picture(outcomes, int(outcomes.object_image[o]), outcomes.object_box[o], threshold, names, o=o, b=b),
-    )
+    image, name = int(outcomes.object_image[o]), names[outcomes.object_class[o]]
+    picture = _picture(outcomes, image, outcomes.object_box[o], threshold, names, o=o, b=b)
+    return Crop(name, outcomes.files[image], float(score), float(iou), on_clean=False, picture=picture)
 
 
 def of_box(outcomes: Outcomes, b: int, threshold: float | npt.ArrayLike, names: Sequence[str]) -> Crop:
     """Cut the crop around a box."""
-    return Crop(
-        name=names[outcomes.predicted[b]],
-        file=outcomes.files[outcomes.image[b]],
-        confidence=float(outcomes.confidence[b]),
-        iou=None,
-        on_clean=bool(outcomes.on_clean[b]),
-        picture=_picture(outcomes, int(outcomes.image[b]), outcomes.box[b], threshold, names, o=NONE, b=b),
-    )
+    image, name, confidence = int(outcomes.image[b]), names[outcomes.predicted[b]], float(outcomes.confidence[b])
+    picture = _picture(outcomes, image, outcomes.box[b], threshold, names, o=NONE, b=b)
+    return Crop(name, outcomes.files[image], confidence, None, on_clean=bool(outcomes.on_clean[b]), picture=picture)
 
 
 def _picture(
