@@ -59,10 +59,6 @@ def _compare(arguments: argparse.Namespace) -> int:
     from yolo_balance.integration.compare import compare
     from yolo_balance.views.comparison.comparison_console import render
 
-    def say(line: str) -> None:
-        _print(line)
-        sys.stdout.flush()
-
     comparison, files = compare(
         arguments.file,
         arms,
@@ -71,7 +67,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         ray=arguments.ray,
         cpus=arguments.cpus,
         out=arguments.out,
-        say=say,
+        say=_print,
         **given,
     )
     _print(f"\n{render(comparison)}\n\nWritten: {', '.join(map(str, files))}")
@@ -132,10 +128,9 @@ def _predict(arguments: argparse.Namespace) -> int:
         arguments=overrides,
         each=lambda verdict: _print(str(verdict)),
     )
-    zones = Counter(verdict.zone for verdict in verdicts)
-    counts = [
-        f"{zones[zone]} {zone}" for zone in ("pass", "review", "reject", "unread") if zone != "unread" or zones[zone]
-    ]
+    zones = Counter({"pass": 0, "review": 0, "reject": 0})
+    zones.update(verdict.zone for verdict in verdicts)
+    counts = [f"{count} {zone}" for zone, count in zones.items()]
     _print(f"\n{', '.join(counts)}\nWritten: {file}")
     return OK
 
@@ -175,7 +170,7 @@ def _schema(arguments: argparse.Namespace) -> int:
 def _print(text: str) -> None:
     """Print, writing what the terminal's encoding lacks as escapes."""
     encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding))
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def parse_overrides(words: Sequence[str]) -> dict[str, Any]:

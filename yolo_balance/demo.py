@@ -230,15 +230,13 @@ def _blob(rng: np.random.Generator, *, radius: float, stretch: float, rough: flo
 
 def _turn(points: Array, angle: float) -> Array:
     cos, sin = np.cos(angle), np.sin(angle)
-    turned: Array = points @ np.array([[cos, sin], [-sin, cos]])
-    return turned
+    return np.asarray(points @ np.array([[cos, sin], [-sin, cos]]))
 
 
 def _settle(rng: np.random.Generator, points: Array) -> Array:
     """Move an outline to a random place that is wholly inside the image."""
     low, high = points.min(0) - MARGIN, points.max(0) + MARGIN
-    settled: Array = points + rng.uniform(-low, SIZE - high)
-    return settled
+    return np.asarray(points + rng.uniform(-low, SIZE - high))
 
 
 def _fill(outline: Array) -> Array:

@@ -23,19 +23,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="yolo_balance", description="Train detectors that must not miss the rare class.")
     parser.add_argument("--version", action="version", version=f"yolo_balance {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="verb", required=True, parser_class=_Parser)
-    for add in (
-        _add_train,
-        _add_compare,
-        _add_analyze,
-        _add_report,
-        _add_calibrate,
-        _add_gate,
-        _add_predict,
-        _add_init,
-        _add_validate,
-        _add_schema,
-    ):
-        add(verbs)
+    _add_training(verbs)
+    _add_finished(verbs)
+    _add_files(verbs)
     return parser
 
 
@@ -43,13 +33,12 @@ def _add_overrides(verb: argparse.ArgumentParser, of: str) -> None:
     verb.add_argument("overrides", nargs="*", metavar="key=value", help=of)
 
 
-def _add_train(verbs: _Verbs) -> None:
+def _add_training(verbs: _Verbs) -> None:
+    """Add the verbs of a run that is to be trained."""
     train = verbs.add_parser("train", help="train the run of a YAML and report recall per class")
     train.add_argument("file", help="YAML of a run: the keys of Ultralytics, and the section balance:")
     _add_overrides(train, "replaces a key of the file, dotted or not")
 
-
-def _add_compare(verbs: _Verbs) -> None:
     compare = verbs.add_parser(
         "compare",
         help="train arms at several seeds and report how they differ",
@@ -77,8 +66,6 @@ def _add_compare(verbs: _Verbs) -> None:
     compare.add_argument("--cpus", type=int, metavar="N", help="CPUs of each run with --ray; 1")
     compare.add_argument("--out", metavar="FOLDER", help="folder of runs and results; <stem>_compare when left out")
 
-
-def _add_analyze(verbs: _Verbs) -> None:
     analyze = verbs.add_parser("analyze", help="report the cost of imbalance before any training")
     analyze.add_argument("file", help="a data YAML or a whole run's YAML")
     _add_overrides(analyze, "replaces a key of the run, dotted or not")
@@ -93,7 +80,8 @@ def _add_analyze(verbs: _Verbs) -> None:
     )
 
 
-def _add_report(verbs: _Verbs) -> None:
+def _add_finished(verbs: _Verbs) -> None:
+    """Add the verbs of a finished model."""
     report = verbs.add_parser("report", help="read the recall per class of a finished model on a split")
     report.add_argument("weights", help="any model Ultralytics validates: best.pt, best.onnx, ...")
     _add_overrides(
@@ -103,8 +91,6 @@ def _add_report(verbs: _Verbs) -> None:
     report.add_argument("--out", metavar="FOLDER", help="folder of the files; Ultralytics' own when left out")
     report.add_argument("--config", metavar="CFG", help="a run's YAML whose balance.recall section is used")
 
-
-def _add_calibrate(verbs: _Verbs) -> None:
     calibrate = verbs.add_parser("calibrate", help="adjust class scores of a finished run without training it again")
     calibrate.add_argument("run", metavar="RUN", help="folder of the run, which stays as it is")
     _add_overrides(
@@ -113,8 +99,6 @@ def _add_calibrate(verbs: _Verbs) -> None:
     calibrate.add_argument("--out", metavar="FOLDER", help="folder of the calibrated run; RUN_calibrated when left out")
     calibrate.add_argument("--config", metavar="CFG", help="a run's YAML whose balance.recall is used; RUN's otherwise")
 
-
-def _add_gate(verbs: _Verbs) -> None:
     gate = verbs.add_parser(
         "gate",
         help="check promised recall against a recall.json",
@@ -129,8 +113,6 @@ def _add_gate(verbs: _Verbs) -> None:
         "--budget", type=float, metavar="0.1", help="false boxes per clean image; the report's first when left out"
     )
 
-
-def _add_predict(verbs: _Verbs) -> None:
     predict = verbs.add_parser("predict", help="pass, review or reject images at the thresholds of a model")
     predict.add_argument("weights", metavar="WEIGHTS", help="a checkpoint or exported model")
     predict.add_argument("source", metavar="SOURCE", help="an image, a video, a folder or a glob")
@@ -138,7 +120,8 @@ def _add_predict(verbs: _Verbs) -> None:
     predict.add_argument("--thresholds", metavar="PATH", help="thresholds.yaml; that beside the weights when left out")
 
 
-def _add_init(verbs: _Verbs) -> None:
+def _add_files(verbs: _Verbs) -> None:
+    """Add the verbs of a YAML alone."""
     init = verbs.add_parser(
         "init",
         help="write a commented YAML of every key to start from",
@@ -147,8 +130,6 @@ def _add_init(verbs: _Verbs) -> None:
     )
     init.add_argument("path", nargs="?", metavar="PATH", help="a new file; standard output when left out")
 
-
-def _add_validate(verbs: _Verbs) -> None:
     validate = verbs.add_parser(
         "validate",
         help="check the balance: section of a YAML without data, torch or Ultralytics",
@@ -158,8 +139,6 @@ def _add_validate(verbs: _Verbs) -> None:
     validate.add_argument("file", metavar="FILE", help="YAML of a run")
     _add_overrides(validate, "replaces a key of FILE, dotted or not")
 
-
-def _add_schema(verbs: _Verbs) -> None:
     verbs.add_parser(
         "schema",
         help="print the JSON Schema of a run's YAML for editors",

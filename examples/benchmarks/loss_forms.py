@@ -29,7 +29,7 @@ from ultralytics.utils import LOGGER
 
 from yolo_balance import attach
 from yolo_balance.integration.hooks.criterion import heads
-from yolo_balance.losses import Assignment, Term
+from yolo_balance.losses.assignment import Assignment, Term
 
 PUBLISHED = {"published": True, "gradient": 1.0}
 ARMS: dict[str, dict[str, Any] | None] = {

@@ -29,25 +29,23 @@ from torch.utils.data import WeightedRandomSampler
 
 from yolo_balance.arrays import Floats, Ints
 from yolo_balance.config import SamplingConfig
-from yolo_balance.sampling import (
-    ClassStatistics,
-    LabelTable,
-    SamplingSchedule,
-    class_uniform_factors,
-    effective_number_factors,
-    epoch_length,
-    inverse_frequency_factors,
-    label_table,
-    plan_epoch,
-    repeat_factors,
+from yolo_balance.sampling import ClassStatistics, SamplingSchedule, plan_epoch, repeat_factors
+from yolo_balance.sampling.epoch import epoch_length
+from yolo_balance.sampling.factors import (
+    Aggregate,
+    class_effective_number,
+    class_inverse_frequency,
+    class_repeat_factors,
+    class_uniform,
+    image_factors,
 )
-from yolo_balance.sampling.statistics import shares
+from yolo_balance.sampling.statistics import LabelTable, label_table, shares
 
 STRATEGIES = {
-    "repeat_factor": repeat_factors,
-    "inverse_frequency": inverse_frequency_factors,
-    "effective_number": effective_number_factors,
-    "class_uniform": class_uniform_factors,
+    "repeat_factor": class_repeat_factors,
+    "inverse_frequency": class_inverse_frequency,
+    "effective_number": class_effective_number,
+    "class_uniform": class_uniform,
 }
 assert set(STRATEGIES) == set(get_args(SamplingConfig.model_fields["strategy"].annotation))
 
@@ -125,9 +123,14 @@ def cost(strategy: str, table: LabelTable, classes: int, ranks: int, rounds: int
         built = schedule()
         return built, [built.balanced.epoch(0, rank=rank, world_size=ranks) for rank in range(ranks)]
 
+    def factors() -> Floats:
+        statistics = ClassStatistics.of(table, classes)
+        aggregate: Aggregate = "sum" if strategy == "class_uniform" else "max"
+        return image_factors(statistics, STRATEGIES[strategy](statistics), aggregate=aggregate)
+
     balanced = schedule().balanced
     print(
-        f"{strategy:18} factors {seconds(lambda: STRATEGIES[strategy](table, classes), rounds)}  "
+        f"{strategy:18} factors {seconds(factors, rounds)}  "
         f"schedule {seconds(schedule, rounds)}  "
         f"one rank's plan {seconds(lambda: balanced.epoch(0, rank=ranks - 1, world_size=ranks), rounds)}  "
         f"all together {seconds(everything, rounds)}, peak {peak(everything):.0f} MB"

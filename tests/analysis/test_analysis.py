@@ -13,25 +13,16 @@ import pytest
 import yaml
 
 from yolo_balance import BalanceConfig
-from yolo_balance.analysis import (
-    DataAnalysis,
-    Duplicates,
-    Labels,
-    boxes_for_half_width,
-    boxes_to_show,
-    co_occurrence,
-    effective_classes,
-    find_duplicates,
-    gini,
-    imbalance_ratio,
-)
-from yolo_balance.analysis.duplicates import Copy
+from yolo_balance.analysis.analysis import DataAnalysis
+from yolo_balance.analysis.duplicates import Copy, Duplicates, find_duplicates
 from yolo_balance.analysis.findings import MEASURED_COST
-from yolo_balance.analysis.imbalance import most_in_one_image
+from yolo_balance.analysis.imbalance import co_occurrence, effective_classes, gini, imbalance_ratio, most_in_one_image
+from yolo_balance.analysis.split import Labels
 from yolo_balance.analysis.suggest import suggest
-from yolo_balance.analysis.val_needs import Need, boxes_for_verdict
+from yolo_balance.analysis.val_needs import Need
 from yolo_balance.errors import DataError
 from yolo_balance.recall import interval
+from yolo_balance.recall.evidence.needs import boxes_for_half_width, boxes_for_verdict, boxes_to_show
 from yolo_balance.recipe import MOST_APPEARANCES, fill
 from yolo_balance.sampling import ClassStatistics, SamplingSchedule
 from yolo_balance.text import counted, listed, percent, plain

@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import torch
 
-from yolo_balance.losses import Assignment
+from yolo_balance.losses.assignment import Assignment
 
 
 def assignment(images=2, anchors=50, classes=3, *, seed=0, dtype=torch.float32, foreground=0.3):

@@ -11,7 +11,7 @@ from ultralytics.utils.metrics import probiou
 
 from yolo_balance.config import dotted_keys
 from yolo_balance.losses.overlap import aligned_iou
-from yolo_balance.views.recall.errors_console import KNOBS
+from yolo_balance.views.recall.detail_sections import KNOBS
 
 
 def test_oriented_overlap_agrees_with_ultralytics():

@@ -19,7 +19,7 @@ from yolo_balance.integration.hook_watch import HookWatch
 from yolo_balance.integration.hooks.criterion import balance_criterion, heads
 from yolo_balance.integration.hooks.loader import start_epoch
 from yolo_balance.integration.hooks.validator import balance_validator
-from yolo_balance.losses import ISRPositive
+from yolo_balance.losses.isr import ISRPositive
 
 STOCK_LOADER = InfiniteDataLoader([0])
 

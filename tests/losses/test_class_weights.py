@@ -9,7 +9,12 @@ import pytest
 import torch
 from helpers.assignments import assignment, cross_entropy, weights_of
 
-from yolo_balance.losses import ClassWeights, effective_number_weights, inverse_frequency_weights, normalised
+from yolo_balance.losses.class_weights import (
+    ClassWeights,
+    effective_number_weights,
+    inverse_frequency_weights,
+    normalised,
+)
 
 RULES = [inverse_frequency_weights, effective_number_weights]
 COUNTS = [np.array([800, 150, 15]), np.array([7, 7, 7]), np.array([5, 0, 1]), np.array([3])]

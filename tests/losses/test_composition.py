@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from yolo_balance.losses import ClassFactors, isr_class_factors, isr_positive_weights
+from yolo_balance.losses import isr_positive_weights
+from yolo_balance.losses.composition import ClassFactors, isr_class_factors
 
 NATURAL = np.array([0.8, 0.15, 0.05])
 

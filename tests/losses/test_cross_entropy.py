@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from yolo_balance.losses import balanced_cross_entropy
+from yolo_balance.losses.cross_entropy import balanced_cross_entropy
 
 
 def batch(n=12, classes=4, *, seed=0, dtype=torch.float64):

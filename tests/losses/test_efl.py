@@ -8,15 +8,10 @@ import pytest
 import torch
 from helpers.assignments import assignment, cross_entropy, weights_of
 
-from yolo_balance.losses import (
-    EqualizedFocal,
-    GradientRatio,
-    QualityFocal,
-    equalized_focal,
-    equalized_focal_gradient,
-    focusing_factors,
-    quality_focal,
-)
+from yolo_balance.losses import quality_focal
+from yolo_balance.losses.efl import EqualizedFocal, equalized_focal, equalized_focal_gradient, focusing_factors
+from yolo_balance.losses.focal import QualityFocal
+from yolo_balance.losses.gradient_ratio import GradientRatio
 
 
 def restated(logit, y, g, gamma_b, scale):

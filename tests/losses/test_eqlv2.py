@@ -8,7 +8,8 @@ import pytest
 import torch
 from helpers.assignments import assignment, cross_entropy, weights_of
 
-from yolo_balance.losses import EQLv2, GradientRatio, eqlv2_weights
+from yolo_balance.losses.eqlv2 import EQLv2, eqlv2_weights
+from yolo_balance.losses.gradient_ratio import GradientRatio
 
 
 def restated(g, alpha, gamma, mu):

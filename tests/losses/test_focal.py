@@ -8,8 +8,7 @@ import pytest
 import torch
 from helpers.assignments import assignment, cross_entropy, weights_of
 
-from yolo_balance.losses import ClassicFocal, focal
-from yolo_balance.losses.focal import power
+from yolo_balance.losses.focal import ClassicFocal, focal, power
 
 
 def restated(logit, target, gamma, alpha):

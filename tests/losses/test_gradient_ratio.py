@@ -15,7 +15,9 @@ import torch.multiprocessing as mp
 from helpers.assignments import assignment, cross_entropy, tensors, weights_of
 from helpers.loading import leave
 
-from yolo_balance.losses import EQLv2, EqualizedFocal, GradientRatio
+from yolo_balance.losses.efl import EqualizedFocal
+from yolo_balance.losses.eqlv2 import EQLv2
+from yolo_balance.losses.gradient_ratio import GradientRatio
 
 
 def updated(*batches, weights=(1.0, 1.0)):
@@ -38,8 +40,8 @@ def test_sums_restated_entry_by_entry():
                     own = bool(a.foreground[i, j]) and int(a.target_labels[i, j]) == c
                     (positive if own else negative)[c] += gradient[i, j, c] * weights[0 if own else 1, c].item()
     ratio = updated(*batches, weights=weights)
-    np.testing.assert_allclose(ratio.positive, positive, rtol=1e-5)
-    np.testing.assert_allclose(ratio.negative, negative, rtol=1e-5)
+    np.testing.assert_allclose(ratio.sums[0], positive, rtol=1e-5)
+    np.testing.assert_allclose(ratio.sums[1], negative, rtol=1e-5)
     np.testing.assert_allclose(ratio.ratio(), positive / negative, rtol=1e-5)
 
 
@@ -47,8 +49,8 @@ def test_the_gradient_is_that_of_the_cross_entropy():
     a = assignment()
     gradient = torch.autograd.grad(cross_entropy(a).sum(), a.logits)[0].abs()
     ratio = updated(a)
-    torch.testing.assert_close(ratio.positive, (gradient * a.positive).sum((0, 1)))
-    torch.testing.assert_close(ratio.negative, (gradient * ~a.positive).sum((0, 1)))
+    torch.testing.assert_close(ratio.sums[0], (gradient * a.positive).sum((0, 1)))
+    torch.testing.assert_close(ratio.sums[1], (gradient * ~a.positive).sum((0, 1)))
 
 
 def test_gradients_worked_out_elsewhere_add_up_alike():
@@ -91,11 +93,11 @@ def test_extreme_logits_count_at_most_one_each():
     a.logits = torch.where(a.positive, -1e4, 1e4)
     ratio = updated(a)
     assert ratio.sums.isfinite().all()
-    torch.testing.assert_close(ratio.negative, (~a.positive).sum((0, 1)).float())
+    torch.testing.assert_close(ratio.sums[1], (~a.positive).sum((0, 1)).float())
 
 
 def test_a_batch_without_anchors_or_positives_adds_no_positive():
-    assert updated(assignment(foreground=0.0)).positive.tolist() == [0, 0, 0]
+    assert updated(assignment(foreground=0.0)).sums[0].tolist() == [0, 0, 0]
     assert updated(assignment(anchors=0)).sums.tolist() == [[0] * 3] * 2
 
 

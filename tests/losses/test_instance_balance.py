@@ -11,7 +11,8 @@ import torch
 from helpers.assignments import assignment, cross_entropy, weights_of, without_positives
 from helpers.matrices import sampled
 
-from yolo_balance.losses import InstanceBalanced, instance_balanced_positives, instance_balanced_weights
+from yolo_balance.losses import instance_balanced_positives
+from yolo_balance.losses.instance_balance import InstanceBalanced
 
 
 def enumerated(gt, num):
@@ -95,7 +96,6 @@ def test_objects_that_have_enough_give_as_equal_a_number_as_possible(num):
 def test_no_positives():
     empty = torch.zeros(0, dtype=torch.int64)
     assert instance_balanced_positives(empty, 3).shape == (0,)
-    assert instance_balanced_weights(empty).shape == (0,)
 
 
 def test_a_generator_decides_the_draw_and_leaves_the_global_one_alone():
@@ -118,42 +118,14 @@ def restated_weights(gt):
     return [len(gt) / (len(count) * count[t]) for t in gt]
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_weights_agree_with_the_restatement(seed):
-    gt = torch.randint(-4, 9, (60,), generator=torch.Generator().manual_seed(seed)) ** 3
-    weights = instance_balanced_weights(gt)
-    assert weights.tolist() == pytest.approx(restated_weights(gt.tolist()))
-    assert weights.mean().item() == pytest.approx(1)
-
-
-def test_every_object_has_the_same_sum():
-    gt = torch.tensor([3, 3, 3, 3, 8, 8, 1])
-    weights = instance_balanced_weights(gt)
-    assert [weights[gt == t].sum().item() for t in (1, 3, 8)] == pytest.approx([7 / 3] * 3)
-
-
-@pytest.mark.parametrize("gt", [[7] * 5, [1, 2, 3], [4, 4, 0, 0], [2]])
-def test_objects_of_as_many_positives_each_give_exactly_ones(gt):
-    assert (instance_balanced_weights(torch.tensor(gt)) == 1).all()
-
-
 def test_weights_are_what_drawing_amounts_to_up_to_scale():
     gt = torch.arange(3).repeat_interleave(torch.tensor([20, 40, 140]))
     g = torch.Generator().manual_seed(0)
     mean = sum(instance_balanced_positives(gt, 30, generator=g).float() for _ in range(2000)) / 2000
-    expected = instance_balanced_weights(gt) * 30 / 200
+    expected = torch.tensor(restated_weights(gt.tolist())) * 30 / 200
     for t in range(3):
         assert mean[gt == t].mean().item() == pytest.approx(expected[gt == t].mean().item(), rel=1e-3)
     assert (mean - expected).abs().max() < 0.06
-
-
-def test_a_mask_selects_what_indexing_would():
-    g = torch.Generator().manual_seed(3)
-    gt, mask = torch.randint(6, (60,), generator=g), torch.rand(60, generator=g) < 0.4
-    dense = instance_balanced_weights(gt, mask=mask)
-    torch.testing.assert_close(dense[mask], instance_balanced_weights(gt[mask]))
-    assert (dense[~mask] == 1).all()
-    assert (instance_balanced_weights(gt, mask=mask & False) == 1).all()
 
 
 # -- the term ----------------------------------------------------------------------------------------------------------
@@ -174,7 +146,6 @@ def test_the_term_gives_every_object_of_the_batch_its_share(dtype):
     a = batch(dtype=dtype)
     loss, mask = cross_entropy(a), a.foreground
     w, own = shares(a), loss.detach().sum(-1)[mask]
-    torch.testing.assert_close(w, instance_balanced_weights(a.gt[mask]))  # the reference form
     weights = weights_of(InstanceBalanced(), a, loss)
     assert weights.shape == (4, 50, 1)
     assert weights.dtype == torch.float32
@@ -184,7 +155,7 @@ def test_the_term_gives_every_object_of_the_batch_its_share(dtype):
     torch.testing.assert_close((weights * loss)[mask].sum(), loss[mask].sum())
 
 
-def test_box_weights_keep_the_sum_of_what_the_host_weighs_boxes_by():
+def test_box_weights_keep_the_sum_of_what_ultralytics_weighs_boxes_by():
     a = batch()
     mask, scores = a.foreground, a.target_scores.sum(-1)
     w = shares(a)

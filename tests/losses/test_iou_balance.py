@@ -11,7 +11,8 @@ import pytest
 import torch
 from helpers.assignments import assignment, cross_entropy, tensors, weights_of, without_positives
 
-from yolo_balance.losses import IoUBalancedNegatives, iou_balanced_negatives, iou_balanced_weights, negatives
+from yolo_balance.losses import iou_balanced_negatives, negatives
+from yolo_balance.losses.iou_balance import IoUBalancedNegatives, iou_balanced_weights
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,9 @@ import torch
 from helpers.assignments import assignment, cross_entropy, weights_of, without_positives
 from helpers.suppression import greedy
 
-from yolo_balance.losses import ISRNegative, isr_negative_weights, score_hlr, suppression_clusters
+from yolo_balance.losses import isr_negative_weights, score_hlr
+from yolo_balance.losses.isr_negative import ISRNegative
+from yolo_balance.losses.nms_clusters import suppression_clusters
 
 
 def negatives(n=60, *, seed=0, groups=9, values=0):

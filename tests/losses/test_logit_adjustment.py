@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers.assignments import assignment, cross_entropy, weights_of
 
-from yolo_balance.losses import LogitAdjustment, logit_offsets
+from yolo_balance.losses.logit_adjustment import LogitAdjustment, logit_offsets
 
 
 @pytest.mark.parametrize("tau", [0.5, 1.0, 2.0])

@@ -10,26 +10,20 @@ import pytest
 import torch
 from helpers.assignments import assignment, cross_entropy, tensors, weights_of
 
-from yolo_balance.losses import (
-    CARL,
-    ClassicFocal,
-    ClassWeights,
-    EQLv2,
-    EqualizedFocal,
-    GradientRatio,
-    HardNegatives,
-    InstanceBalanced,
-    IoUBalancedNegatives,
-    ISRNegative,
-    ISRPositive,
-    LogitAdjustment,
-    QualityFocal,
-    carl_weights,
-    iou_hlr,
-    isr_positive_weights,
-    quality_focal,
-    rank_within,
-)
+from yolo_balance.losses import carl_weights, iou_hlr, isr_positive_weights, quality_focal
+from yolo_balance.losses.carl import CARL
+from yolo_balance.losses.class_weights import ClassWeights
+from yolo_balance.losses.efl import EqualizedFocal
+from yolo_balance.losses.eqlv2 import EQLv2
+from yolo_balance.losses.focal import ClassicFocal, QualityFocal
+from yolo_balance.losses.gradient_ratio import GradientRatio
+from yolo_balance.losses.instance_balance import InstanceBalanced
+from yolo_balance.losses.iou_balance import IoUBalancedNegatives
+from yolo_balance.losses.isr import ISRPositive
+from yolo_balance.losses.isr_negative import ISRNegative
+from yolo_balance.losses.logit_adjustment import LogitAdjustment
+from yolo_balance.losses.ohem import HardNegatives
+from yolo_balance.losses.ranking import rank_within
 
 
 def positives(n=60, *, seed=0, classes=4, objects=9):

@@ -7,7 +7,7 @@ import torch
 from helpers.assignments import slow_iou
 from helpers.suppression import greedy
 
-from yolo_balance.losses import suppression_clusters
+from yolo_balance.losses.nms_clusters import suppression_clusters
 from yolo_balance.losses.overlap import aligned_iou
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from helpers.assignments import assignment, cross_entropy, weights_of, without_positives
 
-from yolo_balance.losses import HardNegatives, negatives, ohem
+from yolo_balance.losses import negatives, ohem
+from yolo_balance.losses.ohem import HardNegatives
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from yolo_balance.sampling import SamplingPlan, epoch_length, plan_epoch
+from yolo_balance.sampling import SamplingPlan, plan_epoch
+from yolo_balance.sampling.epoch import epoch_length
 
 FACTORS = 1 + np.random.default_rng(0).exponential(2.0, 200)
 

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.factors import class_uniform_factors, effective_number_factors, inverse_frequency_factors
 
-from yolo_balance.sampling import (
-    ClassStatistics,
-    background_share,
-    class_uniform_factors,
-    effective_number_factors,
-    image_factors,
-    inverse_frequency_factors,
-    repeat_factors,
-)
+from yolo_balance.sampling import ClassStatistics, repeat_factors
+from yolo_balance.sampling.factors import background_share, image_factors
 
 IMAGES = [[0], [0, 0], [0, 1], [0], [2], [], [1, 0], [], [0], [0]]
 

@@ -6,21 +6,13 @@ import json
 
 import numpy as np
 import pytest
+from helpers.factors import class_uniform_factors, effective_number_factors, inverse_frequency_factors
 from helpers.outcomes import pooled
 
 from yolo_balance.config import SamplingConfig
 from yolo_balance.errors import ConfigError
 from yolo_balance.recall import RecallReport, interval
-from yolo_balance.sampling import (
-    ClassStatistics,
-    Exposure,
-    RecallFeedback,
-    SamplingSchedule,
-    class_uniform_factors,
-    effective_number_factors,
-    inverse_frequency_factors,
-    repeat_factors,
-)
+from yolo_balance.sampling import ClassStatistics, Exposure, RecallFeedback, SamplingSchedule, repeat_factors
 from yolo_balance.sampling.exposure import share_deviation
 from yolo_balance.sampling.feedback import informative
 

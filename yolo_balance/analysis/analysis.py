@@ -14,7 +14,8 @@ from yolo_balance.analysis.blind import Blind
 from yolo_balance.analysis.duplicates import Copy, Duplicates, find_duplicates
 from yolo_balance.analysis.findings import Finding, find
 from yolo_balance.analysis.split import Labels, SplitFigures
-from yolo_balance.analysis.val_needs import Need, boxes_for_half_width, boxes_for_verdict, boxes_to_show
+from yolo_balance.analysis.val_needs import Need
+from yolo_balance.recall.evidence.needs import boxes_for_half_width, boxes_for_verdict, boxes_to_show
 from yolo_balance.sampling import ClassPlan, SamplingSchedule, class_plans
 
 SCHEMA = 1

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from yolo_balance.analysis.box_sizes import TINY
 from yolo_balance.analysis.duplicates import Duplicates
 from yolo_balance.analysis.split import SplitFigures
-from yolo_balance.analysis.val_needs import HALF_WIDTH, RECALL, Need, boxes_for_half_width, boxes_to_show
+from yolo_balance.analysis.val_needs import Need
+from yolo_balance.recall.evidence.needs import HALF_WIDTH, RECALL, boxes_for_half_width, boxes_to_show
 from yolo_balance.text import counted, listed, percent, plain
 
 FEW_TRAIN = 10  # boxes below which a class is nearly empty

@@ -14,9 +14,9 @@ from yolo_balance import recipe
 from yolo_balance.analysis.analysis import DataAnalysis
 from yolo_balance.analysis.box_sizes import TINY
 from yolo_balance.analysis.split import Labels
-from yolo_balance.analysis.val_needs import RECALL, boxes_for_verdict
 from yolo_balance.config import BalanceConfig
 from yolo_balance.errors import DataError
+from yolo_balance.recall.evidence.needs import RECALL, boxes_for_verdict
 from yolo_balance.sampling import ClassStatistics
 from yolo_balance.text import counted, listed, percent, plain
 
@@ -67,11 +67,6 @@ def suggest(
     return "\n".join(lines) + "\n"
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Ultralytics' keys
-# ---------------------------------------------------------------------------------------------------------------------
-
-
 def _top(
     analysis: DataAnalysis, train: Labels, data: str, run: Mapping[str, Any], origins: Mapping[str, str], epochs: int
 ) -> list[str]:
@@ -105,11 +100,6 @@ def image_size(train: Labels) -> tuple[int, str]:
         f"the smallest of {usual} at which nine of ten boxes have at least {TINY} px, a cell of the finest grid "
         f"(10 % quantile: {tenth * chosen:.0f} px)"
     )
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Ours
-# ---------------------------------------------------------------------------------------------------------------------
 
 
 def _sampling(asked: BalanceConfig, statistics: ClassStatistics, names: Sequence[str]) -> list[str]:
@@ -156,11 +146,6 @@ def false_alarms(analysis: DataAnalysis) -> tuple[list[float], str]:
     if clean >= 10:
         return [0.1, 1.0], f"{basis}, so the smallest step is {1 / clean:.2g}"
     return ([step, 1.0] if step < 1 else [1.0]), f"{basis}, so nothing between 0 and {step:g} can be measured"
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Lines
-# ---------------------------------------------------------------------------------------------------------------------
 
 
 def _line(indent: int, key: str, value: Any, comment: str) -> list[str]:

@@ -6,16 +6,7 @@ from dataclasses import dataclass
 from math import floor
 
 from yolo_balance.recall.evidence.intervals import interval
-from yolo_balance.recall.evidence.needs import (
-    CONFIDENCE,
-    HALF_WIDTH,
-    RECALL,
-    boxes_for_half_width,
-    boxes_for_verdict,
-    boxes_to_show,
-)
-
-__all__ = ["HALF_WIDTH", "RECALL", "Need", "boxes_for_half_width", "boxes_for_verdict", "boxes_to_show"]
+from yolo_balance.recall.evidence.needs import CONFIDENCE, RECALL, boxes_for_half_width, boxes_to_show
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,14 @@ from pydantic import BeforeValidator, ValidationError, model_validator
 
 from yolo_balance.config.losses import LossesConfig
 from yolo_balance.config.reading import AUTO, SECTION, apply_overrides, opened, problem_lines, read_yaml, unknown_key
-from yolo_balance.config.recall import CalibrationConfig, CostsConfig, RecallConfig
-from yolo_balance.config.sampling import BackgroundConfig, FeedbackConfig, SamplingConfig
+from yolo_balance.config.recall import RecallConfig
+from yolo_balance.config.sampling import SamplingConfig
 from yolo_balance.config.section import COMPARED, RECOMMENDED, Section, subsection
 from yolo_balance.errors import ConfigError
 
 __all__ = [
     "SECTION",
-    "BackgroundConfig",
     "BalanceConfig",
-    "CalibrationConfig",
-    "CostsConfig",
-    "FeedbackConfig",
     "LossesConfig",
     "RecallConfig",
     "SamplingConfig",

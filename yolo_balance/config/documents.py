@@ -18,7 +18,6 @@ from yolo_balance.config.section import GRADE, Section, subsection
 
 WIDTH, COLUMN = 120, 34
 GLUE = "\0"  # stands for a space at which no line breaks
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 GRADES = {
     "recommended": "helps in examples/benchmarks/RESULTS.md, guards a run, or belongs to every reading of recall",
     "to compare with": "a usual way to do it, for `yolo_balance compare`; no gain of its own was measured",
@@ -59,7 +58,7 @@ class OptionKey:
         opens: Whether the key opens a section of keys.
         default: Default value as YAML; null for a section, which is then off.
         values: Allowed values in words.
-        grade: One of GRADES.
+        grade: Key of GRADES.
         own_grade: Whether the grade differs from that of the section around the key.
         description: The docstring below the field, on one line.
     """
@@ -71,11 +70,6 @@ class OptionKey:
     grade: str
     own_grade: bool
     description: str
-
-    @property
-    def depth(self) -> int:
-        """Number of sections around the key."""
-        return self.path.count(".")
 
 
 def keys(model: type[Section] = BalanceConfig, prefix: str = SECTION, grade: str = "") -> Iterator[OptionKey]:
@@ -109,18 +103,12 @@ def section_yaml() -> str:
 
 def table() -> str:
     """Return docs/keys.md."""
-    grades = [f"- **{grade}**: {meaning}" for grade, meaning in GRADES.items()]
-    rows = [
-        "| "
-        + " | ".join(
-            cell.replace("|", r"\|")
-            for cell in (f"`{key.path}`", key.values, f"`{key.default}`", key.grade, key.description)
-        )
-        + " |"
-        for key in keys()
-    ]
-    head = ["| key | values | default | grade | description |", "|---|---|---|---|---|"]
-    return TABLE_HEAD + "\n".join([*grades, "", *head, *rows]) + "\n"
+    lines = [*(f"- **{grade}**: {meaning}" for grade, meaning in GRADES.items()), ""]
+    lines += ["| key | values | default | grade | description |", "|---|---|---|---|---|"]
+    for key in keys():
+        cells = (f"`{key.path}`", key.values, f"`{key.default}`", key.grade, key.description)
+        lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
+    return TABLE_HEAD + "\n".join(lines) + "\n"
 
 
 def json_schema() -> dict[str, Any]:
@@ -134,7 +122,7 @@ def json_schema() -> dict[str, Any]:
         "default": None,
     }
     return {
-        "$schema": DIALECT,
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Run of yolo_balance",
         "description": "The keys of Ultralytics, and those of yolo_balance below `balance`.",
         "type": "object",
@@ -149,7 +137,7 @@ def _yaml_lines(key: OptionKey) -> list[str]:
     if name == AUTO:
         line = f"  {AUTO}: true"
     else:
-        line = f"{'  ' * key.depth}# {name}:" + ("" if key.opens else f" {key.default}")
+        line = f"{'  ' * key.path.count('.')}# {name}:" + ("" if key.opens else f" {key.default}")
     start = max(COLUMN, len(line) + 2)
     comment = key.description + (f" [{key.grade}]".replace(" ", GLUE).replace(GLUE, " ", 1) if key.own_grade else "")
     wrapped = textwrap.wrap(comment, WIDTH - start - 2, break_long_words=False, break_on_hyphens=False)

@@ -158,7 +158,7 @@ class LossesConfig(Section):
     focal: Annotated[FocalConfig | None, PAPER] = None
     """Focal weights: entries that are scored wrongly count more. The sum of the loss stays."""
     efl: Annotated[EFLConfig | None, PAPER] = None
-    """Equalised focal loss (Li et al., 2022): focal exponents by class. It excludes focal and eqlv2."""
+    """Equalised focal loss (Li et al., 2022): focal exponents by class. Excludes focal and eqlv2."""
     eqlv2: Annotated[EQLv2Config | None, PAPER] = None
     """Equalisation loss v2 (Tan et al., 2021): positives of a class with little gradient count more, its negatives
     less."""
@@ -176,8 +176,8 @@ class LossesConfig(Section):
     heads: Literal["both", "one2many", "one2one"] = "both"
     """Heads of an end-to-end model on which the terms act."""
     max_weight: Annotated[float, Field(ge=1), RECOMMENDED] = 10.0
-    """Cap on the product of a class's factors, those of sampling among them. It lowers the loss weights only; sampling
-    has max_repeat."""
+    """Cap on the product of a class's factors, those of sampling among them. The cap lowers the loss weights
+    only; sampling has max_repeat."""
 
     @model_validator(mode="after")
     def _fits(self) -> LossesConfig:

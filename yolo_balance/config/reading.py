@@ -133,7 +133,7 @@ def problem_lines(error: ValidationError, valid: Iterable[str], section: str = "
     Args:
         error: The problems.
         valid: Dotted keys there are, for the nearest to an unknown one.
-        section: Of the YAML, prefixed to every key.
+        section: Section of the YAML, prefixed to every key.
     """
     keys, errors = list(valid), error.errors(include_url=False)
     prefix = [section] if section else []

@@ -15,7 +15,8 @@ from ultralytics.data.dataset import ClassificationDataset
 from ultralytics.data.utils import check_cls_dataset
 from ultralytics.utils import DATASETS_DIR
 
-from yolo_balance.analysis import DataAnalysis, Labels
+from yolo_balance.analysis.analysis import DataAnalysis
+from yolo_balance.analysis.split import Labels
 from yolo_balance.analysis.suggest import HEADER, suggest
 from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_section, read_yaml
 from yolo_balance.errors import ConfigError, DataError

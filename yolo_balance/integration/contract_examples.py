@@ -29,7 +29,7 @@ from yolo_balance.integration.compat import one_line, quiet
 from yolo_balance.integration.contract import problems_of_object
 from yolo_balance.integration.hook_watch import HookWatch
 from yolo_balance.integration.hooks.criterion import balance_criterion, heads
-from yolo_balance.losses import Term
+from yolo_balance.losses.assignment import Term
 
 SIZE, IMAGES = 32, 6
 Examples = Iterator[tuple[type, object]]

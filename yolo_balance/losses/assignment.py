@@ -174,7 +174,10 @@ def weighted(loss: Tensor, terms: Sequence[Term], assignment: Assignment) -> Ten
 
 
 class _ScaledEntries(torch.autograd.Function):
-    """x (B, A, C) with one entry of each anchor scaled; its gradient is scaled alike, without a second grid."""
+    """x * ones_like(x).scatter(-1, index, weights): one entry of each anchor of x (B, A, C) scaled, its gradient alike.
+
+    Written by hand because autograd would keep that second grid until the backward pass.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, index: Tensor, weights: Tensor) -> Tensor:

@@ -9,12 +9,7 @@ from yolo_balance.losses.assignment import Assignment, Term, full_precision
 
 
 def carl_weights(
-    score: Tensor,
-    *,
-    k: float = 1.0,
-    bias: float = 0.2,
-    mask: Tensor | None = None,
-    base: Tensor | None = None,
+    score: Tensor, *, k: float = 1.0, bias: float = 0.2, mask: Tensor | None = None, base: Tensor | None = None
 ) -> Tensor:
     """Compute regression weights that grow with the score.
 

@@ -43,8 +43,7 @@ def effective_number_weights(counts: npt.NDArray[Any], *, beta: float = 0.999) -
         w_c  = max E / E(n_c)
 
     Objects of a class overlap in what they show, the more the more there are of them. beta = 0 gives ones: the first
-    object shows all. Towards 1 the weights tend to the inverse frequency. A class without any object has weight 1: it
-    has no positive to weigh, and an infinite weight on its column would be spent on its negatives.
+    object shows all. Towards 1 the weights tend to the inverse frequency. A class without any object has weight 1.
 
     Args:
         counts: (C,) n_c, objects of each class, >= 0.

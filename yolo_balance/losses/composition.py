@@ -94,13 +94,6 @@ class ClassFactors:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the figures of `balance.yaml`, one dict per class."""
-        return [
-            {
-                "shown": round(float(self.sampling[c]), 4),
-                "class_weight_asked": round(float(self.asked[c]), 4),
-                "class_weight": round(float(self.weight[c]), 4),
-                "isr": round(float(self.isr[c]), 4),
-                "product": round(float(self.product[c]), 4),
-            }
-            for c in range(len(self.asked))
-        ]
+        columns = {"shown": self.sampling, "class_weight_asked": self.asked, "class_weight": self.weight}
+        columns |= {"isr": self.isr, "product": self.product}
+        return [{key: round(float(values[c]), 4) for key, values in columns.items()} for c in range(len(self.asked))]

@@ -52,13 +52,7 @@ class EQLv2(Term):
     """
 
     def __init__(
-        self,
-        gradients: GradientRatio,
-        *,
-        alpha: float,
-        gamma: float,
-        mu: float,
-        room: npt.ArrayLike | Tensor | None,
+        self, gradients: GradientRatio, *, alpha: float, gamma: float, mu: float, room: npt.ArrayLike | Tensor | None
     ):
         self.gradients, self.alpha, self.gamma, self.mu = gradients, alpha, gamma, mu
         self.room = None if room is None else PerClass(room)

@@ -31,20 +31,13 @@ class GradientRatio:
         g_c   = pos_c / neg_c
 
     Sums are over all ranks, the same on each. State of a run, to be saved beside the weights and restored on resuming.
+
+    Attributes:
+        sums: (2, C) pos and neg.
     """
 
     def __init__(self, num_classes: int):
         self.sums = torch.zeros(2, num_classes)
-
-    @property
-    def positive(self) -> Tensor:
-        """(C,) accumulated gradient of each class's positives."""
-        return self.sums[0]
-
-    @property
-    def negative(self) -> Tensor:
-        """(C,) accumulated gradient of everything else in each class's column."""
-        return self.sums[1]
 
     @torch.no_grad()
     def update(self, assignment: Assignment, positive: Tensor | float = 1.0, negative: Tensor | float = 1.0) -> None:
@@ -87,7 +80,8 @@ class GradientRatio:
         """
         if device is not None:
             self._move(device)
-        ratio = torch.where(self.sums.sum(0) > 0, self.positive / self.negative, 1.0)
+        positive, negative = self.sums
+        ratio = torch.where(self.sums.sum(0) > 0, positive / negative, 1.0)
         return ratio.clamp(max=torch.finfo(ratio.dtype).max)  # positives alone would give infinity
 
     def _move(self, device: torch.device) -> None:

@@ -36,41 +36,14 @@ def instance_balanced_positives(gt: Tensor, num: int | Tensor, *, generator: Gen
     return torch.zeros_like(first).scatter(0, order, first)
 
 
-@torch.no_grad()
-def instance_balanced_weights(gt: Tensor, *, mask: Tensor | None = None) -> Tensor:
-    """Compute weights that give every object the same share: the average of drawing evenly over objects.
-
-        w = N / (K * n)
-
-    N positives, K objects that have any, n positives of the sample's own object. One object, or objects of as many
-    positives each, give ones. The reference form; training uses `InstanceBalanced`, which needs no sort.
-
-    Args:
-        gt: (N,) id of each positive's object.
-        mask: (N,) bool, the entries that are positives; the others get weight 1. None: all are.
-
-    Returns:
-        (N,) float32; the weights of an object sum to N / K, those of all positives to N.
-    """
-    if mask is None:
-        mask = torch.ones_like(gt, dtype=torch.bool)
-    ordered, order = gt.sort()
-    new = torch.ones_like(mask)
-    new[1:] = ordered[1:] != ordered[:-1]
-    index = torch.empty_like(order).scatter_(0, order, new.cumsum(0) - 1)  # objects numbered from 0, fewer than N
-    return _equal_shares(index, len(gt), mask)
-
-
-def _equal_shares(index: Tensor, size: int, mask: Tensor) -> Tensor:
-    """Return N / (K * n) where `mask`, 1 elsewhere; `index` (N,) in [0, size) is the object of each entry."""
-    n = torch.zeros(size, device=index.device).index_add(0, index, mask.float())
-    return torch.where(mask, mask.sum() / ((n > 0).sum() * n[index]), 1.0)
-
-
 class InstanceBalanced(Term):
     """Every object the same share of the positives' weights, in the classification and in the box losses.
 
-    Both losses keep their sum over the positives of the batch.
+        w = N / (K * n)
+
+    N positives, K objects that have any, n positives of the sample's own object: the average of drawing evenly over
+    objects. One object, or objects of as many positives each, give ones. Both losses keep their sum over the positives
+    of the batch.
     """
 
     def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
@@ -83,7 +56,8 @@ class InstanceBalanced(Term):
 
     @staticmethod
     def _shares(assignment: Assignment) -> Tensor:
-        """Return (B, A) N / (K * n) of each positive; ids of objects lie below B * G, which needs no sort."""
+        """Return (B, A) w of each positive; ids of objects lie below B * G, which needs no sort."""
         mask, (images, objects) = assignment.foreground, assignment.objects.shape[:2]
-        index = assignment.gt.masked_fill(~mask, 0)
-        return _equal_shares(index.flatten(), max(images * objects, 1), mask.flatten()).view_as(mask)
+        index = assignment.gt.masked_fill(~mask, 0).flatten()
+        n = torch.zeros(max(images * objects, 1), device=index.device).index_add(0, index, mask.flatten().float())
+        return torch.where(mask, mask.sum() / ((n > 0).sum() * n[index].view_as(mask)), 1.0)

@@ -11,12 +11,7 @@ from yolo_balance.losses.negatives import negatives_per_image
 
 @torch.no_grad()
 def iou_balanced_negatives(
-    max_iou: Tensor,
-    num: int | Tensor,
-    *,
-    bins: int = 3,
-    generator: Generator | None = None,
-    mask: Tensor | None = None,
+    max_iou: Tensor, num: int | Tensor, *, bins: int = 3, generator: Generator | None = None, mask: Tensor | None = None
 ) -> Tensor:
     """Draw negatives evenly over the range of overlap, so that those close to an object are not lost in the many.
 
@@ -64,11 +59,7 @@ def iou_balanced_weights(max_iou: Tensor, num: int | Tensor, *, bins: int = 3, m
         e = (min(num, N) - sum of g) / (N - sum of g)     chance of one that is left over
         w = 1 - (1 - g / n) * (1 - e)
 
-    Args:
-        max_iou: As in `iou_balanced_negatives`.
-        num: Likewise.
-        bins: Likewise.
-        mask: Likewise; entries that may not be taken get weight 0.
+    Arguments as in `iou_balanced_negatives`; entries that may not be taken get weight 0.
 
     Returns:
         Weights in [0, 1] in the shape of `max_iou`, at least float32, summing to min(num, N) along the last dimension.

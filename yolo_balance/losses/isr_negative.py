@@ -12,13 +12,7 @@ from yolo_balance.losses.ranking import score_hlr
 
 @torch.no_grad()
 def isr_negative_weights(
-    score: Tensor,
-    group: Tensor,
-    loss: Tensor,
-    *,
-    k: float = 0.5,
-    bias: float = 0.0,
-    mask: Tensor | None = None,
+    score: Tensor, group: Tensor, loss: Tensor, *, k: float = 0.5, bias: float = 0.0, mask: Tensor | None = None
 ) -> Tensor:
     """Compute weights that favour the best-scoring negative of every cluster, the likely false alarms.
 

@@ -13,7 +13,7 @@ import yaml
 from yolo_balance.config import SECTION, BalanceConfig
 from yolo_balance.errors import DataError
 from yolo_balance.files import read_mapping, write_whole
-from yolo_balance.losses import ClassFactors
+from yolo_balance.losses.composition import ClassFactors
 from yolo_balance.run_folder.names import BALANCE
 from yolo_balance.sampling import ClassStatistics, SamplingSchedule, class_plans
 

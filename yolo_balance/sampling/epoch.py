@@ -76,7 +76,7 @@ def plan_epoch(
     order = order[np.argsort((r if strata is None else np.asarray(strata))[order], kind="stable")]
     start = (line.random() + epoch * GOLDEN) % 1.0
 
-    e = expectation(r, size)
+    e = size * r / r.sum()  # SamplingPlan.expectation
     counts = np.floor(e + 1e-9).astype(np.int64)  # 2.9999999999 is 3 that lost a bit, not 2 and a fraction
     missing = size - int(counts.sum())
     if missing:
@@ -101,12 +101,6 @@ def plan_epoch(
         plan = np.concatenate([plan, np.resize(candidates, padding)])
     mine: Ints = plan[rank::world_size].copy()  # a view would keep all ranks' images in memory
     return mine
-
-
-def expectation(factors: Floats, size: int) -> Floats:
-    """Return (num_images,) expected appearances of each image in an epoch of `size` images."""
-    e: Floats = size * factors / factors.sum()
-    return e
 
 
 def epoch_length(epoch_size: float | Literal["full"], factors: Floats) -> int:
@@ -155,7 +149,8 @@ class SamplingPlan:
     @cached_property
     def expectation(self) -> Floats:
         """(num_images,) expected appearances per epoch."""
-        return expectation(self.factors, self.size)
+        expectation: Floats = self.size * self.factors / self.factors.sum()
+        return expectation
 
     def partners(self, opened: int) -> SamplingPlan:
         """Return the same factors under another seed: the stream Mosaic and MixUp partners are drawn from.

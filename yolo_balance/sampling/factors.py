@@ -30,11 +30,6 @@ Aggregate: TypeAlias = Literal["max", "mean", "sum"]
 Threshold: TypeAlias = float | Literal["median"]
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# From labels to image factors, one function per strategy
-# ---------------------------------------------------------------------------------------------------------------------
-
-
 def repeat_factors(
     image_classes: Labels,
     num_classes: int,
@@ -51,7 +46,7 @@ def repeat_factors(
     2. r(c) = max(1, (t / f(c))^power), capped at `max_repeat`.
     3. r(I) = max over the classes c of image I of r(c); 1 for a background image.
 
-    The reference form, as are the other three; training uses `SamplingSchedule`, which counts the labels once.
+    The reference form; training uses `SamplingSchedule`, which counts the labels once.
 
     Args:
         image_classes: Per image an int array of its boxes' classes, repeats kept, empty for background; or the flat
@@ -74,67 +69,10 @@ def repeat_factors(
     return image_factors(statistics, r, aggregate=aggregate, max_repeat=max_repeat)
 
 
-def inverse_frequency_factors(
-    image_classes: Labels,
-    num_classes: int,
-    *,
-    power: float = 0.5,
-    frequency: Frequency = "image",
-    aggregate: Aggregate = "max",
-    max_repeat: float | None = None,
-) -> Floats:
-    """Compute factors that rise with a falling frequency over all classes: r(c) = (max f / f(c))^power.
-
-    `power=1, frequency="instance"` is the popular weighted loader's weight. Arguments, result and errors as for
-    `repeat_factors`.
-    """
-    statistics = ClassStatistics.of(image_classes, num_classes)
-    r = class_inverse_frequency(statistics, power=power, frequency=frequency)
-    return image_factors(statistics, r, aggregate=aggregate, max_repeat=max_repeat)
-
-
-def effective_number_factors(
-    image_classes: Labels,
-    num_classes: int,
-    *,
-    beta: float = 0.999,
-    frequency: Frequency = "image",
-    aggregate: Aggregate = "max",
-    max_repeat: float | None = None,
-) -> Floats:
-    """Compute factors from the effective number of samples, Cui et al. (2019): r(c) = E(max n) / E(n(c)).
-
-    E(n) = (1 - beta^n) / (1 - beta) counts n samples of which each new one adds less; beta 0 gives ones, beta towards 1
-    the inverse count. Other arguments, result and errors as for `repeat_factors`; beta is in [0, 1).
-    """
-    statistics = ClassStatistics.of(image_classes, num_classes)
-    r = class_effective_number(statistics, beta=beta, frequency=frequency)
-    return image_factors(statistics, r, aggregate=aggregate, max_repeat=max_repeat)
-
-
-def class_uniform_factors(image_classes: Labels, num_classes: int, *, max_repeat: float | None = None) -> Floats:
-    """Compute factors of drawing a class, each equally often, and then one of its images, Shen et al. (2016).
-
-    An image is drawn for each of its classes, with probability 1 / n(c) each: r(I) = sum of max n / n(c). An image of
-    the most frequent class alone has factor 1. Arguments, result and errors as for `repeat_factors`.
-    """
-    statistics = ClassStatistics.of(image_classes, num_classes)
-    return image_factors(statistics, class_uniform(statistics), aggregate="sum", max_repeat=max_repeat)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Class factors: (C,), 1 for a class without images
-# ---------------------------------------------------------------------------------------------------------------------
-
-
 def class_repeat_factors(
-    statistics: ClassStatistics,
-    *,
-    threshold: Threshold = "median",
-    power: float = 0.5,
-    frequency: Frequency = "image",
+    statistics: ClassStatistics, *, threshold: Threshold = "median", power: float = 0.5, frequency: Frequency = "image"
 ) -> Floats:
-    """Return r(c) = max(1, (t / f(c))^power), see `repeat_factors`."""
+    """Return (C,) r(c) = max(1, (t / f(c))^power), see `repeat_factors`; 1 for a class without images."""
     if threshold != "median" and not 0 < threshold <= 1:
         raise ValueError(f"expected threshold 'median' or in (0, 1], got {threshold!r}")
     _check_power(power)
@@ -151,7 +89,10 @@ def class_repeat_factors(
 def class_inverse_frequency(
     statistics: ClassStatistics, *, power: float = 0.5, frequency: Frequency = "image"
 ) -> Floats:
-    """Return r(c) = (max f / f(c))^power, see `inverse_frequency_factors`."""
+    """Return r(c) = (max f / f(c))^power, which rises with a falling frequency over all classes.
+
+    `power=1, frequency="instance"` is the popular weighted loader's weight.
+    """
     _check_power(power)
     f = class_frequencies(statistics, frequency)
     present = f > 0
@@ -163,7 +104,11 @@ def class_inverse_frequency(
 def class_effective_number(
     statistics: ClassStatistics, *, beta: float = 0.999, frequency: Frequency = "image"
 ) -> Floats:
-    """Return r(c) = E(max n) / E(n(c)), see `effective_number_factors`."""
+    """Return r(c) = E(max n) / E(n(c)), from the effective number of samples, Cui et al. (2019).
+
+    E(n) = (1 - beta^n) / (1 - beta) counts n samples of which each new one adds less; beta 0 gives ones, beta towards 1
+    the inverse count. ValueError for a beta outside [0, 1).
+    """
     if not 0 <= beta < 1:
         raise ValueError(f"expected beta in [0, 1), got {beta!r}")
     n = _counts(statistics.images, statistics.boxes, frequency)
@@ -175,7 +120,11 @@ def class_effective_number(
 
 
 def class_uniform(statistics: ClassStatistics) -> Floats:
-    """Return r(c) = max n / n(c) with n in images, see `class_uniform_factors`."""
+    """Return r(c) = max n / n(c) with n in images, of which an image takes the sum, Shen et al. (2016).
+
+    Drawing a class, each equally often, and then one of its images draws an image for each of its classes, with
+    probability 1 / n(c) each: r(I) = sum of max n / n(c). An image of the most frequent class alone has factor 1.
+    """
     return class_inverse_frequency(statistics, power=1.0)
 
 
@@ -201,11 +150,6 @@ def _counts(image: npt.ArrayLike, instance: npt.ArrayLike, frequency: Frequency)
 def _check_power(power: float) -> None:
     if power < 0:
         raise ValueError(f"expected power >= 0, got {power!r}")
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# From class factors to images
-# ---------------------------------------------------------------------------------------------------------------------
 
 
 def image_factors(

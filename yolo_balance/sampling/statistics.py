@@ -22,10 +22,6 @@ Labels: TypeAlias = Sequence[npt.ArrayLike] | tuple[npt.ArrayLike, npt.ArrayLike
 def label_table(image_classes: Labels) -> LabelTable:
     """Resolve both accepted forms of labels into the flat table.
 
-    Args:
-        image_classes: Per image an int array of its boxes' classes, repeats kept, empty for background; or the flat
-            table (classes, image_index, num_images) itself, two equal-length int arrays and a count.
-
     Raises:
         ValueError: If the table's arrays differ in length or an image index is out of range.
     """

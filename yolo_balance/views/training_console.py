@@ -55,17 +55,10 @@ def plan_table(resolution: Any) -> str:
     ends = (("open", "first"), ("close", "last"))
     if natural := [f"{end} {n if isinstance(n := o[key], int) else f'{n:.0%}'}" for key, end in ends if o.get(key)]:
         title += f"; epochs drawn as the data is: {', '.join(natural)}"
+    forms = {"images": "d", "boxes": "d", "natural": ".2%", "factor": ".2f", "requested": ".2%"}
+    forms["largest_image_share"] = ".2%"
     rows = [
-        (
-            name,
-            str(row["images"]),
-            str(row["boxes"]),
-            f"{row['natural']:.2%}",
-            f"{row['factor']:.2f}",
-            f"{row['requested']:.2%}",
-            f"{row['largest_image_share']:.2%}",
-        )
-        for name, row in resolution["classes"].items()
+        (name, *(f"{row[key]:{form}}" for key, form in forms.items())) for name, row in resolution["classes"].items()
     ]
     headings = ("class", "images", "boxes", "share of boxes", "factor", "share asked for", "most from one image")
     return f"{title}\n{table(headings, rows)}"
@@ -116,17 +109,10 @@ def deviation_line(exposure: Exposure, epoch: int, sampling: SamplingConfig | No
 def exposure_table(exposure: Exposure) -> str:
     """Return the run's exposure over all epochs as a console table."""
     drawn, reached, requested = map(shares, exposure.total)
-    taken = lost(*exposure.total[:2])
+    columns = np.stack([exposure.natural, requested, drawn, reached], axis=1)
     rows = [
-        (
-            name,
-            f"{exposure.natural[c]:.2%}",
-            f"{requested[c]:.2%}",
-            f"{drawn[c]:.2%}",
-            f"{reached[c]:.2%}",
-            "-" if math.isnan(taken[c]) else f"{taken[c]:.1%}",
-        )
-        for c, name in enumerate(exposure.names)
+        (name, *(f"{share:.2%}" for share in row), "-" if math.isnan(taken) else f"{taken:.1%}")
+        for name, row, taken in zip(exposure.names, columns, lost(*exposure.total[:2]), strict=True)
     ]
     headings = ("class", "in the data", "asked for", "drawn", "reached", "lost to cropping")
     return f"Exposure: shares of boxes over all epochs\n{table(headings, rows)}"

@@ -15,20 +15,17 @@ from ultralytics.utils.metrics import bbox_iou
 
 from yolo_balance.errors import HostError
 from yolo_balance.integration.hooks.criterion import balance_criterion
-from yolo_balance.losses import (
-    CARL,
-    ClassicFocal,
-    ClassWeights,
-    EQLv2,
-    GradientRatio,
-    HardNegatives,
-    InstanceBalanced,
-    IoUBalancedNegatives,
-    ISRNegative,
-    ISRPositive,
-    LogitAdjustment,
-    QualityFocal,
-)
+from yolo_balance.losses.carl import CARL
+from yolo_balance.losses.class_weights import ClassWeights
+from yolo_balance.losses.eqlv2 import EQLv2
+from yolo_balance.losses.focal import ClassicFocal, QualityFocal
+from yolo_balance.losses.gradient_ratio import GradientRatio
+from yolo_balance.losses.instance_balance import InstanceBalanced
+from yolo_balance.losses.iou_balance import IoUBalancedNegatives
+from yolo_balance.losses.isr import ISRPositive
+from yolo_balance.losses.isr_negative import ISRNegative
+from yolo_balance.losses.logit_adjustment import LogitAdjustment
+from yolo_balance.losses.ohem import HardNegatives
 
 MODELS = ["yolov8n.yaml", "yolov9t.yaml", "yolov10n.yaml", "yolo11n.yaml", "yolo12n.yaml", "yolo26n.yaml"]
 ALL = [

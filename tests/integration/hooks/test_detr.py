@@ -12,7 +12,9 @@ from ultralytics.nn.tasks import RTDETRDetectionModel
 from yolo_balance.config import LossesConfig
 from yolo_balance.integration.hooks.criterion import balance_criterion, without_part
 from yolo_balance.integration.hooks.detr import BalancedDETRLoss
-from yolo_balance.losses import CARL, ISRPositive, Term
+from yolo_balance.losses.assignment import Term
+from yolo_balance.losses.carl import CARL
+from yolo_balance.losses.isr import ISRPositive
 
 
 class Neutral(Term):

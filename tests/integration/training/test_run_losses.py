@@ -8,19 +8,16 @@ import pytest
 from yolo_balance.config.losses import LossesConfig
 from yolo_balance.errors import ConfigError
 from yolo_balance.integration.training.run_losses import RunLosses
-from yolo_balance.losses import (
-    CARL,
-    ClassicFocal,
-    ClassWeights,
-    EQLv2,
-    EqualizedFocal,
-    HardNegatives,
-    InstanceBalanced,
-    IoUBalancedNegatives,
-    ISRPositive,
-    LogitAdjustment,
-    QualityFocal,
-)
+from yolo_balance.losses.carl import CARL
+from yolo_balance.losses.class_weights import ClassWeights
+from yolo_balance.losses.efl import EqualizedFocal
+from yolo_balance.losses.eqlv2 import EQLv2
+from yolo_balance.losses.focal import ClassicFocal, QualityFocal
+from yolo_balance.losses.instance_balance import InstanceBalanced
+from yolo_balance.losses.iou_balance import IoUBalancedNegatives
+from yolo_balance.losses.isr import ISRPositive
+from yolo_balance.losses.logit_adjustment import LogitAdjustment
+from yolo_balance.losses.ohem import HardNegatives
 from yolo_balance.sampling import ClassStatistics
 
 NAMES = ["scratch", "pit", "crack"]

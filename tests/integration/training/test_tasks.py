@@ -18,7 +18,8 @@ import yolo_balance
 from yolo_balance import attach, train
 from yolo_balance.errors import ConfigError, DataError, HostError
 from yolo_balance.integration.training.attach import MIXINS
-from yolo_balance.losses import InstanceBalanced, QualityFocal
+from yolo_balance.losses.focal import QualityFocal
+from yolo_balance.losses.instance_balance import InstanceBalanced
 
 MODELS = {
     "detect": "yolo26n.yaml",

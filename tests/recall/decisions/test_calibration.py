@@ -10,7 +10,7 @@ import pytest
 from helpers.comparisons import random_outcomes
 from helpers.outcomes import pooled
 
-from yolo_balance.losses import logit_offsets
+from yolo_balance.losses.logit_adjustment import logit_offsets
 from yolo_balance.recall import ImageOutcome, Outcomes
 from yolo_balance.recall.decisions.calibration import Fit, fit, halves, out_of_fold, prior_shifts, shifted
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from yolo_balance.recall import ImageOutcome, Outcomes, RecallBySize, interval, object_sizes
-from yolo_balance.views.recall.sizes_console import render_sizes
 
 
 def sized(sizes, hit, classes=None, num_classes=2):
@@ -83,7 +82,6 @@ def test_without_objects_there_is_no_data():
     read = RecallBySize.of(Outcomes.pool([], 2), ["a", "b"], 0.5)
     assert read.quantiles == ()
     assert {(row.n, row.recall) for row in read.overall.values()} == {(0, None)}
-    assert "no data" in render_sizes(read)
 
 
 def test_the_result_is_plain_json():
@@ -99,19 +97,3 @@ def test_the_result_is_plain_json():
         "high": None,
     }
     assert [row["start"] for row in content["quantiles"]] == [10.0, 50.0]
-
-
-def test_the_printed_tables():
-    read = RecallBySize.of(sized([10, 50.25], [1, 0]), ["a [x]", "b"], 0.5)
-    assert render_sizes(read).splitlines() == [
-        "Recall by size (square root of the box's area in pixels of the image file; 95% Wilson interval)",
-        "        small: below 32 px               medium: 32 to 96 px              large: from 96 px",
-        "class   hits of n  recall                hits of n  recall                hits of n  recall",
-        "a [x]      1 of 1    1.00 [0.21, 1.00]      0 of 1    0.00 [0.00, 0.79]      -       no data",
-        "b          -       no data                  -       no data                  -       no data",
-        "all        1 of 1    1.00 [0.21, 1.00]      0 of 1    0.00 [0.00, 0.79]      -       no data",
-        "",
-        "size, all classes   hits of n  recall",
-        "   10 to 50.25 px      1 of 1    1.00 [0.21, 1.00]",
-        "    from 50.25 px      0 of 1    0.00 [0.00, 0.79]",
-    ]

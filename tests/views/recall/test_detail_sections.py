@@ -244,7 +244,7 @@ def test_rows_are_all_images_first_then_the_classes_rarest_first():
 
 def test_the_limits_are_those_of_the_attribute_study():
     expected = {"escape": 0.02, "defective": 189, "overkill": 0.05, "clean": 73, "touching": 0.1}
-    assert detail_sections.limits(0.95) == expected
+    assert detail_sections.context(detailed(with_sizes(0), ["a", "b"]), [])["limits"] == expected
 
 
 def test_sizes_have_the_headings_of_coco():

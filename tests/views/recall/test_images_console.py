@@ -2,11 +2,9 @@
 
 from helpers.outcomes import pooled
 
-from yolo_balance.recall import ErrorTypes, ImageRates, RecallBySize, RecallReport, zones
-from yolo_balance.views.recall.errors_console import render_errors
+from yolo_balance.recall import ImageRates, RecallReport, zones
 from yolo_balance.views.recall.images_console import render_rates, render_zones
 from yolo_balance.views.recall.report_console import render_report
-from yolo_balance.views.recall.sizes_console import render_sizes
 
 
 def outcomes():
@@ -62,14 +60,7 @@ def test_a_class_is_one_line_of_every_table_whatever_its_name_holds():
     def tables(names):
         report = RecallReport.of(outcomes(), names, false_alarms=[1.0])
         rates, of_zones = ImageRates.of(outcomes(), 0.4, names), zones(outcomes(), 0.3, 0.7, names)
-        errors, sizes = ErrorTypes.of(outcomes(), names, 0.4), RecallBySize.of(outcomes(), names, 0.4)
-        return [
-            render_report(report),
-            render_rates(rates, "1"),
-            render_zones(of_zones),
-            render_errors(errors),
-            render_sizes(sizes),
-        ]
+        return [render_report(report), render_rates(rates, "1"), render_zones(of_zones)]
 
     for usual, odd in zip(tables(plainly), tables(oddly), strict=True):
         assert len(odd.splitlines()) == len(usual.splitlines())

@@ -20,7 +20,7 @@ from yolo_balance.config import LossesConfig
 from yolo_balance.errors import HostError
 from yolo_balance.integration.hooks.detr import balance_detr
 from yolo_balance.integration.protocols import Assigner, BoxLoss, Criterion, ElementwiseLoss
-from yolo_balance.losses import Assignment, Term, box_weights, weighted
+from yolo_balance.losses.assignment import Assignment, Term, box_weights, weighted
 
 Built = TypeVar("Built")
 """Any criterion that a model's `init_criterion` builds."""

@@ -19,7 +19,7 @@ from ultralytics.utils.ops import xywh2xyxy
 from yolo_balance.errors import HostError
 from yolo_balance.integration.compat import mix_in
 from yolo_balance.integration.protocols import DETRCriterion
-from yolo_balance.losses import Assignment, Term, box_weights, weighted
+from yolo_balance.losses.assignment import Assignment, Term, box_weights, weighted
 
 if TYPE_CHECKING:
     Stock = DETRCriterion

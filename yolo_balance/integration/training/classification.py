@@ -13,7 +13,9 @@ from ultralytics.utils.torch_utils import unwrap_model
 from yolo_balance.config import LossesConfig
 from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.trainer import BalancedTrainerMixin
-from yolo_balance.losses import PerClass, balanced_cross_entropy, logit_offsets
+from yolo_balance.losses.cross_entropy import balanced_cross_entropy
+from yolo_balance.losses.logit_adjustment import logit_offsets
+from yolo_balance.losses.per_class import PerClass
 
 WITHOUT_PART = {
     "isr": "there are no boxes",

@@ -10,27 +10,20 @@ import numpy as np
 from yolo_balance.arrays import Floats
 from yolo_balance.config import SECTION, LossesConfig
 from yolo_balance.errors import ConfigError
-from yolo_balance.losses import (
-    CARL,
-    ClassFactors,
-    ClassicFocal,
-    ClassWeights,
-    EQLv2,
-    EqualizedFocal,
-    GradientRatio,
-    HardNegatives,
-    InstanceBalanced,
-    IoUBalancedNegatives,
-    ISRNegative,
-    ISRPositive,
-    LogitAdjustment,
-    QualityFocal,
-    Term,
-    effective_number_weights,
-    inverse_frequency_weights,
-    isr_class_factors,
-    logit_offsets,
-)
+from yolo_balance.losses.assignment import Term
+from yolo_balance.losses.carl import CARL
+from yolo_balance.losses.class_weights import ClassWeights, effective_number_weights, inverse_frequency_weights
+from yolo_balance.losses.composition import ClassFactors, isr_class_factors
+from yolo_balance.losses.efl import EqualizedFocal
+from yolo_balance.losses.eqlv2 import EQLv2
+from yolo_balance.losses.focal import ClassicFocal, QualityFocal
+from yolo_balance.losses.gradient_ratio import GradientRatio
+from yolo_balance.losses.instance_balance import InstanceBalanced
+from yolo_balance.losses.iou_balance import IoUBalancedNegatives
+from yolo_balance.losses.isr import ISRPositive
+from yolo_balance.losses.isr_negative import ISRNegative
+from yolo_balance.losses.logit_adjustment import LogitAdjustment, logit_offsets
+from yolo_balance.losses.ohem import HardNegatives
 from yolo_balance.sampling import ClassStatistics
 from yolo_balance.text import listed
 

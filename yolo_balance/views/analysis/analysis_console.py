@@ -7,7 +7,7 @@ from functools import partial
 
 from yolo_balance.analysis.analysis import DataAnalysis
 from yolo_balance.analysis.box_sizes import SMALL, BoxSizes
-from yolo_balance.analysis.val_needs import HALF_WIDTH, RECALL, boxes_for_half_width, boxes_to_show
+from yolo_balance.recall.evidence.needs import HALF_WIDTH, RECALL, boxes_for_half_width, boxes_to_show
 from yolo_balance.text import percent, plain
 from yolo_balance.views.tables import table
 
@@ -17,10 +17,10 @@ _table = partial(table, gap=2)
 
 def render(analysis: DataAnalysis, width: int = 80) -> str:
     """Return the text for a terminal; tables keep their width, sentences are folded to `width`."""
-    parts = [_splits(analysis), _classes(analysis)]
-    if analysis.task != "classify":
-        parts.append(_sizes(analysis))
-    parts += [
+    parts = [
+        _splits(analysis),
+        _classes(analysis),
+        _sizes(analysis),
         _explained(analysis, width),
         _plan(analysis),
         _needs(analysis),
@@ -68,16 +68,13 @@ def _splits(analysis: DataAnalysis) -> str:
 
 def _classes(analysis: DataAnalysis) -> str:
     boxes = analysis.task != "classify"
-    headings = [
-        f"{split}\n{what}" for split in analysis.splits for what in (("boxes", "images") if boxes else ("images",))
-    ]
+    counts = ("boxes", "images") if boxes else ("images",)
+    headings = [f"{split}\n{count}" for split in analysis.splits for count in counts]
     rows = []
     for name, c in analysis.splits["train"].classes.items():
-        counts = []
-        for figures in analysis.splits.values():
-            here = figures.classes[name]
-            counts += [str(here.boxes), str(here.images)] if boxes else [str(here.images)]
-        rows.append((_label(name), *counts, percent(c.share)))
+        classes = [figures.classes[name] for figures in analysis.splits.values()]
+        cells = [str(getattr(figures, count)) for figures in classes for count in counts]
+        rows.append((_label(name), *cells, percent(c.share)))
     title = f"{'Boxes and images' if boxes else 'Images'} per class"
     return f"{title}\n" + _table(("class", *headings, "share of\ntrain"), rows)
 
@@ -91,14 +88,9 @@ def _sizes(analysis: DataAnalysis) -> str:
     return "Box sizes in train: square root of the area in px, median [10 %, 90 %]\n" + _table(headings, rows)
 
 
-def _size_cells(sizes: BoxSizes) -> tuple[str, str, str, str]:
-    stored, network = sizes.pixels, sizes.network
-    return (
-        f"{stored.median:.0f} [{stored.low:.0f}, {stored.high:.0f}]",
-        f"{network.median:.0f} [{network.low:.0f}, {network.high:.0f}]",
-        percent(sizes.small),
-        f"{sizes.relative.median:.1%}",
-    )
+def _size_cells(sizes: BoxSizes) -> tuple[str, ...]:
+    pixels = (f"{size.median:.0f} [{size.low:.0f}, {size.high:.0f}]" for size in (sizes.pixels, sizes.network))
+    return *pixels, percent(sizes.small), f"{sizes.relative.median:.1%}"
 
 
 def _plan(analysis: DataAnalysis) -> str:
@@ -127,10 +119,8 @@ def _needs(analysis: DataAnalysis) -> str:
     for name, need in analysis.needs.items():
         interval = f"[{need.low:.2f}, {need.high:.2f}]" if need.n else "no data"
         rows.append((_label(name), str(need.n), interval, _more(need.more_for_interval), _more(need.more_to_show)))
-    title = (
-        f"What val can show (95% Wilson interval; ±{HALF_WIDTH:g} takes {boxes_for_half_width()}, showing {RECALL:g} "
-        f"takes {boxes_to_show()})"
-    )
+    takes = f"±{HALF_WIDTH:g} takes {boxes_for_half_width()}, showing {RECALL:g} takes {boxes_to_show()}"
+    title = f"What val can show (95% Wilson interval; {takes})"
     headings = ("class", "n", f"if {RECALL:g} is read", f"more for ±{HALF_WIDTH:g}", f"more to show {RECALL:g}")
     return f"{title}\n{_table(headings, rows)}"
 
@@ -140,15 +130,10 @@ def _blind(analysis: DataAnalysis) -> str:
         return ""
     boxes = analysis.task != "classify"
     scores = ("boxes found", "mAP", "images right") if boxes else ("accuracy", "mean over classes")
-    rows = [
-        (
-            _label(name),
-            blind.split,
-            *map(percent, (blind.boxes_found, blind.mean_precision)),
-            *([percent(blind.images_right)] if boxes else []),
-        )
-        for name, blind in analysis.blind.items()
-    ]
+    rows = []
+    for name, blind in analysis.blind.items():
+        shares = (blind.boxes_found, blind.mean_precision, blind.images_right)[: len(scores)]
+        rows.append((_label(name), blind.split, *map(percent, shares)))
     title = "Why accuracy hides it: a perfect model that never reports ..."
     return f"{title}\n{_table(('class', 'scored on', *scores), rows)}"
 
@@ -157,11 +142,8 @@ def _together(analysis: DataAnalysis) -> str:
     """Return the table of classes that share images with the rare classes."""
     train = analysis.splits["train"]
     rare = set(analysis.rare)
-    rows = []
-    for a, b, images in train.together:
-        for name, other in ((a, b), (b, a)):
-            if name in rare:
-                rows.append((images / train.classes[name].images, name, other, images))
+    pairs = [(name, other, images) for a, b, images in train.together for name, other in ((a, b), (b, a))]
+    rows = [(images / train.classes[name].images, name, other, images) for name, other, images in pairs if name in rare]
     if not rows:
         return ""
     cells = [

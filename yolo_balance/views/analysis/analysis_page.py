@@ -6,7 +6,13 @@ from markupsafe import Markup
 
 from yolo_balance.analysis.analysis import DataAnalysis
 from yolo_balance.analysis.box_sizes import SMALL
-from yolo_balance.analysis.val_needs import HALF_WIDTH, RECALL, boxes_for_half_width, boxes_for_verdict, boxes_to_show
+from yolo_balance.recall.evidence.needs import (
+    HALF_WIDTH,
+    RECALL,
+    boxes_for_half_width,
+    boxes_for_verdict,
+    boxes_to_show,
+)
 from yolo_balance.views.analysis import analysis_plots
 from yolo_balance.views.pages import environment
 

@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from yolo_balance.analysis.analysis import DataAnalysis
 from yolo_balance.analysis.box_sizes import SMALL, TINY
-from yolo_balance.analysis.val_needs import RECALL, boxes_for_half_width
+from yolo_balance.recall.evidence.needs import RECALL, boxes_for_half_width
 from yolo_balance.text import plain
 from yolo_balance.views.svg import FAINT, GRID, INK, STYLE, svg
 
@@ -66,28 +66,24 @@ def needs(analysis: DataAnalysis) -> str:
 def sizes(analysis: DataAnalysis) -> str:
     """Draw, per class, the box sizes of train as the network sees them: median, 10 % to 90 %."""
     train = analysis.splits["train"].classes
-    names = [name for name in shown(analysis) if train[name].sizes is not None]
-    if not names:
+    measured = {name: of.network for name in shown(analysis) if (of := train[name].sizes) is not None}
+    if not measured:
         return ""
 
     def draw(axes: Axes) -> None:
         _logarithmic(axes, (1.0, 2.0, 5.0))
-        for y, name in enumerate(names):
-            found = train[name].sizes
-            assert found is not None
-            size = found.network
+        for y, size in enumerate(measured.values()):
             axes.plot([max(size.low, 0.5), max(size.high, 0.5)], [y, y], color=COLOURS["train"], lw=3, alpha=0.55)
             axes.plot([max(size.median, 0.5)], [y], "o", color=COLOURS["train"], ms=6)
         for limit in (TINY, SMALL):
             axes.axvline(limit, color=COLOURS["val"], lw=1, ls="--")
-            axes.text(
-                limit, 1.0, f"{limit} px", transform=axes.get_xaxis_transform(), va="bottom", ha="center", fontsize=9
-            )
+            above = axes.get_xaxis_transform()
+            axes.text(limit, 1.0, f"{limit} px", transform=above, va="bottom", ha="center", fontsize=9)
         low, high = axes.get_xlim()
         axes.set_xlim(min(low, TINY / 1.5), max(high, SMALL * 1.5))
         axes.set_xlabel(f"px at imgsz {analysis.imgsz}")
 
-    return _by_class(draw, names, rows=0.34, top=0.3)
+    return _by_class(draw, [*measured], rows=0.34, top=0.3)
 
 
 def together(analysis: DataAnalysis) -> str:
@@ -139,15 +135,8 @@ def _by_class(
     height = max(rows * len(names), 0.8) + top + bottom
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, height))
-        longest = max(len(_label(name)) for name in names)
-        axes = figure.add_axes(
-            (
-                min(0.05 + 0.0175 * longest, 0.45),
-                bottom / height,
-                right - min(0.05 + 0.0175 * longest, 0.45),
-                1 - (top + bottom) / height,
-            )
-        )
+        left = min(0.05 + 0.0175 * max(len(_label(name)) for name in names), 0.45)
+        axes = figure.add_axes((left, bottom / height, right - left, 1 - (top + bottom) / height))
         axes.set_yticks(range(len(names)))
         axes.set_ylim(len(names) - 0.5, -0.5)
         draw(axes)

@@ -38,16 +38,14 @@ def means(c: Comparison) -> tuple[list[str], Rows]:
     """Return headings, and a row per arm."""
     headings = ["arm", "seeds", "steps", "s/step", *MEASURES.values(), *(f"AP50 {group}" for group in GROUPS)]
     headings += [f"recall {group}\nat {budget:g}" for budget in c.budgets for group in GROUPS]
+    keys = [Key("seconds_per_step"), Key("map50_95"), Key("map50"), *(Key("ap50", "group", group) for group in GROUPS)]
+    keys += [Key("recall", "group", group, budget) for budget in c.budgets for group in GROUPS]
     rows = []
     for arm in c.arms:
         steps = [int(value) for value in arm.figure(Key("steps")).runs.values() if value is not None]
         least, most = min(steps), max(steps)
-        row = [plain(arm.name), str(len(arm.seeds)), f"{least}" if least == most else f"{least} to {most}"]
-        row.append(_value(arm.figure(Key("seconds_per_step"))))
-        row += [_value(arm.figure(Key(measure))) for measure in ("map50_95", "map50")]
-        row += [_value(arm.figure(Key("ap50", "group", group))) for group in GROUPS]
-        row += [_value(arm.figure(Key("recall", "group", g, budget))) for budget in c.budgets for g in GROUPS]
-        rows.append(row)
+        range_of_steps = f"{least}" if least == most else f"{least} to {most}"
+        rows.append([plain(arm.name), str(len(arm.seeds)), range_of_steps, *(_value(arm.figure(key)) for key in keys)])
     return headings, rows
 
 
@@ -59,9 +57,7 @@ def differences(c: Comparison, name: str) -> tuple[list[str], Rows]:
     rows = []
     for key, train, n in scopes(c):
         keys = [Key("recall", key.scope, key.name, budget) for budget in c.budgets] + [key]
-        rows.append(
-            [label(key), str(train), str(n), *(pair(first.figure(k), arm.figure(k)) for k in keys)],
-        )
+        rows.append([label(key), str(train), str(n), *(pair(first.figure(k), arm.figure(k)) for k in keys)])
     for measure, text in MEASURES.items():
         figures = [a.figure(Key(measure)) for a in (first, arm)]  # type: ignore[arg-type]
         rows.append([text, "", "", *[""] * len(c.budgets), pair(*figures)])
@@ -71,7 +67,7 @@ def differences(c: Comparison, name: str) -> tuple[list[str], Rows]:
 def exposure(c: Comparison) -> tuple[list[str], Rows]:
     """Return headings, and a row per group and class with a column per arm."""
     rows = [
-        [label(key), *(_share(arm.figure(Key("reached", key.scope, key.name))) for arm in c.arms)]
+        [label(key), *(_value(arm.figure(Key("reached", key.scope, key.name)), ".2%") for arm in c.arms)]
         for key, _, _ in scopes(c)
     ]
     return ["", *(plain(arm.name) for arm in c.arms)], rows
@@ -161,12 +157,8 @@ def step_warnings(c: Comparison) -> list[str]:
     ]
 
 
-def _value(figure: Figure) -> str:
-    return "no data" if figure.mean is None else f"{figure.mean:.3f}"
-
-
-def _share(figure: Figure) -> str:
-    return "no data" if figure.mean is None else f"{figure.mean:.2%}"
+def _value(figure: Figure, form: str = ".3f") -> str:
+    return "no data" if figure.mean is None else f"{figure.mean:{form}}"
 
 
 def _table(headings: Sequence[str], rows: Rows) -> str:

@@ -26,7 +26,7 @@ def render(comparison: Comparison) -> str:
 
 
 Row = tuple[str, int, int, float | None, float | None, Difference | None]
-"""Of a group or class: its name, boxes in train, objects in val, the first arm's mean, this arm's, the difference."""
+"""Name of a group or class, boxes in train, objects in val, the first arm's mean, this arm's, the difference."""
 
 
 def sections(c: Comparison, arm: ArmFigures) -> list[tuple[str, list[Row]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from yolo_balance.recall.class_recall import ClassRecall
 from yolo_balance.recall.evidence import verdicts
@@ -11,14 +11,8 @@ from yolo_balance.recall.report import RecallReport
 from yolo_balance.run_folder.history import EpochRecall
 
 
-@dataclass(frozen=True)
-class ClassChange:
-    """Change of a class's recall between two readings.
-
-    Attributes:
-        difference: The second less the first.
-        verdict: Verdict of `verdicts.change` on the two intervals.
-    """
+class ClassChange(NamedTuple):
+    """Change of a class's recall: the second reading less the first, and the verdict on the two intervals."""
 
     difference: float
     verdict: verdicts.RecallChange

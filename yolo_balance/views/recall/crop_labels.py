@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from yolo_balance.text import plain
 
@@ -15,15 +15,8 @@ LONGEST = 16
 BASELINE = 10.5  # px below a line's top
 
 
-@dataclass(frozen=True)
-class Label:
-    """One line of text.
-
-    Attributes:
-        x: Its left end.
-        y: Its baseline.
-        text: What it says.
-    """
+class Label(NamedTuple):
+    """Line of text: left end, baseline and words."""
 
     x: float
     y: float
@@ -42,8 +35,8 @@ def place(wanted: Iterable[tuple[str, Box]], width: float, height: float) -> lis
 
     Args:
         wanted: Text and box of each, the most important first.
-        width: Of the picture.
-        height: Likewise.
+        width: Width of the picture.
+        height: Height of the picture.
 
     Returns:
         One per text, None where it would lie on an earlier one; the first always has its place.

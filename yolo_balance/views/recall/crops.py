@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.arrays import Floats, Floats32
+from yolo_balance.arrays import Bools, Floats, Floats32
 from yolo_balance.recall.matching import NONE
 from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.views.recall.crop_labels import Box, Label, place, text_of
@@ -24,14 +24,14 @@ OTHERS = 4  # boxes that count in a crop, the most confident, its own aside
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnBox:
     """A box in a crop, in the crop's pixels.
 
     Attributes:
-        x, y, width, height: It may reach beyond the crop.
+        x, y, width, height: Place; a box may reach beyond the crop.
         kind: An `object`, a `box` that counts at the threshold, or one `below` it.
-        own: Whether the crop is about it.
-        label: Its class, and the confidence of a box; None where there is no room.
+        own: Whether the crop is about this box.
+        label: Class, and the confidence of a box; None where there is no room.
     """
 
     x: float
@@ -49,14 +49,14 @@ class Picture:
 
     Attributes:
         uri: The picture as a data URI.
-        width, height: In pixels.
-        drawn: Boxes, the one it is about last.
+        width, height: Size in pixels.
+        drawn: Boxes, with the one that the crop is about last.
     """
 
     uri: str
     width: int
     height: int
-    drawn: tuple[Drawn, ...]
+    drawn: tuple[DrawnBox, ...]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Crop:
     Attributes:
         name: Class of the object, or of the false box.
         file: The image.
-        confidence: Of the false box, or of the object's prime sample.
+        confidence: Confidence of the false box, or of the object's prime sample.
         iou: Overlap of the object's prime sample, 0 if no box of its class touches it; None for a false box.
         on_clean: Whether the image has no objects.
         picture: None if the image cannot be read.
@@ -85,26 +85,16 @@ def of_object(outcomes: Outcomes, o: int, threshold: float | npt.ArrayLike, name
     iou, score = outcomes.prime_iou[o], outcomes.prime_score[o]
     prime = (outcomes.own == o) & (outcomes.own_iou == iou) & (outcomes.confidence.astype(np.float32) == score)
     b = int(prime.argmax()) if prime.any() else NONE
-    return Crop(
-        name=names[outcomes.object_class[o]],
-        file=outcomes.files[outcomes.object_image[o]],
-        confidence=float(score),
-        iou=float(iou),
-        on_clean=False,
-        picture=_picture(outcomes, int(outcomes.object_image[o]), outcomes.object_box[o], threshold, names, o=o, b=b),
-    )
+    image, name = int(outcomes.object_image[o]), names[outcomes.object_class[o]]
+    picture = _picture(outcomes, image, outcomes.object_box[o], threshold, names, o=o, b=b)
+    return Crop(name, outcomes.files[image], float(score), float(iou), on_clean=False, picture=picture)
 
 
 def of_box(outcomes: Outcomes, b: int, threshold: float | npt.ArrayLike, names: Sequence[str]) -> Crop:
     """Cut the crop around a box."""
-    return Crop(
-        name=names[outcomes.predicted[b]],
-        file=outcomes.files[outcomes.image[b]],
-        confidence=float(outcomes.confidence[b]),
-        iou=None,
-        on_clean=bool(outcomes.on_clean[b]),
-        picture=_picture(outcomes, int(outcomes.image[b]), outcomes.box[b], threshold, names, o=NONE, b=b),
-    )
+    image, name, confidence = int(outcomes.image[b]), names[outcomes.predicted[b]], float(outcomes.confidence[b])
+    picture = _picture(outcomes, image, outcomes.box[b], threshold, names, o=NONE, b=b)
+    return Crop(name, outcomes.files[image], confidence, None, on_clean=bool(outcomes.on_clean[b]), picture=picture)
 
 
 def _picture(
@@ -147,7 +137,7 @@ def _picture(
     found += [an_object(i) for i in objects[objects != o]]
     labels = place([(text, box) for _, box, text in found], width, height)
     drawn = [
-        Drawn(*box, kind, own=i == 0, label=label)
+        DrawnBox(*box, kind, own=i == 0, label=label)
         for i, ((kind, box, _), label) in enumerate(zip(found, labels, strict=True))
     ]
     return Picture(_jpeg(pixels[y0:y1, x0:x1], width, height), width, height, tuple(reversed(drawn)))
@@ -164,11 +154,8 @@ def window(box: Floats32 | Floats, width: int, height: int) -> tuple[int, int, i
     return found[0][0], found[1][0], found[0][1], found[1][1]
 
 
-def _touches(boxes: Floats32, part: Floats) -> npt.NDArray[np.bool_]:
-    touches: npt.NDArray[np.bool_] = np.logical_and.reduce(
-        np.hstack([boxes[:, :2] < part[2:], boxes[:, 2:] > part[:2]]), axis=1
-    )
-    return touches
+def _touches(boxes: Floats32, part: Floats) -> Bools:
+    return np.asarray(((boxes[:, :2] < part[2:]) & (boxes[:, 2:] > part[:2])).all(axis=1))
 
 
 def _read(file: str) -> npt.NDArray[np.uint8] | None:

@@ -8,12 +8,12 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from yolo_balance.recall.diagnosis.error_types import CAUSES, TYPES, ErrorTypes
 from yolo_balance.recall.diagnosis.recall_by_size import COCO_SIZES, in_pixels
 from yolo_balance.recall.images import FALSE_ALARM_LINE, MISS_LINE, images_needed
 from yolo_balance.recall.matching import BACKGROUND_IOU
 from yolo_balance.recall.report import RecallReport
 from yolo_balance.views.recall import page_plots
-from yolo_balance.views.recall.errors_console import KNOBS, occurring, words
 
 CAUSE_MEANINGS: Mapping[str, str] = {
     "confused": "a box of another class lies on the object",
@@ -28,6 +28,21 @@ TYPE_MEANINGS: Mapping[str, str] = {
     "both": "touches an object of another class",
     "background": "lies on nothing",
 }
+KNOBS: Mapping[str, str] = {
+    "confused": "Review the labels of the two classes; `balance.losses.class_weights` moves scores between them.",
+    "badly_located": "`imgsz` and `balance.losses.carl` sharpen boxes; `balance.recall.iou` says how tight they "
+    "have to be.",
+    "below_threshold": "`balance.losses.class_weights`, `balance.losses.focal` and `balance.sampling.power` move "
+    "scores; a larger budget in `balance.recall.false_alarms` lowers the threshold.",
+    "missed": "`balance.sampling.power`, `balance.sampling.max_repeat` and `balance.sampling.classes` show the "
+    "class more often.",
+    "duplicate": "A lower `iou` of non-maximum suppression, or a model with an end-to-end head, reports one box.",
+    "both": "As for confused and badly located boxes: label review, `balance.losses.class_weights`, `imgsz`.",
+    "background": "`balance.sampling.background.share` and `balance.sampling.background.hard` show more images "
+    "without objects; `balance.losses.negatives` and `balance.losses.isr.negatives` weigh likely false alarms.",
+}
+"""Per cause and type the keys of a run's YAML that act on it, in backticks: ours start with `balance`, the others are
+Ultralytics' own."""
 
 
 def context(report: RecallReport, shown: Sequence[str]) -> dict[str, Any]:
@@ -42,7 +57,13 @@ def context(report: RecallReport, shown: Sequence[str]) -> dict[str, Any]:
     curves = {name: pod for name in shown if details and (pod := details.detection[name]).b0 is not None}
     return {
         "decided_at": [budget for budget in report.budgets if budget.images],
-        "limits": limits(report.confidence),
+        "limits": {
+            "escape": MISS_LINE,
+            "defective": images_needed(MISS_LINE, confidence=report.confidence),
+            "overkill": FALSE_ALARM_LINE,
+            "clean": images_needed(FALSE_ALARM_LINE, confidence=report.confidence),
+            "touching": BACKGROUND_IOU,
+        },
         "zones": details and details.zones,
         "cheapest": cheapest,
         "cost_curve": Markup(page_plots.costs(cheapest, report.budgets[0].threshold)) if cheapest else "",
@@ -60,20 +81,17 @@ def context(report: RecallReport, shown: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def limits(confidence: float) -> dict[str, float]:
-    """Return the limits of escape and overkill, the fewest images that can show each, and the IoU of a box on nothing.
+def occurring(errors: ErrorTypes) -> list[str]:
+    """Return the causes and types that occur, in the order of KNOBS."""
+    rows = errors.classes.values()
+    present = {cause for row in rows for cause in CAUSES if getattr(row.objects, cause)}
+    present |= {kind for row in rows for kind in TYPES if getattr(row.boxes, kind)}
+    return [kind for kind in KNOBS if kind in present]
 
-    Args:
-        confidence: Level of the intervals.
-    """
-    defective, clean = (images_needed(line, confidence=confidence) for line in (MISS_LINE, FALSE_ALARM_LINE))
-    return {
-        "escape": MISS_LINE,
-        "defective": defective,
-        "overkill": FALSE_ALARM_LINE,
-        "clean": clean,
-        "touching": BACKGROUND_IOU,
-    }
+
+def words(kind: str) -> str:
+    """Return the name of a cause or type as people read it."""
+    return kind.replace("_", " ")
 
 
 def meanings(kinds: Mapping[str, str]) -> str:

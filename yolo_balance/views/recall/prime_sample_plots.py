@@ -14,34 +14,15 @@ from matplotlib.figure import Figure
 
 from yolo_balance.recall.diagnosis.prime_samples import IOU, SCORE, PrimeSamples
 
-COLOURS = (
-    "#d55e00",
-    "#0072b2",
-    "#009e73",
-    "#cc79a7",
-    "#e69f00",
-    "#56b4e9",
-    "#7b3294",
-)  # told apart by the colour-blind
+# colours that colour-blind people can distinguish
+COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b3294")
 OTHERS, FAINT = "#a9b0b8", "#6b7280"
 STYLE: dict[Any, Any] = {"text.parse_math": False, "text.usetex": False, "font.family": "sans-serif", "font.size": 10}
 """Whatever the user's settings are, names are no formulas: a class may be called $x$ or a_b."""
 
 
 def prime_samples(path: Path, panels: Mapping[str, PrimeSamples], names: Sequence[str]) -> Path:
-    """Write the picture of `prime_samples_figure` as a PNG.
-
-    Args:
-        path: The file to write.
-        panels: By the run's name, in order from left to right.
-        names: Class names by class id.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: Without a panel.
-    """
+    """Write the picture of `prime_samples_figure` as a PNG to `path`, and return the path."""
     figure = prime_samples_figure(panels, names)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # of a script the font does not have
@@ -108,8 +89,8 @@ def _panel(axes: Axes, samples: PrimeSamples, coloured: Sequence[int]) -> None:
             x, y, s=32, color=colour, alpha=0.8, edgecolors="white", linewidths=0.6, clip_on=False, rasterized=True
         )
     if missed := int((samples.iou == 0).sum()):
-        told = f"{missed} objects that no box\nof their class overlaps"
-        axes.text(0.0, 1.01, told, va="top", fontsize="small", color=FAINT)
+        words = f"{missed} objects that no box\nof their class overlaps"
+        axes.text(0.0, 1.01, words, va="top", fontsize="small", color=FAINT)
 
 
 def _summary(samples: PrimeSamples) -> str:
@@ -117,8 +98,8 @@ def _summary(samples: PrimeSamples) -> str:
     share, n = samples.misplaced()
     boxes = f"{round((share or 0) * n)} of {n} boxes with score >= {SCORE:g} lie below IoU {IOU:g}"
     correlation = samples.correlation()
-    told = "none" if correlation is None else f"{correlation:.2f}"
-    return f"{boxes}\n{len(samples.iou)} objects, rank correlation of score and IoU: {told}"
+    strength = "none" if correlation is None else f"{correlation:.2f}"
+    return f"{boxes}\n{len(samples.iou)} objects, rank correlation of score and IoU: {strength}"
 
 
 def _short(name: str, most: int) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from typing import Any
 
 from markupsafe import Markup
 
-from yolo_balance.recall.diagnosis.froc import Froc, froc
+from yolo_balance.recall.diagnosis.froc import froc
 from yolo_balance.recall.diagnosis.prime_samples import PrimeSamples
 from yolo_balance.recall.report import BudgetRecall, RecallReport
 from yolo_balance.recall.split_reading import Reading
@@ -22,17 +22,6 @@ from yolo_balance.views.recall.report_console import sharing
 from yolo_balance.views.recall.verdict_words import NO_DATA, NO_TARGET, WORDS, independent, needed, verdict
 
 MOST_PLOTS = 24  # classes with plots; the tables have all
-
-
-@dataclass(frozen=True)
-class ChangedClasses:
-    """Classes by their change at one budget: rose, fell, unclear, and unknown where a reading has no data."""
-
-    budget: float
-    rose: list[tuple[str, float]]
-    fell: list[tuple[str, float]]
-    unclear: list[str]
-    unknown: list[str]
 
 
 def render(
@@ -95,7 +84,14 @@ def render(
             shown=shown,
             with_data=sum(row.n > 0 for row in first.classes.values()),
             over_epochs=_over_epochs(history, first, shown),
-            froc=_froc(curve, report, names, shown),
+            froc={
+                name: Markup(
+                    page_plots.froc_of_class(
+                        curve, names.index(name), budgets, report.per, first.classes[name].target, report.confidence
+                    )
+                )
+                for name in shown
+            },
             prime_samples=Markup(page_plots.prime_samples(PrimeSamples.of(outcomes), names, f"on {report.split}")),
             missed=[crops.of_object(outcomes, o, thresholds, names) for o in missed],
             all_missed=sum(row.n - row.hits for row in first.classes.values()),
@@ -117,15 +113,16 @@ def rarest_first(budget: BudgetRecall, weights: Mapping[str, Mapping[str, Any]])
     return sorted(names, key=lambda name: (budget.classes[name].n == 0, boxes[name], -names.index(name)))
 
 
-def comparison(budget: float, changes: Changes, order: Sequence[str]) -> ChangedClasses:
-    """Sort classes by their change."""
-    known = [(name, found) for name in order if (found := changes.get(name)) is not None]
-
-    def that(verdict: str) -> list[tuple[str, float]]:
-        return [(name, found.difference) for name, found in known if found.verdict == verdict]
-
-    unknown = [name for name in order if changes.get(name) is None]
-    return ChangedClasses(budget, that("rose"), that("fell"), [name for name, _ in that("cannot conclude")], unknown)
+def comparison(budget: float, changes: Changes, order: Sequence[str]) -> dict[str, Any]:
+    """Sort the names of classes by their change at one budget: rose and fell with the difference, unclear, no data."""
+    known = [(name, change) for name in order if (change := changes.get(name)) is not None]
+    return {
+        "budget": budget,
+        "rose": [(name, change.difference) for name, change in known if change.verdict == "rose"],
+        "fell": [(name, change.difference) for name, change in known if change.verdict == "fell"],
+        "unclear": [name for name, change in known if change.verdict == "cannot conclude"],
+        "unknown": [name for name in order if changes.get(name) is None],
+    }
 
 
 def _conditions(report: RecallReport) -> tuple[Any, ...]:
@@ -146,16 +143,4 @@ def _over_epochs(history: Sequence[EpochRecall], first: BudgetRecall, shown: Seq
         name: Markup(page_plots.over_epochs(rows, first.classes[name].target))
         for name, rows in of.items()
         if any(row.recall is not None for row in rows)
-    }
-
-
-def _froc(curve: Froc, report: RecallReport, names: Sequence[str], shown: Sequence[str]) -> dict[str, Markup]:
-    budgets = [budget.false_alarms for budget in report.budgets]
-    return {
-        name: Markup(
-            page_plots.froc_of_class(
-                curve, names.index(name), budgets, report.per, report.budgets[0].classes[name].target, report.confidence
-            )
-        )
-        for name in shown
     }

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.arrays import Ints
 from yolo_balance.recall.outcomes import Outcomes
 
 PER_CLASS, MOST = 4, 24  # errors of a class, and in all
@@ -40,12 +38,6 @@ def false_alarms(outcomes: Outcomes, threshold: float | npt.ArrayLike) -> list[i
     """
     false = np.flatnonzero(~outcomes.hit & outcomes.counts(threshold))
     worst = false[np.lexsort((-outcomes.confidence[false], ~outcomes.on_clean[false]))]
-    return list(islice(_few_of_each(worst, outcomes.predicted[worst]), MOST))
-
-
-def _few_of_each(items: Ints, label: Ints) -> Iterator[int]:
-    seen: dict[int, int] = {}
-    for item, c in zip(items.tolist(), label.tolist(), strict=True):
-        seen[c] = seen.get(c, 0) + 1
-        if seen[c] <= PER_CLASS:
-            yield item
+    label = outcomes.predicted[worst]
+    few = sorted(place for c in set(label.tolist()) for place in np.flatnonzero(label == c)[:PER_CLASS].tolist())
+    return [int(b) for b in worst[few[:MOST]]]
