@@ -13,23 +13,74 @@ over an epoch; CARL, an added loss, adds the stated amount; logit adjustment is 
 gives a zero that carries gradient; no device synchronisation; float32 whatever the autocast.
 """
 
-from yolo_balance.losses.carl import carl_weights
-from yolo_balance.losses.focal import quality_focal
-from yolo_balance.losses.instance_balance import instance_balanced_positives
-from yolo_balance.losses.iou_balance import iou_balanced_negatives
-from yolo_balance.losses.isr import isr_positive_weights
-from yolo_balance.losses.isr_negative import isr_negative_weights
-from yolo_balance.losses.ohem import ohem
-from yolo_balance.losses.ranking import iou_hlr, score_hlr
+from yolo_balance.losses.assignment import Assignment, Term, box_weights, weighted
+from yolo_balance.losses.carl import CARL, carl_weights
+from yolo_balance.losses.class_weights import (
+    ClassWeights,
+    effective_number_weights,
+    inverse_frequency_weights,
+    normalised,
+)
+from yolo_balance.losses.composition import ClassFactors, isr_class_factors
+from yolo_balance.losses.cross_entropy import balanced_cross_entropy
+from yolo_balance.losses.efl import EqualizedFocal, equalized_focal, equalized_focal_gradient, focusing_factors
+from yolo_balance.losses.eqlv2 import EQLv2, eqlv2_weights
+from yolo_balance.losses.focal import ClassicFocal, QualityFocal, focal, quality_focal
+from yolo_balance.losses.gradient_ratio import GradientRatio
+from yolo_balance.losses.instance_balance import (
+    InstanceBalanced,
+    instance_balanced_positives,
+)
+from yolo_balance.losses.iou_balance import IoUBalancedNegatives, iou_balanced_negatives, iou_balanced_weights
+from yolo_balance.losses.isr import ISRPositive, isr_positive_weights
+from yolo_balance.losses.isr_negative import ISRNegative, isr_negative_weights
+from yolo_balance.losses.logit_adjustment import LogitAdjustment, logit_offsets
+from yolo_balance.losses.nms_clusters import suppression_clusters
+from yolo_balance.losses.ohem import HardNegatives, ohem
+from yolo_balance.losses.per_class import PerClass
+from yolo_balance.losses.ranking import iou_hlr, rank_within, score_hlr
 
 __all__ = [
+    "CARL",
+    "Assignment",
+    "ClassFactors",
+    "ClassWeights",
+    "ClassicFocal",
+    "EQLv2",
+    "EqualizedFocal",
+    "GradientRatio",
+    "HardNegatives",
+    "ISRNegative",
+    "ISRPositive",
+    "InstanceBalanced",
+    "IoUBalancedNegatives",
+    "LogitAdjustment",
+    "PerClass",
+    "QualityFocal",
+    "Term",
+    "balanced_cross_entropy",
+    "box_weights",
     "carl_weights",
+    "effective_number_weights",
+    "eqlv2_weights",
+    "equalized_focal",
+    "equalized_focal_gradient",
+    "focal",
+    "focusing_factors",
     "instance_balanced_positives",
+    "inverse_frequency_weights",
     "iou_balanced_negatives",
+    "iou_balanced_weights",
     "iou_hlr",
+    "isr_class_factors",
     "isr_negative_weights",
     "isr_positive_weights",
+    "logit_offsets",
+    "normalised",
     "ohem",
     "quality_focal",
+    "rank_within",
     "score_hlr",
+    "suppression_clusters",
+    "weighted",
 ]
