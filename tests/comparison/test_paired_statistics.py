@@ -7,8 +7,14 @@ import pytest
 from helpers.matrices import sampled
 from scipy import stats
 
-from yolo_balance.comparison import bootstrap_interval, image_weights, seed_weights, student_interval
-from yolo_balance.comparison.paired_statistics import images_can_tell, widening
+from yolo_balance.comparison.paired_statistics import (
+    bootstrap_interval,
+    image_weights,
+    images_can_tell,
+    seed_weights,
+    student_interval,
+    widening,
+)
 
 
 def test_the_first_row_counts_each_image_once_and_the_others_draw_as_many():

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from helpers.outcomes import random_image, random_outcomes, same
 
-from yolo_balance.recall import ImageOutcome, Outcomes, match
+from yolo_balance.recall import ImageOutcome, Outcomes
+from yolo_balance.recall.matching import match
 
 
 @pytest.mark.parametrize("seed", range(20))

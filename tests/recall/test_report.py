@@ -11,7 +11,8 @@ from scipy.stats import beta, norm
 
 from yolo_balance import RecallReport
 from yolo_balance.errors import DataError
-from yolo_balance.recall import false_alarm_rate, interval, threshold_at
+from yolo_balance.recall import interval, threshold_at
+from yolo_balance.recall.operating_point import false_alarm_rate
 
 
 def wilson(hits, n, confidence):

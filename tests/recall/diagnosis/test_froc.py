@@ -8,8 +8,9 @@ from helpers.outcomes import pooled
 from helpers.random_splits import random_split
 
 from yolo_balance import RecallReport
-from yolo_balance.recall import Outcomes, false_alarm_rate, interval, threshold_at
+from yolo_balance.recall import Outcomes, interval, threshold_at
 from yolo_balance.recall.diagnosis.froc import froc
+from yolo_balance.recall.operating_point import false_alarm_rate
 
 
 @pytest.mark.parametrize("clean", [True, False], ids=["clean", "no clean image"])

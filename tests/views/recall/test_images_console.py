@@ -2,7 +2,10 @@
 
 from helpers.outcomes import pooled
 
-from yolo_balance.recall import ErrorTypes, ImageRates, RecallBySize, RecallReport, zones
+from yolo_balance.recall import RecallReport
+from yolo_balance.recall.diagnosis.error_types import ErrorTypes
+from yolo_balance.recall.diagnosis.recall_by_size import RecallBySize
+from yolo_balance.recall.images import ImageRates, zones
 from yolo_balance.views.recall.errors_console import render_errors
 from yolo_balance.views.recall.images_console import render_rates, render_zones
 from yolo_balance.views.recall.report_console import render_report
