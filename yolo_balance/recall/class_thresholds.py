@@ -12,9 +12,9 @@ from yolo_balance.recall.operating_point import threshold_at
 from yolo_balance.recall.outcomes import Outcomes
 
 TINY = float(np.finfo(np.float32).tiny)
-"""Stands in for a confidence of 0 where one is divided by."""
+"""Divisor in place of a confidence of 0."""
 ROOM = 1e-4
-"""More than a confidence differs by where the same pixels are computed in another order or by another runtime."""
+"""Distance larger than the differences of one confidence between two orders of computation, or two runtimes."""
 
 
 def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Floats:
@@ -36,7 +36,7 @@ def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Fl
     A class without objects has no recall to raise and would be silenced: it keeps the confidence that all classes would
     have, and its false boxes there are taken off m first.
 
-    The thresholds are chosen on the objects they are read on, C of them instead of one: expect a little less elsewhere.
+    The C thresholds are chosen on the objects that recall is then read on: expect a little less on other images.
 
     Args:
         outcomes: Boxes and objects of the split.

@@ -65,7 +65,7 @@ def test_a_dotted_key_keeps_auto(words, tiny_data, tmp_path, caplog):
     assert written["balance"]["sampling"] == {"power": 0.75}
     assert written["resolved"]["options"]["sampling"]["strategy"] == "inverse_frequency"
     assert "balance.sampling.power: 0.75 (stated)" in caplog.text
-    assert "balance.sampling.strategy: inverse_frequency (an image is wanted as often as" in caplog.text
+    assert "balance.sampling.strategy: inverse_frequency (the rarer the rarest class of an image" in caplog.text
 
 
 def test_analyze_says_what_a_run_with_auto_will_do(config, capsys):
