@@ -126,7 +126,7 @@ def repeat_cap(options: SamplingConfig, statistics: ClassStatistics, names: Sequ
     schedule = _schedule(options, None, statistics, names)
     highest = max(schedule.class_factors.max(), schedule.balanced.factors[~statistics.background].max())
     lowest = math.ceil(2 * max([1.0, *(options.classes or {}).values()])) / 2
-    caps = np.arange(lowest, max(highest, lowest + 0.5), 0.5).tolist()
+    caps: list[float] = np.arange(lowest, max(highest, lowest + 0.5), 0.5).tolist()
     # Appearances rise with the cap
     fitting = bisect_right(caps, MOST_APPEARANCES, key=lambda cap: _most(options, cap, statistics, names))
     return caps[max(fitting - 1, 0)]
