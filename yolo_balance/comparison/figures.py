@@ -64,9 +64,9 @@ class Figure:
 
     Attributes:
         measure, scope, name, budget: As in Key.
-        runs: By seed; None without data.
-        mean: Over seeds; None without data.
-        difference: To the first arm; None for the first arm itself and for what is no result.
+        runs: Value by seed; None without data.
+        mean: Mean over seeds; None without data.
+        difference: Difference to the first arm; None for the first arm itself and for figures that are no result.
     """
 
     measure: Measure
@@ -99,12 +99,7 @@ class Split:
 
 
 class Resampling:
-    """Resamples of seeds and images, the same for every arm.
-
-    Attributes:
-        images: (1 + B, I) times each image is counted.
-        confidence: Level of the intervals.
-    """
+    """Resamples of seeds and images, the same for every arm: `images`, (1 + B, I), counts each image."""
 
     def __init__(self, images: int, resamples: int, confidence: float, seed: int):
         self.confidence, self._resamples, self._seed = confidence, resamples, seed
@@ -128,28 +123,18 @@ def figures(
     resampling: Resampling,
     first: tuple[Sequence[RunFigures], Floats] | None,
 ) -> tuple[Figure, ...]:
-    """Compute the figures of an arm.
+    """Compute the figures of an arm from its runs, one per seed, and their recall from `Resampling.recall`.
 
-    Args:
-        runs: S runs of the arm, one per seed.
-        recall: Recall of these runs from `Resampling.recall`.
-        split: Split that the runs were read on.
-        resampling: The resamples.
-        first: Runs and recall of the first arm; None for the first arm itself, or if it has no run.
+    `first` holds runs and recall of the first arm; None for the first arm itself, or if it has no run.
     """
     values = _values(runs, recall[0], split)
-    before: dict[Key, dict[int, float | None]] = {}
-    differences: dict[Key, Difference] = {}
-    if first is not None:
-        before = _values(first[0], first[1][0], split)
-        differences = _recall_differences(runs, recall, split, resampling, first)
-    for key, found in values.items():
-        if key.measure in PRECISION and key in before:
-            pairs = [(found[seed], before[key][seed]) for seed in found if seed in before[key]]
-            d = [own - other for own, other in pairs if own is not None and other is not None]
-            if d:
-                bounds = student_interval(d, confidence=resampling.confidence)
-                differences[key] = _difference(float(np.mean(d)), bounds, "seeds", len(d))
+    before = {} if first is None else _values(first[0], first[1][0], split)
+    differences = {} if first is None else _recall_differences(runs, recall, split, resampling, first)
+    for key in before.keys() & values.keys():
+        pairs = [(value, before[key].get(seed)) for seed, value in values[key].items() if key.measure in PRECISION]
+        if d := [own - other for own, other in pairs if own is not None and other is not None]:
+            bounds = student_interval(d, confidence=resampling.confidence)
+            differences[key] = _difference(float(np.mean(d)), bounds, "seeds", len(d))
     return tuple(Figure(*key, found, _mean(found), differences.get(key)) for key, found in values.items())
 
 

@@ -104,16 +104,9 @@ def read_classes(
     confidence: float,
     targets: Mapping[str, float],
 ) -> dict[str, ClassRecall]:
-    """Read each class at its threshold; by name in class-id order.
+    """Read each of C classes at its threshold; by name in class-id order.
 
-    Args:
-        outcomes: Boxes and objects of the split.
-        names: C class names by class id.
-        thresholds: (C,).
-        n_effective: (C,) from `effective_sizes`.
-        images: (C,) images that hold each class.
-        confidence: Level of the intervals.
-        targets: Promised recall per class name.
+    `n_effective` is that of `effective_sizes`, `images` the number of images that hold the class; (C,) each.
     """
     hits = outcomes.hits_at(thresholds)
     false = np.bincount(outcomes.predicted[outcomes.counts(thresholds) & ~outcomes.hit], minlength=len(names))

@@ -45,9 +45,9 @@ class Details:
         strict: npt.ArrayLike,
         loose: npt.ArrayLike,
         *,
-        iou: float = 0.5,
-        confidence: float = 0.95,
-        costs: CostsConfig | None = None,
+        iou: float,
+        confidence: float,
+        costs: CostsConfig | None,
     ) -> Details:
         """Read the details of a validation pass.
 

@@ -102,14 +102,7 @@ class ImageRates:
     def of(
         cls, outcomes: Outcomes, threshold: float | npt.ArrayLike, names: Sequence[str], *, confidence: float = 0.95
     ) -> ImageRates:
-        """Read a validation pass at a threshold.
-
-        Args:
-            outcomes: Boxes and objects of the split.
-            threshold: One for all classes, or (C,) one for each.
-            names: C class names by class id.
-            confidence: Level of the intervals.
-        """
+        """Read a validation pass at a threshold, one for all classes or (C,) one for each."""
         counted, clean = outcomes.counts(threshold), outcomes.clean
         near = np.maximum(outcomes.own_iou, outcomes.other_iou) >= np.float32(BACKGROUND_IOU)
         images = np.arange(outcomes.images)
@@ -206,14 +199,7 @@ def zones(
     """Divide the images of a validation pass by two thresholds.
 
     An image is rejected if any box on it reaches its class's higher threshold, passed if none reaches its class's lower
-    one, else reviewed. With equal thresholds nothing is reviewed.
-
-    Args:
-        outcomes: Boxes and objects of the split.
-        pass_below: The lower threshold, one for all classes or (C,) one for each.
-        reject_from: The higher threshold, likewise.
-        names: C class names by class id.
-        confidence: Level of the intervals.
+    one, else reviewed. With equal thresholds nothing is reviewed. Both are one for all classes or (C,) one for each.
 
     Raises:
         ValueError: A lower threshold above its higher one.

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from yolo_balance.arrays import Bools, Ints
 from yolo_balance.config import RecallConfig
 from yolo_balance.config.recall import FloorsConfig
 from yolo_balance.errors import ConfigError, DataError
@@ -60,8 +60,8 @@ class Selection:
         options: RecallConfig,
         names: Sequence[str],
         *,
-        train: npt.NDArray[np.int64],
-        val: npt.NDArray[np.int64],
+        train: Ints,
+        val: Ints,
         clean_images: int,
     ) -> Selection:
         """Resolve the rule on the labels.
@@ -81,9 +81,8 @@ class Selection:
             ConfigError: Every need of the rule that the data does not meet.
         """
         problems, remarks = [], []
-        present = train > 0
+        present, rare = train > 0, rare_classes(train)
         median = float(np.median(train[present])) if present.any() else 0.0
-        rare = rare_classes(train)
         read = (val > 0) & (rare if options.best == "rare_recall" else True)
         if not val.any():
             problems.append(f"balance.recall.best: {options.best} needs objects in val, which has none")
@@ -165,7 +164,7 @@ class Selection:
         return tuple(missed)
 
 
-def rare_classes(train: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def rare_classes(train: Ints) -> Bools:
     """Return (C,) whether a class has fewer boxes in train, (C,), than the median of the classes that have any."""
     present = train > 0
     return present & (train < np.median(train[present])) if present.any() else present
@@ -179,5 +178,5 @@ def composite(recall: float, fitness: float, *, meets: bool) -> float:
     return 1 + STEP * round(recall / STEP) + tie * STEP / 2 if meets else tie
 
 
-def _ids(classes: npt.NDArray[np.bool_]) -> list[int]:
+def _ids(classes: Bools) -> list[int]:
     return [int(c) for c in np.flatnonzero(classes)]

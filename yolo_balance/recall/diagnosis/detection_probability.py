@@ -102,13 +102,7 @@ class DetectionProbability:
 def pod_by_class(
     outcomes: Outcomes, names: Sequence[str], threshold: float | npt.ArrayLike
 ) -> dict[str, DetectionProbability]:
-    """Fit POD against size for every class; by class name in class-id order.
-
-    Args:
-        outcomes: Boxes and objects of the split.
-        names: C class names by class id.
-        threshold: Confidence at and above which boxes count, one for all classes or (C,) one for each.
-    """
+    """Fit POD against size for every class, at a confidence for all or (C,) one for each; by name in class-id order."""
     sizes, detected = object_sizes(outcomes), outcomes.detected(threshold)
     mine = [outcomes.object_class == c for c in range(outcomes.num_classes)]
     return {name: DetectionProbability.fit(sizes[m], detected[m]) for name, m in zip(names, mine, strict=True)}

@@ -108,13 +108,9 @@ class ErrorTypes:
     def of(
         cls, outcomes: Outcomes, names: Sequence[str], threshold: float | npt.ArrayLike, *, iou: float = 0.5
     ) -> ErrorTypes:
-        """Count the error types of a validation pass.
+        """Count the error types of a validation pass that was matched at an IoU.
 
-        Args:
-            outcomes: Boxes and objects of the split.
-            names: C class names by class id.
-            threshold: Confidence at and above which boxes count, one for all classes or (C,) one for each.
-            iou: IoU the outcomes were matched at.
+        The threshold is one confidence for all classes or (C,) one for each.
 
         Example:
             >>> from yolo_balance.recall import ImageOutcome
@@ -165,11 +161,6 @@ def miss_causes(outcomes: Outcomes, threshold: float | npt.ArrayLike, *, iou: fl
     two objects of a class under one box, which finds one alone. `below_threshold` is exact: some lower threshold finds
     the object.
 
-    Args:
-        outcomes: Boxes and objects of the split.
-        threshold: One for all classes or (C,) one for each.
-        iou: IoU the outcomes were matched at.
-
     Returns:
         (T,) index of the cause in CAUSES, NONE for objects found; and (T,) class of the most confident box that
         `confused` is due to, of equal ones the first, NONE for other causes.
@@ -199,11 +190,6 @@ def false_box_types(outcomes: Outcomes, threshold: float | npt.ArrayLike, *, iou
     A false box on an object of its class is always a duplicate: boxes choose in falling confidence, so the object went
     to one of the same class that counts as well. A box that overlaps several objects is judged by the one of its class
     and the one of other classes that it overlaps most, which are all that its type depends on.
-
-    Args:
-        outcomes: Boxes and objects of the split.
-        threshold: One for all classes or (C,) one for each.
-        iou: IoU the outcomes were matched at.
 
     Returns:
         (P,) index of the type in TYPES, NONE for boxes that found an object or do not count; and (P,) class of the

@@ -83,20 +83,9 @@ class RecallBySize:
 
     @classmethod
     def of(
-        cls,
-        outcomes: Outcomes,
-        names: Sequence[str],
-        threshold: float | npt.ArrayLike,
-        *,
-        confidence: float = 0.95,
+        cls, outcomes: Outcomes, names: Sequence[str], threshold: float | npt.ArrayLike, *, confidence: float = 0.95
     ) -> RecallBySize:
-        """Read a validation pass by size.
-
-        Args:
-            outcomes: Boxes and objects of the split.
-            names: C class names by class id.
-            threshold: Confidence at and above which boxes count, one for all classes or (C,) one for each.
-            confidence: Level of the intervals.
+        """Read a validation pass by size, at a confidence for all classes or (C,) one for each.
 
         Example:
             >>> from yolo_balance.recall import ImageOutcome

@@ -69,15 +69,9 @@ def needed(
     confidence: float = CONFIDENCE,
     most: float | None = None,
 ) -> str:
-    """Return in words what is needed to show a target; empty if the target is met.
+    """Return in words what is needed to show a target, after the verdict on it; empty if the target is met.
 
-    Args:
-        n: Objects, or their effective number.
-        recall: Share of them found, None without objects.
-        judged: Verdict of `verdict`.
-        target: Recall promised.
-        confidence: Level of the interval.
-        most: Effective number of objects had all been found; n when left out.
+    `recall` is the share found of n objects, None without objects; the other arguments are those of `verdict`.
 
     Example:
         >>> needed(20, 0.95, "missed", target=0.8)
