@@ -157,8 +157,8 @@ class Comparison:
     @property
     def verdicts(self) -> int:
         """Number of differences with a verdict; by chance a share of 1 - confidence would differ where nothing does."""
-        found = [figure.difference for arm in self.arms for figure in arm.figures]
-        return sum(d is not None and d.verdict in ("gain", "loss", "null") for d in found)
+        found = [figure.difference for arm in self.arms for figure in arm.figures if figure.difference]
+        return sum(d.verdict in ("gain", "loss", "null") for d in found)
 
     @property
     def per(self) -> str:

@@ -16,7 +16,7 @@ BACKGROUND_IOU = 0.1
 """Overlap below which a box has nothing to do with an object: TIDE's background threshold, Bolya et al. (2020)."""
 
 
-def match(iou: Floats32, object_class: Ints, predicted: Ints, confidence: Floats, threshold: float) -> Ints:
+def match(own: Floats32, confidence: Floats, threshold: float) -> Ints:
     """Return the (P,) object that each box finds, NONE for a false box.
 
     Boxes choose in falling confidence: of the objects of their class that are still free and overlap them by at least
@@ -25,17 +25,10 @@ def match(iou: Floats32, object_class: Ints, predicted: Ints, confidence: Floats
     Ultralytics 8.4.0 leaves a box whose best object is taken without another that it overlaps; here it finds that one.
 
     Args:
-        iou: (T, P) overlap of objects and boxes.
-        object_class: (T,) class ids.
-        predicted: (P,) class ids.
+        own: (T, P) overlap of objects and boxes, 0 where their classes differ.
         confidence: (P,) of the boxes, any order; of equal ones the first chooses first.
         threshold: Lowest IoU at which a box finds an object.
     """
-    return _match(np.where(object_class[:, None] == predicted, iou, np.float32(0)), confidence, threshold)
-
-
-def _match(own: Floats32, confidence: Floats, threshold: float) -> Ints:
-    """Match as `match` does, given the overlap (T, P) with objects of the box's class and 0 with others."""
     found = np.full(own.shape[1], NONE, np.int64)
     candidates = np.flatnonzero((own >= np.float32(threshold)).any(axis=0))
     candidates = candidates[np.argsort(-confidence[candidates], kind="stable")]
@@ -124,7 +117,7 @@ class ImageOutcome:
         return cls(
             confidence=score,
             predicted=guess,
-            found=_match(same, score, threshold),
+            found=match(same, score, threshold),
             own=own,
             own_iou=own_iou,
             other=other,

@@ -16,9 +16,13 @@ from yolo_balance.errors import DataError
 from yolo_balance.files import csv_text, write_whole
 from yolo_balance.recall.class_recall import ClassRecall, read_classes
 from yolo_balance.recall.class_thresholds import share_budget
+from yolo_balance.recall.costs import cheapest_threshold
 from yolo_balance.recall.details import Details
+from yolo_balance.recall.diagnosis.detection_probability import pod_by_class
+from yolo_balance.recall.diagnosis.error_types import ErrorTypes
+from yolo_balance.recall.diagnosis.recall_by_size import RecallBySize
 from yolo_balance.recall.evidence.effective_size import effective_sizes
-from yolo_balance.recall.images import ImageRates
+from yolo_balance.recall.images import ImageRates, zones
 from yolo_balance.recall.operating_point import alarm_unit, threshold_at
 from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.recall.report_json import SCHEMA, read, shown
@@ -134,13 +138,12 @@ class RecallReport:
             read_classes(outcomes, names, thresholds, n_effective, holding, confidence, targets or {})
             for thresholds, n_effective in zip(every, sizes, strict=True)
         ]
-        k = len(common)
         budgets = []
         for i, budget in enumerate(false_alarms):
             shared = float((outcomes.counts(own[i]) & outcomes.alarming).sum()) / images
             rate = float((false_confidence >= common[i]).sum()) / images
             of_all, of_each = (ImageRates.of(outcomes, t, names, confidence=confidence) for t in (common[i], own[i]))
-            per_class = PerClassRecall(shared, readings[k + i], of_each)
+            per_class = PerClassRecall(shared, readings[len(common) + i], of_each)
             budgets.append(BudgetRecall(float(budget), common[i], rate, readings[i], per_class, of_all))
         return cls(split, iou, confidence, outcomes.images, outcomes.clean_images, tuple(budgets))
 
@@ -151,8 +154,16 @@ class RecallReport:
             [row.threshold for row in (budget.per_class or budget).classes.values()]
             for budget in (by_budget[0], by_budget[-1])
         )
-        options = {"iou": self.iou, "confidence": self.confidence}
-        details = Details.of(outcomes, list(first.classes), first.threshold, strict, loose, costs=costs, **options)
+        names, threshold, level = list(first.classes), first.threshold, self.confidence
+        details = Details(
+            zones(outcomes, np.minimum(strict, loose), np.maximum(strict, loose), names, confidence=level),
+            None
+            if costs is None
+            else cheapest_threshold(outcomes, names, costs.escape, costs.overkill, costs.defect_rate),
+            ErrorTypes.of(outcomes, names, threshold, iou=self.iou),
+            RecallBySize.of(outcomes, names, threshold, confidence=level),
+            pod_by_class(outcomes, names, threshold),
+        )
         return dataclasses.replace(self, details=details)
 
     @property

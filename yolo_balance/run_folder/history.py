@@ -93,28 +93,16 @@ def append_feedback(
     factors: Floats,
     moved: Bools,
 ) -> None:
-    """Append one row per class to `feedback.csv`; fields without data are empty.
+    """Append the report of an epoch, counted from 1, to `feedback.csv`; fields without data are empty.
 
-    Args:
-        folder: Folder of the run.
-        epoch: Counted from 1.
-        names: C class names by class id.
-        report: Recall of the epoch.
-        smoothed: (C,) recall smoothed over epochs, NaN without data.
-        factors: (C,) factors from the next epoch on.
-        moved: (C,) whether the report changed the class's smoothed recall.
+    `smoothed` is recall smoothed over epochs, NaN without data, `factors` those from the next epoch on, and `moved`
+    whether the report changed the smoothed recall of the class; (C,) each, as `names`.
     """
-    classes = report.budgets[0].classes
-    rows = [
-        (
-            str(epoch),
-            csv_text(name),
-            str(classes[name].n),
-            *(_decimals(value) for value in (classes[name].recall, classes[name].low, s, factor)),
-            str(int(not changed)),
-        )
-        for name, s, factor, changed in zip(names, smoothed, factors, moved, strict=True)
-    ]
+    rows = []
+    for name, s, factor, changed in zip(names, smoothed, factors, moved, strict=True):
+        row = report.budgets[0].classes[name]
+        numbers = map(_decimals, (row.recall, row.low, s, factor))
+        rows.append((str(epoch), csv_text(name), str(row.n), *numbers, str(int(not changed))))
     _append(folder / FEEDBACK, FEEDBACK_COLUMNS, rows)
 
 

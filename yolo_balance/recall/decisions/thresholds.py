@@ -141,15 +141,10 @@ class Thresholds(Section):
         return {name: max(values) for name, values in self._zone_thresholds().items()}
 
     def zone(self, classes: Sequence[str], confidence: npt.ArrayLike) -> Zone:
-        """Return the zone of an image.
+        """Return the zone of an image from class name and confidence of its P boxes.
 
-        Args:
-            classes: (P,) class name of each box.
-            confidence: (P,) in [0, 1].
-
-        Returns:
-            `reject` if a box is at or above its class's reject threshold, else `review` if one is at or above its
-            review threshold, else `pass`.
+        `reject` if a box is at or above its class's reject threshold, else `review` if one is at or above its review
+        threshold, else `pass`.
         """
         score = np.asarray(confidence, np.float64)
         reject, review = (
