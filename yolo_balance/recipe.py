@@ -7,6 +7,7 @@ The measurements behind the rules are in examples/benchmarks/RESULTS.md, arm by 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,7 +81,7 @@ def sampling(asked: BalanceConfig, statistics: ClassStatistics, names: Sequence[
         return [Choice(SAMPLING, None, reason)]
 
     filled: dict[str, tuple[Any, str]] = {
-        "strategy": (STRATEGY, "an image is wanted as often as its rarest class is rare")
+        "strategy": (STRATEGY, "the rarer the rarest class of an image, the more often it is shown")
     }
     strategy = stated.get("strategy", STRATEGY)
     if strategy in POWERS:
@@ -88,9 +89,9 @@ def sampling(asked: BalanceConfig, statistics: ClassStatistics, names: Sequence[
     options = SamplingConfig(**{**{key: value for key, (value, _) in filled.items()}, **stated})
     if "max_repeat" not in stated:
         cap = repeat_cap(options, statistics, names)
-        often = f"an image then comes {_most(options, cap, statistics, names):.2g} times in an epoch at most"
-        filled["max_repeat"] = cap, f"{often}; more than {MOST_APPEARANCES:g} was not measured"
-    filled["partners"] = True, "else Mosaic and MixUp take their other images as if nothing were balanced"
+        often = f"no image is shown more than {_most(options, cap, statistics, names):.2g} times per epoch"
+        filled["max_repeat"] = cap, f"{often}; up to {MOST_APPEARANCES:g} times was tested"
+    filled["partners"] = True, "Mosaic and MixUp then follow the plan with their other images, too"
     share = None if options.background is None else options.background.share
     background = float(statistics.background.mean()) if share is None else share
     if background**4 > EMPTY_MOSAICS and options.partners:
@@ -117,26 +118,18 @@ def nothing_to_balance(statistics: ClassStatistics) -> str:
 def repeat_cap(options: SamplingConfig, statistics: ClassStatistics, names: Sequence[str]) -> float | None:
     """Return the largest `max_repeat`, to a half, at which no image with objects is expected more than ten times.
 
-    Args:
-        options: The section, its `max_repeat` aside.
-        statistics: The train split's labels.
-        names: Class names by class id.
-
-    Returns:
-        None where no cap is needed; at least 1, and at least the largest factor in `classes`.
+    The cap is at least 1 and at least the largest factor in `classes`; None where no cap is needed. `max_repeat` in the
+    options does not count.
     """
     if _most(options, None, statistics, names) <= MOST_APPEARANCES:
         return None
     schedule = _schedule(options, None, statistics, names)
     highest = max(schedule.class_factors.max(), schedule.balanced.factors[~statistics.background].max())
     lowest = math.ceil(2 * max([1.0, *(options.classes or {}).values()])) / 2
-    caps = np.arange(lowest, max(highest, lowest + 0.5), 0.5)  # appearances rise with the cap
-    low, high = 0, len(caps) - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        fits = _most(options, float(caps[middle]), statistics, names) <= MOST_APPEARANCES
-        low, high = (middle, high) if fits else (low, middle - 1)
-    return float(caps[low])
+    caps: list[float] = np.arange(lowest, max(highest, lowest + 0.5), 0.5).tolist()
+    # Appearances rise with the cap
+    fitting = bisect_right(caps, MOST_APPEARANCES, key=lambda cap: _most(options, cap, statistics, names))
+    return caps[max(fitting - 1, 0)]
 
 
 def _why_power(strategy: str, statistics: ClassStatistics) -> str:
@@ -144,10 +137,10 @@ def _why_power(strategy: str, statistics: ClassStatistics) -> str:
         return "the published square root of repeat factors"
     images = statistics.images[statistics.images > 0]
     if not len(images):
-        return "classes are wanted equally often"
+        return "all classes are to be shown equally often"
     return (
-        f"classes are wanted equally often, the largest being in {images.max() / images.min():.3g} times the images of "
-        f"the smallest ({images.max()} and {images.min()})"
+        "all classes are to be shown equally often, and the largest is in "
+        f"{images.max() / images.min():.3g} times the images of the smallest ({images.max()} and {images.min()})"
     )
 
 

@@ -114,8 +114,7 @@ def conflicts(config: BalanceConfig, arguments: Mapping[str, Any]) -> list[str]:
         *(_classification_problems(config) if arguments["task"] == "classify" else ()),
         *_sampling_problems(config.sampling, arguments),
         *_loss_problems(config.losses, arguments),
-        *_selection_problems(config.recall, arguments),
-        *_calibration_problems(config.recall, arguments),
+        *_checkpoint_problems(config.recall, arguments),
     ]
 
 
@@ -160,16 +159,17 @@ def _loss_problems(options: LossesConfig | None, arguments: Mapping[str, Any]) -
     ]
 
 
-def _selection_problems(options: RecallConfig, arguments: Mapping[str, Any]) -> list[str]:
-    reasons = {"val": f"which {options.best} follows", "save": "or there is no best.pt to choose"}
+def _checkpoint_problems(options: RecallConfig, arguments: Mapping[str, Any]) -> list[str]:
+    needs = []
+    if options.best != "fitness":
+        needs += [
+            ("best", "val", f"which {options.best} follows"),
+            ("best", "save", "or there is no best.pt to choose"),
+        ]
+    if options.calibration is not None:
+        needs.append(("calibration", "save", "or there is no best.pt to calibrate"))
     return [
-        f"{SECTION}.recall.best: expected {key}: true, {why}, got false"
-        for key, why in reasons.items()
-        if options.best != "fitness" and not arguments[key]
+        f"{SECTION}.recall.{key}: expected {argument}: true, {why}, got false"
+        for key, argument, why in needs
+        if not arguments[argument]
     ]
-
-
-def _calibration_problems(options: RecallConfig, arguments: Mapping[str, Any]) -> list[str]:
-    if options.calibration is None or arguments["save"]:
-        return []
-    return [f"{SECTION}.recall.calibration: expected save: true, or there is no best.pt to calibrate, got false"]

@@ -7,18 +7,23 @@ import pytest
 from helpers.matrices import sampled
 from scipy import stats
 
-from yolo_balance.comparison import bootstrap_interval, image_weights, seed_weights, student_interval
-from yolo_balance.comparison.paired_statistics import images_can_tell, widening
+from yolo_balance.comparison.paired_statistics import (
+    bootstrap_interval,
+    images_can_tell,
+    resample_counts,
+    student_interval,
+    widening,
+)
 
 
 def test_the_first_row_counts_each_image_once_and_the_others_draw_as_many():
-    counts = image_weights(7, 500, np.random.default_rng(0))
+    counts = resample_counts(7, 500, np.random.default_rng(0))
     assert counts.shape == (501, 7)
     assert counts[0].tolist() == [1] * 7
     assert set(counts.sum(axis=1)) == {7}
     np.testing.assert_allclose(counts[1:].mean(axis=0), 1, atol=0.15)
     np.testing.assert_allclose(counts[1:].var(axis=0), 1 - 1 / 7, atol=0.25)
-    assert image_weights(0, 3, np.random.default_rng(0)).shape == (4, 0)
+    assert resample_counts(0, 3, np.random.default_rng(0)).shape == (4, 0)
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 5])
@@ -27,7 +32,7 @@ def test_the_interval_is_the_formula_written_out(seeds):
     differences = rng.normal(size=(81, seeds, 2, 3))
     differences[5] = np.nan  # a resample without objects
     differences[:, :, 1, 2] = np.nan  # a class without any
-    drawn = seed_weights(seeds, 80, rng)
+    drawn = resample_counts(seeds, 80, rng)
     low, high = bootstrap_interval(differences, drawn, confidence=0.9)
     assert low.shape == high.shape == (2, 3)
     assert np.isnan(low[1, 2])
@@ -53,13 +58,13 @@ def simulated(rng, seeds, images, *, seed_sd, image_sd, noise_sd, resamples=300)
     """(1 + B, seeds) differences of a true 0: an effect of the seed, one of the image that all seeds share, noise."""
     apart = seed_sd * rng.normal(size=(seeds, 1)) + image_sd * rng.normal(size=images)
     apart = apart + noise_sd * rng.normal(size=(seeds, images))
-    return image_weights(images, resamples, rng) @ apart.T / images
+    return resample_counts(images, resamples, rng) @ apart.T / images
 
 
 def coverage(seeds, widened=True, experiments=300, **spread):
     rng, held = np.random.default_rng(7), 0
     for _ in range(experiments):
-        differences, drawn = simulated(rng, seeds, 60, **spread), seed_weights(seeds, 300, rng)
+        differences, drawn = simulated(rng, seeds, 60, **spread), resample_counts(seeds, 300, rng)
         if not widened:
             differences = differences[1:]
             replicates = (drawn[1:] * differences).mean(axis=1)
@@ -97,7 +102,7 @@ def test_seeds_alone_give_what_student_s_t_gives():
     rng = np.random.default_rng(3)
     for _ in range(10):
         d = rng.normal(size=6)
-        low, high = bootstrap_interval(np.repeat(d[None], 20_001, 0), seed_weights(6, 20_000, rng))
+        low, high = bootstrap_interval(np.repeat(d[None], 20_001, 0), resample_counts(6, 20_000, rng))
         expected = student_interval(d)
         assert (high - low) / (expected[1] - expected[0]) == pytest.approx(1, abs=0.12)
 

@@ -12,7 +12,9 @@ from helpers.splits import NAMES, pool, split
 from pydantic import TypeAdapter
 
 from yolo_balance import BalanceConfig
-from yolo_balance.recall import CheapestThreshold, ImageRates, Outcomes, cheapest_threshold
+from yolo_balance.recall import Outcomes
+from yolo_balance.recall.costs import CheapestThreshold, cheapest_threshold
+from yolo_balance.recall.images import ImageRates
 from yolo_balance.resolution import name_problems
 
 

@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 from helpers.splits import NAMES, pool, split
 
-from yolo_balance.recall import ErrorTypes, ImageRates, RecallBySize, RecallReport, cheapest_threshold, zones
+from yolo_balance.config.recall import CostsConfig
+from yolo_balance.recall import RecallReport
+from yolo_balance.recall.costs import cheapest_threshold
+from yolo_balance.recall.diagnosis.error_types import ErrorTypes
+from yolo_balance.recall.diagnosis.recall_by_size import RecallBySize
+from yolo_balance.recall.images import ImageRates, zones
 
-COSTS = {"escape": {"a": 100.0}, "overkill": 1.0, "defect_rate": 0.01}
+COSTS = CostsConfig(escape={"a": 100.0}, overkill=1.0, defect_rate=0.01)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -11,7 +11,8 @@ from helpers.outcomes import pooled
 from helpers.splits import NAMES, pool, split
 from pydantic import TypeAdapter
 
-from yolo_balance.recall import ImageOutcome, ImageRates, Outcomes, Zones, images_needed, interval, zones
+from yolo_balance.recall import ImageOutcome, Outcomes, interval
+from yolo_balance.recall.images import ImageRates, Zones, images_needed, zones
 
 
 def counted(image, threshold):

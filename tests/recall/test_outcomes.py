@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.outcomes import random_image, random_outcomes, same
 
-from yolo_balance.recall import ImageOutcome, Outcomes, match
+from yolo_balance.recall import ImageOutcome, Outcomes
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -16,16 +16,17 @@ def test_each_box_in_falling_confidence_takes_the_best_object_left(seed):
         if left:
             expected[box] = max(left, key=lambda o: iou[o, box])
             free.remove(expected[box])
-    np.testing.assert_array_equal(match(iou, objects, predicted, confidence, 0.5), expected)
+    np.testing.assert_array_equal(ImageOutcome.of(iou, objects, predicted, confidence).found, expected)
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_counting_boxes_above_a_confidence_is_matching_only_those(seed):
     iou, objects, predicted, confidence = random_image(np.random.default_rng(seed))
-    found = match(iou, objects, predicted, confidence, 0.5)
+    found = ImageOutcome.of(iou, objects, predicted, confidence).found
     for threshold in (0.25, 0.5, 0.75):
         kept = confidence >= threshold
-        np.testing.assert_array_equal(match(iou[:, kept], objects, predicted[kept], confidence[kept], 0.5), found[kept])
+        alone = ImageOutcome.of(iou[:, kept], objects, predicted[kept], confidence[kept])
+        np.testing.assert_array_equal(alone.found, found[kept])
 
 
 def test_pooled_objects_are_counted_over_the_split():

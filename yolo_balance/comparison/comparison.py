@@ -28,7 +28,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """A class: boxes in train, objects in val and the images that hold them, and its group.
+    """Boxes of a class in train, its objects in val and the images that hold them, and its group.
 
     A class is rare if it has fewer boxes in train than the median of those that have any, else common; None without.
     """
@@ -107,8 +107,8 @@ class Comparison:
         """Compare runs.
 
         Args:
-            runs: By arm, in their order; arms without a run are left out.
-            train: Boxes in train by class id, which say what is rare.
+            runs: Finished runs by arm, in the order of the arms; arms without a run are left out.
+            train: Boxes in train by class id, which decide the rare classes.
             first: Name of the arm to compare with.
             seeds: Requested seeds.
             changes: By arm, differences to the first arm's training.
@@ -119,27 +119,23 @@ class Comparison:
         Raises:
             DataError: There is no run; or one was read on other images, classes or budgets than the first.
         """
-        told = {arm: sorted(found, key=lambda run: run.seed) for arm, found in runs.items() if found}
-        if not told:
+        finished = {arm: sorted(found, key=lambda run: run.seed) for arm, found in runs.items() if found}
+        if not finished:
             raise DataError("compare: no run finished, there is nothing to compare")
-        d = next(iter(told.values()))[0].detections
-        for arm, found in told.items():
+        d = next(iter(finished.values()))[0].detections
+        for arm, found in finished.items():
             for run in found:
                 if not _same(run.detections, d):
                     raise DataError(f"compare: {arm}, seed {run.seed} was read on other images, classes or budgets")
         classes = _counts(d, np.asarray(train, np.int64))
         split = _split(d, classes)
         resampling = Resampling(len(d.counted), resamples, confidence, SEED)
-        recall = {arm: resampling.recall(found, split) for arm, found in told.items()}
-        reference = (told[first], recall[first]) if first in told else None
-        arms = [
-            ArmFigures(
-                arm,
-                tuple((changes or {}).get(arm, ())),
-                figures(found, recall[arm], split, resampling, None if arm == first else reference),
-            )
-            for arm, found in told.items()
-        ]
+        recall = {arm: resampling.recall(found, split) for arm, found in finished.items()}
+        reference = (finished[first], recall[first]) if first in finished else None
+        arms = []
+        for arm, found in finished.items():
+            of_arm = figures(found, recall[arm], split, resampling, None if arm == first else reference)
+            arms.append(ArmFigures(arm, tuple((changes or {}).get(arm, ())), of_arm))
         return cls(
             first=first,
             arms=tuple(arms),
@@ -161,8 +157,8 @@ class Comparison:
     @property
     def verdicts(self) -> int:
         """Number of differences with a verdict; by chance a share of 1 - confidence would differ where nothing does."""
-        found = [figure.difference for arm in self.arms for figure in arm.figures]
-        return sum(d is not None and d.verdict in ("gain", "loss", "null") for d in found)
+        found = [figure.difference for arm in self.arms for figure in arm.figures if figure.difference]
+        return sum(d.verdict in ("gain", "loss", "null") for d in found)
 
     @property
     def per(self) -> str:
@@ -180,8 +176,8 @@ class Comparison:
             for f in arm.figures:
                 d = f.difference
                 budget = "" if f.budget is None else f"{f.budget:g}"
-                told = sum(value is not None for value in f.runs.values())
-                row = (csv_text(arm.name), f.measure, f.scope, csv_text(f.name), budget, str(told), _decimals(f.mean))
+                seeds = str(sum(value is not None for value in f.runs.values()))
+                row = (csv_text(arm.name), f.measure, f.scope, csv_text(f.name), budget, seeds, _decimals(f.mean))
                 if d is None:
                     rows.append((*row, *[""] * 6))
                 else:

@@ -12,9 +12,8 @@ import numpy as np
 from yolo_balance.arrays import Floats, Ints
 from yolo_balance.comparison.paired_statistics import (
     bootstrap_interval,
-    image_weights,
     images_can_tell,
-    seed_weights,
+    resample_counts,
     student_interval,
 )
 from yolo_balance.comparison.resampling import resampled_recall
@@ -44,9 +43,9 @@ class Difference:
 
     Attributes:
         value: The difference.
-        low, high: Its interval; None where one seed says nothing of other seeds.
-        over: What the interval was taken over.
-        seeds: How many both have.
+        low, high: Interval of the difference; None where one seed says nothing of other seeds.
+        over: Sources of chance that the interval covers.
+        seeds: Number of seeds that both arms have.
         verdict: `null` where the interval holds 0; `too few images` where so few images hold the class that no
             difference could be shown; None without an interval.
     """
@@ -65,9 +64,9 @@ class Figure:
 
     Attributes:
         measure, scope, name, budget: As in Key.
-        runs: By seed; None without data.
-        mean: Over seeds; None without data.
-        difference: To the first arm; None for the first arm itself and for what is no result.
+        runs: Value by seed; None without data.
+        mean: Mean over seeds; None without data.
+        difference: Difference to the first arm; None for the first arm itself and for figures that are no result.
     """
 
     measure: Measure
@@ -100,27 +99,19 @@ class Split:
 
 
 class Resampling:
-    """Resamples of seeds and images, the same for every arm.
-
-    Attributes:
-        images: (1 + B, I) times each image is counted.
-        confidence: Level of the intervals.
-    """
+    """Resamples of seeds and images, the same for every arm: `images`, (1 + B, I), counts each image."""
 
     def __init__(self, images: int, resamples: int, confidence: float, seed: int):
         self.confidence, self._resamples, self._seed = confidence, resamples, seed
-        self.images = image_weights(images, resamples, np.random.default_rng(seed))
+        self.images = resample_counts(images, resamples, np.random.default_rng(seed))
 
     def seeds(self, count: int) -> Ints:
-        """(1 + B, count) times each seed is drawn, the same for every arm with so many."""
-        return seed_weights(count, self._resamples, np.random.default_rng([self._seed, count]))
+        """Draw (1 + B, count) counts of each seed, the same for every arm with so many seeds."""
+        return resample_counts(count, self._resamples, np.random.default_rng([self._seed, count]))
 
     def recall(self, runs: Sequence[RunFigures], split: Split) -> Floats:
-        """(1 + B, S, K, 2 + C) recall of the groups, means over their classes with objects, and of the classes."""
-        return np.stack([self._recall(run, split) for run in runs], axis=1)
-
-    def _recall(self, run: RunFigures, split: Split) -> Floats:
-        classes = resampled_recall(run.detections, self.images)
+        """Return (1 + B, S, K, 2 + C) recall of the groups, means over classes with objects, and of the classes."""
+        classes = np.stack([resampled_recall(run.detections, self.images) for run in runs], axis=1)
         groups = np.stack([_over(classes[..., list(split.groups[group])]) for group in GROUPS], axis=-1)
         return np.concatenate([groups, classes], axis=-1)
 
@@ -132,28 +123,18 @@ def figures(
     resampling: Resampling,
     first: tuple[Sequence[RunFigures], Floats] | None,
 ) -> tuple[Figure, ...]:
-    """Compute the figures of an arm.
+    """Compute the figures of an arm from its runs, one per seed, and their recall from `Resampling.recall`.
 
-    Args:
-        runs: Its runs, one per seed.
-        recall: Theirs, from `Resampling.recall`.
-        split: What they were read on.
-        resampling: The resamples.
-        first: The same two of the first arm; None for that arm itself, or if it has no run.
+    `first` holds runs and recall of the first arm; None for the first arm itself, or if it has no run.
     """
     values = _values(runs, recall[0], split)
-    before: dict[Key, dict[int, float | None]] = {}
-    differences: dict[Key, Difference] = {}
-    if first is not None:
-        before = _values(first[0], first[1][0], split)
-        differences = _recall_differences(runs, recall, split, resampling, first)
-    for key, found in values.items():
-        if key.measure in PRECISION and key in before:
-            pairs = [(found[seed], before[key][seed]) for seed in found if seed in before[key]]
-            d = [own - other for own, other in pairs if own is not None and other is not None]
-            if d:
-                bounds = student_interval(d, confidence=resampling.confidence)
-                differences[key] = _difference(float(np.mean(d)), bounds, "seeds", len(d))
+    before = {} if first is None else _values(first[0], first[1][0], split)
+    differences = {} if first is None else _recall_differences(runs, recall, split, resampling, first)
+    for key in before.keys() & values.keys():
+        pairs = [(value, before[key].get(seed)) for seed, value in values[key].items() if key.measure in PRECISION]
+        if d := [own - other for own, other in pairs if own is not None and other is not None]:
+            bounds = student_interval(d, confidence=resampling.confidence)
+            differences[key] = _difference(float(np.mean(d)), bounds, "seeds", len(d))
     return tuple(Figure(*key, found, _mean(found), differences.get(key)) for key, found in values.items())
 
 
@@ -196,27 +177,27 @@ def _recall_differences(
     over: Over = "seeds and images" if len(pairs) > 1 else "images"
     found = {}
     for c, (scope, name) in enumerate(split.scopes):
-        told = images_can_tell(split.holding[c], resampling.confidence)
+        enough = images_can_tell(split.holding[c], resampling.confidence)
         for k, budget in enumerate(runs[0].detections.budgets):
             value = float(apart[0, :, k, c].mean())
             if math.isfinite(value):
                 bounds = float(low[k, c]), float(high[k, c])
-                found[Key("recall", scope, name, float(budget))] = _difference(value, bounds, over, len(pairs), told)
+                found[Key("recall", scope, name, float(budget))] = _difference(value, bounds, over, len(pairs), enough)
     return found
 
 
 def _difference(
-    value: float, bounds: tuple[float, float] | None, over: Over, seeds: int, told: bool = True
+    value: float, bounds: tuple[float, float] | None, over: Over, seeds: int, enough: bool = True
 ) -> Difference:
     if bounds is None:
         return Difference(value, None, None, over, seeds, None)
     low, high = bounds
     verdict: DifferenceVerdict = "gain" if low > EPSILON else "loss" if high < -EPSILON else "null"
-    return Difference(value, low, high, over, seeds, verdict if told else "too few images")
+    return Difference(value, low, high, over, seeds, verdict if enough else "too few images")
 
 
 def _over(recall: Floats) -> Floats:
-    """Mean over the last axis of the finite entries; NaN without any."""
+    """Return the mean over the last axis of the finite entries; NaN without any."""
     known = np.isfinite(recall)
     with np.errstate(invalid="ignore"):
         mean: Floats = np.where(known, recall, 0).sum(-1) / known.sum(-1)
@@ -228,5 +209,5 @@ def _number(value: float) -> float | None:
 
 
 def _mean(values: Mapping[int, float | None]) -> float | None:
-    told = [value for value in values.values() if value is not None]
-    return math.fsum(told) / len(told) if told else None
+    known = [value for value in values.values() if value is not None]
+    return math.fsum(known) / len(known) if known else None

@@ -22,17 +22,12 @@ RESAMPLES = 2000
 SEED = 0  # the same runs give the same intervals
 
 
-def image_weights(images: int, resamples: int, rng: np.random.Generator) -> Ints:
-    """Draw (1 + resamples, images) counts of each image: 1 in the first row, then with replacement."""
-    counts: Ints = np.ones((1 + resamples, images), np.int64)
-    if images:
-        counts[1:] = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
+def resample_counts(n: int, resamples: int, rng: np.random.Generator) -> Ints:
+    """Draw (1 + resamples, n) counts of each image or seed: 1 in the first row, then with replacement."""
+    counts: Ints = np.ones((1 + resamples, n), np.int64)
+    if n:
+        counts[1:] = rng.multinomial(n, np.full(n, 1 / n), size=resamples)
     return counts
-
-
-def seed_weights(seeds: int, resamples: int, rng: np.random.Generator) -> Ints:
-    """Draw (1 + resamples, seeds) counts of each seed, likewise."""
-    return image_weights(seeds, resamples, rng)
 
 
 def widening(seeds: int, confidence: float) -> float:
@@ -53,7 +48,7 @@ def bootstrap_interval(differences: Floats, seeds: Ints, *, confidence: float = 
 
     Args:
         differences: (1 + B, S, ...) first on all images, then on the resamples; NaN where a resample has no object.
-        seeds: (1 + B, S) from `seed_weights`.
+        seeds: (1 + B, S) from `resample_counts`.
         confidence: Level.
 
     Returns:
@@ -63,17 +58,12 @@ def bootstrap_interval(differences: Floats, seeds: Ints, *, confidence: float = 
     if (count := differences.shape[1]) > 1:
         apart = differences[0] - differences[0].mean(axis=0)
         replicates = replicates + widening(count, confidence) / count * np.tensordot(seeds[1:], apart, 1)
-    return percentiles(replicates, confidence)
-
-
-def percentiles(replicates: Floats, confidence: float) -> tuple[Floats, Floats]:
-    """Return the two percentiles over the first axis; NaN where no replicate has data."""
     flat = replicates.reshape(len(replicates), -1)
     low, high = np.full((2, flat.shape[1]), np.nan)
     tail = (1 - confidence) / 2
     for column in np.flatnonzero(np.isfinite(flat).any(axis=0)):
-        told = flat[np.isfinite(flat[:, column]), column]
-        low[column], high[column] = np.quantile(told, [tail, 1 - tail])
+        known = flat[np.isfinite(flat[:, column]), column]
+        low[column], high[column] = np.quantile(known, [tail, 1 - tail])
     return low.reshape(replicates.shape[1:]), high.reshape(replicates.shape[1:])
 
 

@@ -22,12 +22,11 @@ class ClassRecall:
         n: Objects of the class in the split.
         hits: Objects found at the threshold.
         recall: hits / n; None without objects: no data is not zero.
-        low: Lower bound of Wilson's interval of `hits` out of `n`, None without objects.
-        high: Upper bound.
+        low, high: Wilson's interval of `hits` out of `n`; None without objects.
         threshold: Confidence at and above which boxes count.
         target: Recall promised for the class; None without a target.
         confidence: Level of the interval.
-        n_effective: Number of independent objects as informative as these n, which share images (`effective_sizes`).
+        n_effective: Independent objects that say as much as these n, which share images (`effective_sizes`).
         wilson: Wilson's interval at `n_effective`; with an object per image it is (low, high).
         exact: Clopper and Pearson's interval at `n_effective`, which is wider.
         false_boxes: Boxes of the class at or above the threshold that found nothing, over all images.
@@ -76,6 +75,11 @@ class ClassRecall:
             raise ValueError(f"confidence: expected a level in (0, 1), got {self.confidence}")
 
     @property
+    def independent(self) -> float:
+        """`n_effective` where that is known, else n."""
+        return self.n if self.n_effective is None else self.n_effective
+
+    @property
     def bounds(self) -> Bounds | None:
         """Interval that verdicts use: Wilson's, clustered by image where that is known; None without data."""
         if self.wilson is not None:
@@ -87,9 +91,8 @@ class ClassRecall:
         """Verdict of `verdicts.verdict` on the target; None without a target."""
         if self.target is None:
             return None
-        n = self.n if self.n_effective is None else self.n_effective
-        level, bounds = self.confidence, self.bounds or (None, None)
-        return verdict(n, *bounds, target=self.target, confidence=level, most=self.images)
+        bounds = self.bounds or (None, None)
+        return verdict(self.independent, *bounds, target=self.target, confidence=self.confidence, most=self.images)
 
 
 def read_classes(
@@ -101,24 +104,16 @@ def read_classes(
     confidence: float,
     targets: Mapping[str, float],
 ) -> dict[str, ClassRecall]:
-    """Read each class at its threshold; by name in class-id order.
+    """Read each of C classes at its threshold; by name in class-id order.
 
-    Args:
-        outcomes: Boxes and objects of the split.
-        names: C class names by class id.
-        thresholds: (C,).
-        n_effective: (C,) from `effective_sizes`.
-        images: (C,) images that hold each class.
-        confidence: Level of the intervals.
-        targets: Promised recall per class name.
+    `n_effective` is that of `effective_sizes`, `images` the number of images that hold the class; (C,) each.
     """
     hits = outcomes.hits_at(thresholds)
     false = np.bincount(outcomes.predicted[outcomes.counts(thresholds) & ~outcomes.hit], minlength=len(names))
+    columns = [array.tolist() for array in (outcomes.objects, hits, thresholds, n_effective, images, false)]
     return {
-        name: _class_recall(int(n), int(h), float(t), float(size), int(k), int(f), confidence, targets.get(name))
-        for name, n, h, t, size, k, f in zip(
-            names, outcomes.objects, hits, thresholds, n_effective, images, false, strict=True
-        )
+        name: _class_recall(*row, confidence=confidence, target=targets.get(name))
+        for name, *row in zip(names, *columns, strict=True)
     }
 
 
@@ -126,33 +121,18 @@ def _class_recall(
     n: int,
     hits: int,
     threshold: float,
-    n_effective: float,
+    size: float,
     images: int,
     false: int,
+    *,
     confidence: float,
     target: float | None,
 ) -> ClassRecall:
     precision = hits / (hits + false) if hits + false else None
+    at = (threshold, target, confidence)
     if n == 0:
-        return ClassRecall(
-            0, 0, None, None, None, threshold, target, confidence, false_boxes=false, precision=precision, images=0
-        )
+        return ClassRecall(0, 0, None, None, None, *at, None, None, None, false, precision, 0)
     low, high = interval(hits, n, confidence=confidence)
-    wilson = (low, high) if n_effective == n else effective_interval(hits / n, n_effective, confidence=confidence)
-    exact = effective_interval(hits / n, n_effective, confidence=confidence, method="exact")
-    return ClassRecall(
-        n,
-        hits,
-        hits / n,
-        low,
-        high,
-        threshold,
-        target,
-        confidence,
-        n_effective,
-        wilson,
-        exact,
-        false,
-        precision,
-        images,
-    )
+    wilson = (low, high) if size == n else effective_interval(hits / n, size, confidence=confidence)
+    exact = effective_interval(hits / n, size, confidence=confidence, method="exact")
+    return ClassRecall(n, hits, hits / n, low, high, *at, size, wilson, exact, false, precision, images)

@@ -12,9 +12,9 @@ from yolo_balance.recall.operating_point import threshold_at
 from yolo_balance.recall.outcomes import Outcomes
 
 TINY = float(np.finfo(np.float32).tiny)
-"""Stands in for a confidence of 0 where one is divided by."""
+"""Divisor in place of a confidence of 0."""
 ROOM = 1e-4
-"""More than a confidence differs by where the same pixels are computed in another order or by another runtime."""
+"""Distance larger than the differences of one confidence between two orders of computation, or two runtimes."""
 
 
 def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Floats:
@@ -22,10 +22,10 @@ def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Fl
 
     m = floor(budget * images) false boxes may be raised by all classes together. Every class starts at the confidence
     above its highest false box. Then, again and again, the class of the lowest recall (of several, the one that the
-    next object costs least) is given as many false boxes as its next object costs, until what is left does not pay for
+    next object costs least) is given as many false boxes as its next object costs, until what remains does not pay for
     it; the class is then finished, and the next lowest goes on. No other way of sharing m gives a higher worst recall:
     each false box went to a class that was the worst at the time. At one confidence for all, m is shared in some way,
-    too, so the worst class is never worse off than there. False boxes that are left over at the end, for which these
+    too, so the worst class is never worse off than there. False boxes that remain at the end, for which these
     objects have no more use, lower all confidences by one common factor, since other objects may have: that of each
     class from the last object it found.
 
@@ -36,7 +36,7 @@ def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Fl
     A class without objects has no recall to raise and would be silenced: it keeps the confidence that all classes would
     have, and its false boxes there are taken off m first.
 
-    The thresholds are chosen on the objects they are read on, C of them instead of one: expect a little less elsewhere.
+    The C thresholds are chosen on the objects that recall is then read on: expect a little less on other images.
 
     Args:
         outcomes: Boxes and objects of the split.
@@ -49,8 +49,8 @@ def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Fl
     false = _by_class(alarms, outcomes.predicted[outcomes.alarming], outcomes.num_classes)
     found = _by_class(outcomes.confidence[outcomes.hit], outcomes.predicted[outcomes.hit], outcomes.num_classes)
     objects = outcomes.objects
-    left = math.floor(budget * images + 1e-9)
-    left -= sum(int((false[c] >= common).sum()) for c in np.flatnonzero(objects == 0).tolist())
+    remaining = math.floor(budget * images + 1e-9)
+    remaining -= sum(int((false[c] >= common).sum()) for c in np.flatnonzero(objects == 0).tolist())
 
     spent = [0] * outcomes.num_classes
     levels: list[list[tuple[int, int]]] = []  # per class, rising: false boxes, and the hits they pay for
@@ -62,9 +62,9 @@ def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Fl
         _wait(queue, levels[c], c, 0, 0, int(objects[c]))
     while queue:
         _, price, c = heapq.heappop(queue)
-        if price > left:
+        if price > remaining:
             continue
-        left -= price
+        remaining -= price
         total, hits = levels[c].pop()
         spent[c] = total
         _wait(queue, levels[c], c, total, hits, int(objects[c]))
@@ -73,13 +73,13 @@ def share_budget(outcomes: Outcomes, budget: float, *, floor: float = 0.0) -> Fl
     present = np.flatnonzero(objects).tolist()
     for c in present:
         thresholds[c] = threshold_at(false[c], 1, float(spent[c]), floor=floor)
-    further = _left_over([false[c] for c in present], [found[c] for c in present], thresholds[present], left)
+    further = _left_over([false[c] for c in present], [found[c] for c in present], thresholds[present], remaining)
     for c, more in zip(present, further, strict=True):
         thresholds[c] = threshold_at(false[c], 1, float(spent[c] + more), floor=floor)
     return _with_room(outcomes, thresholds, (objects > 0) & (thresholds > floor))
 
 
-def _left_over(false: list[Floats], found: list[Floats], thresholds: Floats, left: int) -> list[int]:
+def _left_over(false: list[Floats], found: list[Floats], thresholds: Floats, remaining: int) -> list[int]:
     """Count, per class, the further false boxes that a common factor on all confidences would let in."""
     factors = []
     for alarms, hits, threshold in zip(false, found, thresholds.tolist(), strict=True):
@@ -87,7 +87,7 @@ def _left_over(false: list[Floats], found: list[Floats], thresholds: Floats, lef
         last = counted[0] if len(counted) else threshold
         factors.append(alarms[: np.searchsorted(alarms, threshold)] / max(last, TINY))
     falling = np.sort(np.concatenate([np.zeros(0), *factors]))[::-1]
-    lowest = falling[left] if len(falling) > left else 0.0
+    lowest = falling[remaining] if len(falling) > remaining else 0.0
     return [int((own > lowest).sum()) for own in factors]
 
 

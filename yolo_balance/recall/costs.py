@@ -18,7 +18,7 @@ POINTS = 200
 class CheapestThreshold:
     """Cheapest common threshold of all classes; costs are per image, in the unit of the given costs.
 
-    It was chosen on the images it is read on, so expect other images to cost somewhat more.
+    The threshold is chosen on the images that its cost is read on, so expect other images to cost somewhat more.
 
     Attributes:
         threshold: Lowest confidence at which a box counts and its image is rejected.
@@ -104,7 +104,7 @@ def cheapest_threshold(
 
 
 def _costs_by_class(names: Sequence[str], escape_costs: float | Mapping[str, float], overkill: float) -> Floats:
-    """(C,) cost of passing an image of each class."""
+    """Return the (C,) costs of passing an image of each class."""
     if isinstance(escape_costs, Mapping):
         if unknown := sorted(set(escape_costs) - set(names)):
             raise ValueError(f"expected escape costs of {', '.join(names)}, got one of {', '.join(unknown)}")

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from yolo_balance.recall.costs import CheapestThreshold, cheapest_threshold
-from yolo_balance.recall.diagnosis.detection_probability import DetectionProbability, pod_by_class
+from yolo_balance.recall.costs import CheapestThreshold
+from yolo_balance.recall.diagnosis.detection_probability import DetectionProbability
 from yolo_balance.recall.diagnosis.error_types import ErrorTypes
 from yolo_balance.recall.diagnosis.recall_by_size import RecallBySize
-from yolo_balance.recall.images import Zones, zones
-from yolo_balance.recall.outcomes import Outcomes
+from yolo_balance.recall.images import Zones
 
 
 @dataclass(frozen=True)
@@ -34,41 +30,3 @@ class Details:
     errors: ErrorTypes
     sizes: RecallBySize
     detection: Mapping[str, DetectionProbability]
-
-    @classmethod
-    def of(
-        cls,
-        outcomes: Outcomes,
-        names: Sequence[str],
-        threshold: float,
-        strict: npt.ArrayLike,
-        loose: npt.ArrayLike,
-        *,
-        iou: float = 0.5,
-        confidence: float = 0.95,
-        escape: float | Mapping[str, float] | None = None,
-        overkill: float = 1.0,
-        defect_rate: float | None = None,
-    ) -> Details:
-        """Read the details of a validation pass.
-
-        Args:
-            outcomes: Boxes and objects of the split.
-            names: C class names by class id.
-            threshold: Confidence of the first budget.
-            strict: (C,) confidences of the strictest budget, one for each class.
-            loose: (C,) those of the loosest budget.
-            iou: IoU the outcomes were matched at.
-            confidence: Level of the intervals.
-            escape: Cost of passing a defective image, for all or by class; None for no costs.
-            overkill: Cost of rejecting a clean image.
-            defect_rate: Share of defective images on the line; None as in the split.
-        """
-        lower, higher = np.minimum(strict, loose), np.maximum(strict, loose)
-        return cls(
-            zones(outcomes, lower, higher, names, confidence=confidence),
-            None if escape is None else cheapest_threshold(outcomes, names, escape, overkill, defect_rate),
-            ErrorTypes.of(outcomes, names, threshold, iou=iou),
-            RecallBySize.of(outcomes, names, threshold, confidence=confidence),
-            pod_by_class(outcomes, names, threshold),
-        )

@@ -38,8 +38,7 @@ class Escape:
         by_luck: Images of `without_hit` on which all counted boxes lie on nothing: none overlaps an object, of whatever
             class, by BACKGROUND_IOU.
         rate: passed / n; None without images: no data is not zero.
-        low: Lower bound of the interval, None without images.
-        high: Upper bound.
+        low, high: Bounds of the interval, None without images.
         verdict: Against MISS_LINE: `met` if the whole interval is at or below it, `missed` if it is above it.
     """
 
@@ -61,8 +60,7 @@ class Overkill:
         n: Clean images.
         rejected: Images with a counted box; of a class, with a counted box of that class.
         rate: rejected / n; None without clean images.
-        low: Lower bound of the interval, None without clean images.
-        high: Upper bound.
+        low, high: Bounds of the interval, None without clean images.
         verdict: Against FALSE_ALARM_LINE, as in `Escape`.
     """
 
@@ -104,28 +102,24 @@ class ImageRates:
     def of(
         cls, outcomes: Outcomes, threshold: float | npt.ArrayLike, names: Sequence[str], *, confidence: float = 0.95
     ) -> ImageRates:
-        """Read a validation pass at a threshold.
-
-        Args:
-            outcomes: Boxes and objects of the split.
-            threshold: One for all classes, or (C,) one for each.
-            names: C class names by class id.
-            confidence: Level of the intervals.
-        """
+        """Read a validation pass at a threshold, one for all classes or (C,) one for each."""
         counted, clean = outcomes.counts(threshold), outcomes.clean
         near = np.maximum(outcomes.own_iou, outcomes.other_iou) >= np.float32(BACKGROUND_IOU)
-        rejected, found, reasoned = (_on(outcomes, counted & of) for of in (counted, outcomes.hit, near))
+        images = np.arange(outcomes.images)
+        rejected, found, reasoned = (
+            np.isin(images, outcomes.image[counted & of]) for of in (counted, outcomes.hit, near)
+        )
 
         def escape(of: Bools) -> Escape:
             n, passed = int(of.sum()), int((of & ~rejected).sum())
             without_hit, by_luck = (int((of & rejected & ~reason).sum()) for reason in (found, reasoned))
-            rate, low, high = _rate(passed, n, confidence)
-            return Escape(n, passed, without_hit, by_luck, rate, low, high, _verdict(low, high, MISS_LINE))
+            share = _share(passed, n, confidence)
+            return Escape(n, passed, without_hit, by_luck, *share, _verdict(*share[1:], MISS_LINE))
 
         def overkill(wrong: int) -> Overkill:
             n = int(clean.sum())
-            rate, low, high = _rate(wrong, n, confidence)
-            return Overkill(n, wrong, rate, low, high, _verdict(low, high, FALSE_ALARM_LINE))
+            share = _share(wrong, n, confidence)
+            return Overkill(n, wrong, *share, _verdict(*share[1:], FALSE_ALARM_LINE))
 
         false = counted & clean[outcomes.image]
         kinds = np.unique(np.stack([outcomes.predicted[false], outcomes.image[false]]), axis=1)[0]
@@ -145,10 +139,9 @@ class ImageShare:
     """Number and share of images in a zone, with an interval.
 
     Attributes:
-        count: Images in it.
-        share: Of all; None without images.
-        low: Lower bound of the interval, None without images.
-        high: Upper bound.
+        count: Images in the zone.
+        share: count / all images; None without images.
+        low, high: Bounds of the interval, None without images.
     """
 
     count: int
@@ -181,7 +174,7 @@ class Zones:
     Attributes:
         confidence: Level of the Wilson intervals.
         pass_below: The lower threshold, by class name.
-        reject_from: The higher one.
+        reject_from: The higher threshold, by class name.
         clean: Images without objects.
         defective: Images with objects.
         classes: Images that hold an object of the class, by class name, in class-id order.
@@ -206,14 +199,7 @@ def zones(
     """Divide the images of a validation pass by two thresholds.
 
     An image is rejected if any box on it reaches its class's higher threshold, passed if none reaches its class's lower
-    one, else reviewed. With equal thresholds nothing is reviewed.
-
-    Args:
-        outcomes: Boxes and objects of the split.
-        pass_below: The lower threshold, one for all classes or (C,) one for each.
-        reject_from: The higher one, likewise.
-        names: C class names by class id.
-        confidence: Level of the intervals.
+    one, else reviewed. With equal thresholds nothing is reviewed. Both are one for all classes or (C,) one for each.
 
     Raises:
         ValueError: A lower threshold above its higher one.
@@ -224,13 +210,13 @@ def zones(
             raise ValueError(
                 f"expected pass_below at most reject_from, got {lower[name]} and {higher[name]} for class {name}"
             )
-    reached = _on(outcomes, outcomes.counts(pass_below))
-    rejected = _on(outcomes, outcomes.counts(reject_from))
+    images = np.arange(outcomes.images)
+    reached, rejected = (np.isin(images, outcomes.image[outcomes.counts(t)]) for t in (pass_below, reject_from))
 
     def spread(of: Bools) -> ZoneShares:
         n = int(of.sum())
         counts = [int((of & zone).sum()) for zone in (~reached, reached & ~rejected, rejected)]
-        return ZoneShares(n, *(ImageShare(count, *_rate(count, n, confidence)) for count in counts))
+        return ZoneShares(n, *(ImageShare(count, *_share(count, n, confidence)) for count in counts))
 
     clean = outcomes.clean
     classes = {name: spread(_holding(outcomes, c)) for c, name in enumerate(names)}
@@ -259,18 +245,9 @@ def images_needed(rate: float, *, confidence: float = 0.95) -> int:
     return math.ceil(float(norm.ppf((1 + confidence) / 2)) ** 2 * (1 - rate) / rate)
 
 
-def _on(outcomes: Outcomes, boxes: Bools) -> Bools:
-    """(images,) whether any of the boxes (P,) is on the image."""
-    on = np.zeros(outcomes.images, bool)
-    on[outcomes.image[boxes]] = True
-    return on
-
-
 def _holding(outcomes: Outcomes, of_class: int) -> Bools:
-    """(images,) whether the image holds an object of the class."""
-    holding = np.zeros(outcomes.images, bool)
-    holding[outcomes.object_image[outcomes.object_class == of_class]] = True
-    return holding
+    """Return (images,) whether the image holds an object of the class."""
+    return np.isin(np.arange(outcomes.images), outcomes.object_image[outcomes.object_class == of_class])
 
 
 def _by_class(threshold: float | npt.ArrayLike, names: Sequence[str]) -> dict[str, float]:
@@ -278,7 +255,7 @@ def _by_class(threshold: float | npt.ArrayLike, names: Sequence[str]) -> dict[st
     return dict(zip(names, values.tolist(), strict=True))
 
 
-def _rate(count: int, n: int, confidence: float) -> tuple[float | None, float | None, float | None]:
+def _share(count: int, n: int, confidence: float) -> tuple[float | None, float | None, float | None]:
     """Return the share of n and its interval, all None without data."""
     return (count / n, *interval(count, n, confidence=confidence)) if n else (None, None, None)
 

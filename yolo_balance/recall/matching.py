@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,7 @@ BACKGROUND_IOU = 0.1
 """Overlap below which a box has nothing to do with an object: TIDE's background threshold, Bolya et al. (2020)."""
 
 
-def match(iou: Floats32, object_class: Ints, predicted: Ints, confidence: Floats, threshold: float) -> Ints:
+def match(own: Floats32, confidence: Floats, threshold: float) -> Ints:
     """Return the (P,) object that each box finds, NONE for a false box.
 
     Boxes choose in falling confidence: of the objects of their class that are still free and overlap them by at least
@@ -26,17 +25,10 @@ def match(iou: Floats32, object_class: Ints, predicted: Ints, confidence: Floats
     Ultralytics 8.4.0 leaves a box whose best object is taken without another that it overlaps; here it finds that one.
 
     Args:
-        iou: (T, P) overlap of objects and boxes.
-        object_class: (T,) class ids.
-        predicted: (P,) class ids.
+        own: (T, P) overlap of objects and boxes, 0 where their classes differ.
         confidence: (P,) of the boxes, any order; of equal ones the first chooses first.
         threshold: Lowest IoU at which a box finds an object.
     """
-    return _match(np.where(object_class[:, None] == predicted, iou, np.float32(0)), confidence, threshold)
-
-
-def _match(own: Floats32, confidence: Floats, threshold: float) -> Ints:
-    """`match`, given the overlap (T, P) with objects of the box's class and 0 with others."""
     found = np.full(own.shape[1], NONE, np.int64)
     candidates = np.flatnonzero((own >= np.float32(threshold)).any(axis=0))
     candidates = candidates[np.argsort(-confidence[candidates], kind="stable")]
@@ -125,7 +117,7 @@ class ImageOutcome:
         return cls(
             confidence=score,
             predicted=guess,
-            found=_match(same, score, threshold),
+            found=match(same, score, threshold),
             own=own,
             own_iou=own_iou,
             other=other,
@@ -140,7 +132,7 @@ class ImageOutcome:
 
 
 def _most(iou: Floats32) -> tuple[Ints, Floats32]:
-    """Per column of (T, P) the row of the largest entry, NONE where nothing overlaps, and that entry."""
+    """Return per column of (T, P) the row of the largest entry, NONE where nothing overlaps, and this entry."""
     if not len(iou):
         return np.full(iou.shape[1], NONE, np.int64), np.zeros(iou.shape[1], np.float32)
     most = iou.max(axis=0)
@@ -148,12 +140,11 @@ def _most(iou: Floats32) -> tuple[Ints, Floats32]:
 
 
 def _prime(own: Floats32, score: Floats) -> tuple[Floats32, Floats32]:
-    """Per row of (T, P) the largest entry and, of the boxes that have it, the highest score; zeros where none does."""
+    """Return per row of (T, P) the largest entry and, of the boxes that have it, the highest score; zeros for none."""
     best = own.max(axis=1, initial=0)
     prime = (own == best[:, None]) & (own > 0)
     return best, (prime * score.astype(np.float32)).max(axis=1, initial=0)
 
 
 def _boxes(boxes: npt.ArrayLike | None, count: int) -> Floats32:
-    given: Sequence[int] | npt.ArrayLike = np.zeros((count, 4)) if boxes is None else boxes
-    return np.asarray(given, np.float32).reshape(count, 4)
+    return np.asarray(np.zeros((count, 4)) if boxes is None else boxes, np.float32).reshape(count, 4)

@@ -38,8 +38,3 @@ def threshold_at(false_confidence: npt.ArrayLike, images: int, budget: float, *,
 def alarm_unit(clean_images: int) -> str:
     """Name one of the images that false boxes are counted on: the clean images, or all images where none is clean."""
     return "clean image" if clean_images else "image"
-
-
-def false_alarm_rate(false_confidence: npt.ArrayLike, images: int, threshold: float) -> float:
-    """Return the false boxes per image at or above a threshold."""
-    return float((np.asarray(false_confidence, np.float64) >= threshold).sum()) / images

@@ -11,6 +11,11 @@ import numpy.typing as npt
 from yolo_balance.arrays import Bools, Floats, Floats32, Ints
 from yolo_balance.recall.matching import NONE, ImageOutcome
 
+PER_BOX = ("confidence", "predicted", "own_iou", "other_iou", "box")
+POINTING = ("found", "own", "other")
+PER_OBJECT = ("object_class", "object_box", "prime_iou", "prime_score")
+"""Arrays by box, by box but holding numbers of objects, and by object."""
+
 
 @dataclass(frozen=True)
 class Outcomes:
@@ -24,8 +29,7 @@ class Outcomes:
         own, own_iou: (P,) object of the box's own class that it overlaps most, NONE if none, and their IoU.
         other, other_iou: (P,) the same among objects of other classes.
         box: (P, 4) x1, y1, x2, y2 in pixels of the image file.
-        object_class: (T,) class of every object.
-        object_image: (T,) its image.
+        object_class, object_image: (T,) class and image of every object.
         object_box: (T, 4).
         prime_iou, prime_score: (T,) IoU and confidence of the object's prime sample.
         files: Image files, in the order of the images.
@@ -57,29 +61,15 @@ class Outcomes:
         boxes = np.array([len(part.confidence) for part in parts], np.int64)
         shift = np.repeat(np.cumsum(objects) - objects, boxes)
 
-        def joined(name: str, *tail: int) -> npt.NDArray[np.float32]:
-            empty = np.zeros((0, *tail), np.float32)
-            return np.concatenate([getattr(part, name) for part in parts]) if parts else empty
-
-        def pointing(name: str) -> Ints:
-            within = joined(name).astype(np.int64)
-            return np.where(within == NONE, NONE, within + shift)
-
+        typed = [ImageOutcome.of([], [], [], []), *parts]  # an empty image, whose arrays have the types
+        joined = {
+            name: np.concatenate([getattr(part, name) for part in typed]) for name in PER_BOX + PER_OBJECT + POINTING
+        }
+        pointing = {name: np.where(joined[name] == NONE, NONE, joined[name] + shift) for name in POINTING}
         return cls(
-            confidence=joined("confidence").astype(np.float64),
-            predicted=joined("predicted").astype(np.int64),
+            **{**joined, **pointing},
             image=np.repeat(np.arange(len(parts)), boxes),
-            found=pointing("found"),
-            own=pointing("own"),
-            own_iou=joined("own_iou"),
-            other=pointing("other"),
-            other_iou=joined("other_iou"),
-            box=joined("box", 4),
-            object_class=joined("object_class").astype(np.int64),
             object_image=np.repeat(np.arange(len(parts)), objects),
-            object_box=joined("object_box", 4),
-            prime_iou=joined("prime_iou"),
-            prime_score=joined("prime_score"),
             files=tuple(part.file for part in parts),
             num_classes=num_classes,
         )
@@ -93,20 +83,11 @@ class Outcomes:
         number = np.full(len(self.object_class) + 1, NONE)  # the last is that of no object
         number[objects] = np.arange(len(objects))
         return Outcomes(
-            confidence=self.confidence[boxes],
-            predicted=self.predicted[boxes],
+            **{name: getattr(self, name)[boxes] for name in PER_BOX},
+            **{name: getattr(self, name)[objects] for name in PER_OBJECT},
+            **{name: number[getattr(self, name)[boxes]] for name in POINTING},
             image=place[self.image[boxes]],
-            found=number[self.found[boxes]],
-            own=number[self.own[boxes]],
-            own_iou=self.own_iou[boxes],
-            other=number[self.other[boxes]],
-            other_iou=self.other_iou[boxes],
-            box=self.box[boxes],
-            object_class=self.object_class[objects],
             object_image=place[self.object_image[objects]],
-            object_box=self.object_box[objects],
-            prime_iou=self.prime_iou[objects],
-            prime_score=self.prime_score[objects],
             files=tuple(self.files[i] for i in keep.tolist()),
             num_classes=self.num_classes,
         )
@@ -144,27 +125,23 @@ class Outcomes:
         return self.clean[self.image]
 
     def counts(self, threshold: float | npt.ArrayLike) -> Bools:
-        """(P,) whether a box is at or above the threshold, one for all classes or (C,) one for each."""
-        return (
-            self.confidence >= np.broadcast_to(np.asarray(threshold, np.float64), (self.num_classes,))[self.predicted]
-        )
+        """Return (P,) whether a box is at or above the threshold, one for all classes or (C,) one for each."""
+        thresholds: Floats = np.broadcast_to(np.asarray(threshold, np.float64), (self.num_classes,))
+        return self.confidence >= thresholds[self.predicted]
 
     def detected(self, threshold: float | npt.ArrayLike) -> Bools:
-        """(T,) whether an object is found by a box at or above the threshold."""
+        """Return (T,) whether an object is found by a box at or above the threshold."""
         detected = np.zeros(len(self.object_class), bool)
         detected[self.found[self.hit & self.counts(threshold)]] = True
         return detected
 
     def hits_at(self, threshold: float | npt.ArrayLike) -> Ints:
-        """(C,) objects found by boxes at or above the threshold."""
+        """Count the (C,) objects found by boxes at or above the threshold."""
         return np.bincount(self.object_class[self.detected(threshold)], minlength=self.num_classes)
 
     @property
     def alarming(self) -> Bools:
-        """(P,) false boxes that count against a budget.
-
-        Those on clean images; on a split without clean images, all that found nothing.
-        """
+        """(P,) false boxes that count against a budget: on clean images, or all of a split without clean images."""
         return self.on_clean if self.clean_images else ~self.hit
 
     @property

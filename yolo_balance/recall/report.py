@@ -11,14 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from yolo_balance.config.recall import CostsConfig
 from yolo_balance.errors import DataError
 from yolo_balance.files import csv_text, write_whole
 from yolo_balance.recall.class_recall import ClassRecall, read_classes
 from yolo_balance.recall.class_thresholds import share_budget
+from yolo_balance.recall.costs import cheapest_threshold
 from yolo_balance.recall.details import Details
+from yolo_balance.recall.diagnosis.detection_probability import pod_by_class
+from yolo_balance.recall.diagnosis.error_types import ErrorTypes
+from yolo_balance.recall.diagnosis.recall_by_size import RecallBySize
 from yolo_balance.recall.evidence.effective_size import effective_sizes
-from yolo_balance.recall.images import ImageRates
-from yolo_balance.recall.operating_point import alarm_unit, false_alarm_rate, threshold_at
+from yolo_balance.recall.images import ImageRates, zones
+from yolo_balance.recall.operating_point import alarm_unit, threshold_at
 from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.recall.report_json import SCHEMA, read, shown
 
@@ -50,7 +55,7 @@ class BudgetRecall:
     Attributes:
         false_alarms: The budget, false boxes per clean image.
         threshold: Lowest confidence that keeps the budget.
-        measured: False boxes per clean image at the threshold; None in a report that does not say.
+        measured: False boxes per clean image at the threshold; None in a report without them.
         classes: By class name, in class-id order.
         per_class: The same with a confidence for each class.
         images: Escapes and overkill at the threshold.
@@ -114,7 +119,7 @@ class RecallReport:
         Args:
             outcomes: Boxes and objects of the split.
             names: C class names by class id.
-            false_alarms: Budgets.
+            false_alarms: Budgets, in false boxes per clean image.
             split: Name of the split.
             iou: IoU the outcomes were matched at.
             confidence: Level of the intervals.
@@ -128,35 +133,37 @@ class RecallReport:
         detected = np.array([outcomes.detected(thresholds) for thresholds in every])
         sizes = effective_sizes(detected, outcomes.object_class, outcomes.object_image, outcomes.num_classes)
         pairs = np.unique(outcomes.object_class * outcomes.images + outcomes.object_image)  # of a class and an image
-        held = np.bincount(pairs // max(outcomes.images, 1), minlength=outcomes.num_classes)
+        holding = np.bincount(pairs // max(outcomes.images, 1), minlength=outcomes.num_classes)
         readings = [
-            read_classes(outcomes, names, thresholds, n_effective, held, confidence, targets or {})
+            read_classes(outcomes, names, thresholds, n_effective, holding, confidence, targets or {})
             for thresholds, n_effective in zip(every, sizes, strict=True)
         ]
-        k = len(common)
         budgets = []
         for i, budget in enumerate(false_alarms):
             shared = float((outcomes.counts(own[i]) & outcomes.alarming).sum()) / images
-            rate = false_alarm_rate(false_confidence, images, common[i])
+            rate = float((false_confidence >= common[i]).sum()) / images
             of_all, of_each = (ImageRates.of(outcomes, t, names, confidence=confidence) for t in (common[i], own[i]))
-            per_class = PerClassRecall(shared, readings[k + i], of_each)
+            per_class = PerClassRecall(shared, readings[len(common) + i], of_each)
             budgets.append(BudgetRecall(float(budget), common[i], rate, readings[i], per_class, of_all))
         return cls(split, iou, confidence, outcomes.images, outcomes.clean_images, tuple(budgets))
 
-    def with_details(self, outcomes: Outcomes, costs: Mapping[str, Any] | None = None) -> RecallReport:
-        """Return the report with its details.
-
-        Args:
-            outcomes: Boxes and objects from which the report was read.
-            costs: `escape`, `overkill` and `defect_rate` as `Details.of` takes them; None for none.
-        """
+    def with_details(self, outcomes: Outcomes, costs: CostsConfig | None = None) -> RecallReport:
+        """Return the report with its details, read from the same outcomes."""
         first, by_budget = self.budgets[0], sorted(self.budgets, key=lambda budget: budget.false_alarms)
         strict, loose = (
             [row.threshold for row in (budget.per_class or budget).classes.values()]
             for budget in (by_budget[0], by_budget[-1])
         )
-        names, options = list(first.classes), {**(costs or {}), "iou": self.iou, "confidence": self.confidence}
-        details = Details.of(outcomes, names, first.threshold, strict, loose, **options)
+        names, threshold, level = list(first.classes), first.threshold, self.confidence
+        details = Details(
+            zones(outcomes, np.minimum(strict, loose), np.maximum(strict, loose), names, confidence=level),
+            None
+            if costs is None
+            else cheapest_threshold(outcomes, names, costs.escape, costs.overkill, costs.defect_rate),
+            ErrorTypes.of(outcomes, names, threshold, iou=self.iou),
+            RecallBySize.of(outcomes, names, threshold, confidence=level),
+            pod_by_class(outcomes, names, threshold),
+        )
         return dataclasses.replace(self, details=details)
 
     @property
@@ -195,7 +202,7 @@ class RecallReport:
         `threshold`. Left out, `confidence` is 0.95 and `measured` is not known.
 
         Args:
-            content: Of the JSON.
+            content: Content of the JSON.
             source: Name of the file, for the error.
 
         Raises:
@@ -220,7 +227,7 @@ class RecallReport:
     def __str__(self) -> str:
         """Draw the console table: users print the report that `train` returns.
 
-        This is the only call from a pure room into `views`, and the only import inside a function of one.
+        No other pure function calls `views`, or imports inside its body.
         """
         from yolo_balance.views.recall.report_console import render_report
 

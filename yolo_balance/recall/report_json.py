@@ -16,16 +16,7 @@ Report = TypeVar("Report")
 
 
 def read(kind: type[Report], content: Any, source: str) -> Report:
-    """Build a report from parsed JSON; every key is checked.
-
-    Args:
-        kind: The dataclass to build. Its `__post_init__`, and those of its parts, refuse values that cannot be.
-        content: The parsed JSON.
-        source: Name of the file, for the error.
-
-    Raises:
-        DataError: One line that names the file and the key.
-    """
+    """Build a report, as `RecallReport.from_dict` documents; `__post_init__` of each part refuses impossible values."""
     if not isinstance(content, Mapping):
         raise DataError(f"{source}: expected a recall report, a JSON object, got {shown(content)}")
     if content.get("schema") != SCHEMA:
@@ -45,9 +36,8 @@ def shown(value: Any) -> str:
 def _completed(content: Mapping[str, Any]) -> dict[str, Any]:
     """Fill in the keys that a report may leave out. A value of another type stays as it is."""
     level = content.get("confidence", CONFIDENCE)
-    inherited = (
-        level if isinstance(level, (int, float)) and 0 < level < 1 else CONFIDENCE
-    )  # the report itself is refused
+    usable = isinstance(level, (int, float)) and 0 < level < 1  # else the report itself is refused
+    inherited = level if usable else CONFIDENCE
 
     def budget(given: Any) -> Any:
         if not isinstance(given, Mapping):

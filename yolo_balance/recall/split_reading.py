@@ -40,5 +40,4 @@ class Reading:
 
     def with_details(self) -> Reading:
         """Return the reading with the details of its report."""
-        costs = None if self.costs is None else self.costs.model_dump()
-        return replace(self, report=self.report.with_details(self.outcomes, costs))
+        return replace(self, report=self.report.with_details(self.outcomes, self.costs))

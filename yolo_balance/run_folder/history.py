@@ -26,17 +26,10 @@ FEEDBACK_COLUMNS = ("epoch", "class", "n", "recall", "low", "smoothed", "factor"
 
 @dataclass(frozen=True)
 class EpochRecall:
-    """One row of `recall.csv`.
+    """One row of `recall.csv`: a class at an epoch, counted from 1, as in `ClassRecall`.
 
     Attributes:
-        epoch: Counted from 1.
-        name: The class.
         budget: False boxes per clean image allowed.
-        n: Objects.
-        hits: Objects found.
-        recall: hits / n; None without objects.
-        bounds: Interval of the recall, clustered by image; None without objects.
-        threshold: Confidence from which on a box counts.
         false_alarms: False boxes per clean image at the threshold.
     """
 
@@ -100,28 +93,16 @@ def append_feedback(
     factors: Floats,
     moved: Bools,
 ) -> None:
-    """Append one row per class to `feedback.csv`; fields without data are empty.
+    """Append the report of an epoch, counted from 1, to `feedback.csv`; fields without data are empty.
 
-    Args:
-        folder: Folder of the run.
-        epoch: Counted from 1.
-        names: C class names by class id.
-        report: Recall of the epoch.
-        smoothed: (C,) recall smoothed over epochs, NaN without data.
-        factors: (C,) factors from the next epoch on.
-        moved: (C,) whether the report changed the class's smoothed recall.
+    `smoothed` is recall smoothed over epochs, NaN without data, `factors` those from the next epoch on, and `moved`
+    whether the report changed the smoothed recall of the class; (C,) each, as `names`.
     """
-    classes = report.budgets[0].classes
-    rows = [
-        (
-            str(epoch),
-            csv_text(name),
-            str(classes[name].n),
-            *(_decimals(value) for value in (classes[name].recall, classes[name].low, s, factor)),
-            str(int(not changed)),
-        )
-        for name, s, factor, changed in zip(names, smoothed, factors, moved, strict=True)
-    ]
+    rows = []
+    for name, s, factor, changed in zip(names, smoothed, factors, moved, strict=True):
+        row = report.budgets[0].classes[name]
+        numbers = map(_decimals, (row.recall, row.low, s, factor))
+        rows.append((str(epoch), csv_text(name), str(row.n), *numbers, str(int(not changed))))
     _append(folder / FEEDBACK, FEEDBACK_COLUMNS, rows)
 
 
@@ -136,11 +117,7 @@ def keep_epochs(folder: Path, last: int) -> None:
 
 
 def read_history(folder: Path) -> tuple[EpochRecall, ...]:
-    """Return the rows of `recall.csv` in the order of the file.
-
-    Raises:
-        DataError: The file cannot be read or holds something else.
-    """
+    """Return the rows of `recall.csv` in the order of the file; raises DataError where they cannot be read."""
 
     def read(row: Mapping[str, str]) -> EpochRecall:
         return EpochRecall(
@@ -159,11 +136,7 @@ def read_history(folder: Path) -> tuple[EpochRecall, ...]:
 
 
 def read_exposure(folder: Path) -> dict[str, ClassExposure]:
-    """Return the shares in `exposure.csv` by class name; empty if no epoch has ended.
-
-    Raises:
-        DataError: The file cannot be read or holds something else.
-    """
+    """Return the shares in `exposure.csv` by class name; raises DataError where they cannot be read."""
     keys = ("natural", "requested", "drawn", "reached")
 
     def read(row: Mapping[str, str]) -> tuple[int, str, Shares]:
@@ -182,11 +155,7 @@ def read_exposure(folder: Path) -> dict[str, ClassExposure]:
 
 
 def read_feedback(folder: Path) -> dict[str, list[ClassFeedback]]:
-    """Return the rows of `feedback.csv` by class name, in the order of the epochs.
-
-    Raises:
-        DataError: The file cannot be read or holds something else.
-    """
+    """Return the rows of `feedback.csv` by class name; raises DataError where they cannot be read."""
 
     def read(row: Mapping[str, str]) -> tuple[str, ClassFeedback]:
         recall, low = (float(row[key] or "nan") for key in ("recall", "low"))

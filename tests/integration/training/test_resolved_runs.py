@@ -65,13 +65,13 @@ def test_a_dotted_key_keeps_auto(words, tiny_data, tmp_path, caplog):
     assert written["balance"]["sampling"] == {"power": 0.75}
     assert written["resolved"]["options"]["sampling"]["strategy"] == "inverse_frequency"
     assert "balance.sampling.power: 0.75 (stated)" in caplog.text
-    assert "balance.sampling.strategy: inverse_frequency (an image is wanted as often as" in caplog.text
+    assert "balance.sampling.strategy: inverse_frequency (the rarer the rarest class of an image" in caplog.text
 
 
 def test_analyze_says_what_a_run_with_auto_will_do(config, capsys):
     assert main(["analyze", str(config), "balance.sampling.close=0"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "balance: auto, on this data: balance.sampling.strategy: inverse_frequency (an image" in printed
+    assert "balance: auto, on this data: balance.sampling.strategy: inverse_frequency (the rarer" in printed
     assert "balance.sampling.close: 0 (stated)" in printed
     assert "What balance.sampling asks for" in printed
 

@@ -14,8 +14,9 @@ from yolo_balance import RecallReport
 from yolo_balance.cli import main
 from yolo_balance.config.targets import read_targets
 from yolo_balance.errors import ConfigError, DataError
-from yolo_balance.recall import BudgetRecall, ClassRecall, interval
+from yolo_balance.recall import ClassRecall, interval
 from yolo_balance.recall.decisions.gate import Gate
+from yolo_balance.recall.report import BudgetRecall
 
 CONTRACT = """
 {"schema": 1, "split": "val", "iou": 0.5, "images": 267, "clean_images": 189,

@@ -10,8 +10,9 @@ import pytest
 
 from yolo_balance.config import RecallConfig
 from yolo_balance.errors import ConfigError, DataError
-from yolo_balance.recall import BudgetRecall, ClassRecall, RecallReport, interval
+from yolo_balance.recall import ClassRecall, RecallReport, interval
 from yolo_balance.recall.decisions.selection import STEP, Selection, composite
+from yolo_balance.recall.report import BudgetRecall
 
 NAMES = ["scratch", "pit", "crack", "dent"]
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from yolo_balance.recall import DetectionProbability, ImageOutcome, Outcomes, pod_by_class
+from yolo_balance.recall import ImageOutcome, Outcomes
+from yolo_balance.recall.diagnosis.detection_probability import DetectionProbability, pod_by_class
 
 TARGET = np.log(9)  # logit of .9
 

@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from yolo_balance.recall import ErrorTypes, ImageOutcome, Outcomes, false_box_types, miss_causes
-from yolo_balance.recall.diagnosis.error_types import CAUSES, TYPES
+from yolo_balance.recall import ImageOutcome, Outcomes
+from yolo_balance.recall.diagnosis.error_types import CAUSES, TYPES, ErrorTypes, false_box_types, miss_causes
 from yolo_balance.views.recall.detail_sections import KNOBS, occurring
 
 NAMES = ["a", "b", "c"]

@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from yolo_balance.recall import ImageOutcome, Outcomes, RecallBySize, interval, object_sizes
+from yolo_balance.recall import ImageOutcome, Outcomes, interval
+from yolo_balance.recall.diagnosis.recall_by_size import RecallBySize, object_sizes
 
 
 def sized(sizes, hit, classes=None, num_classes=2):

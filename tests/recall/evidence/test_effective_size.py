@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from yolo_balance.recall import effective_interval, effective_sizes, interval
+from yolo_balance.recall import interval
+from yolo_balance.recall.evidence.effective_size import effective_sizes
+from yolo_balance.recall.evidence.intervals import effective_interval
 
 
 def sizes(detected, classes, images, num_classes=1):

@@ -12,13 +12,14 @@ from helpers.random_splits import random_split
 from helpers.splits import NAMES, pool, split
 
 from yolo_balance import RecallReport
+from yolo_balance.config.recall import CostsConfig
 from yolo_balance.recall import ImageOutcome, Outcomes
 from yolo_balance.recall.diagnosis.error_types import CAUSES, TYPES
 from yolo_balance.recall.split_reading import Reading
 from yolo_balance.views.recall import detail_sections
 from yolo_balance.views.recall.recall_page import rarest_first, render
 
-COSTS = {"escape": 50.0, "overkill": 1.0, "defect_rate": 0.25}
+COSTS = CostsConfig(escape=50.0, overkill=1.0, defect_rate=0.25)
 SECTIONS = {"line": "What the line decides", "errors": "Why objects are missed", "sizes": "Does size decide"}
 
 

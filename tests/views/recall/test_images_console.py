@@ -2,7 +2,8 @@
 
 from helpers.outcomes import pooled
 
-from yolo_balance.recall import ImageRates, RecallReport, zones
+from yolo_balance.recall import RecallReport
+from yolo_balance.recall.images import ImageRates, zones
 from yolo_balance.views.recall.images_console import render_rates, render_zones
 from yolo_balance.views.recall.report_console import render_report
 

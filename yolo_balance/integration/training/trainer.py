@@ -32,7 +32,7 @@ from yolo_balance.recall import RecallReport
 from yolo_balance.resolution import ResolvedBalance, resolve
 from yolo_balance.run_folder.balance_file import BalanceFile, resolved
 from yolo_balance.run_folder.history import append_recall, keep_epochs
-from yolo_balance.run_folder.names import BESIDE_WEIGHTS, EPOCH_ROWS, OF_BEST
+from yolo_balance.run_folder.names import BESIDE_WEIGHTS, EPOCH_ROWS, FEEDBACK_PLOT, OF_BEST
 from yolo_balance.sampling import ClassStatistics, Exposure
 from yolo_balance.views import training_console
 
@@ -181,7 +181,7 @@ class BalancedTrainerMixin:
 
     def _start_records(self) -> None:
         resumed_at = self.start_epoch if self.resume else 0  # type: ignore[attr-defined]
-        stale = [self.save_dir / name for name in OF_BEST]  # of a run before in the same folder
+        stale = [self.save_dir / name for name in (*OF_BEST, FEEDBACK_PLOT)]  # of a run before in the same folder
         if resumed_at:
             keep_epochs(self.save_dir, resumed_at)
         else:

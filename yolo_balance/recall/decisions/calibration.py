@@ -33,7 +33,7 @@ class Fit:
 
     Attributes:
         a, b: Slope and intercept, common to all classes.
-        d: (C,) what each class's boxes are better than their confidence says; 0 for a class that was not fitted.
+        d: (C,) effect of each class, above 0 where its boxes are better than their confidence; 0 where not fitted.
     """
 
     a: float
@@ -84,10 +84,9 @@ def fit(outcomes: Outcomes, *, strength: float = 1.0, images: Bools | None = Non
     A class of few hits is so shrunk to no effect, and the effects add up to 0. A class without a hit is left out, and
     so are its boxes: how its scores compare is not known.
 
-    What is told apart are hits and the false boxes that count against a budget (`Outcomes.alarming`): those on clean
-    images; on a split without clean images, all. So of two boxes the one that is likelier to be a hit than such an
-    alarm comes first, which finds most at a budget (Neyman and Pearson). Where there are clean images a false box on a
-    defective one is neither: it is no hit, but costs nothing of the budget either, and is left out.
+    The fit separates hits from the false boxes that count against a budget (`Outcomes.alarming`): of two boxes the
+    likelier hit comes first, which finds most at a budget (Neyman and Pearson). Where there are clean images, a false
+    box on a defective image is left out: it is no hit, but costs nothing of the budget either.
 
     Args:
         outcomes: Boxes and objects of a split.
@@ -103,7 +102,11 @@ def fit(outcomes: Outcomes, *, strength: float = 1.0, images: Bools | None = Non
     n = outcomes.num_classes
     known = np.bincount(outcomes.predicted[kept & outcomes.hit], minlength=n) > 0
     kept &= known[outcomes.predicted]
-    x, y, c = _logit(outcomes.confidence[kept]), outcomes.hit[kept].astype(np.float64), outcomes.predicted[kept]
+    x, y, c = (
+        logit(np.minimum(outcomes.confidence[kept], 1 - EDGE)),
+        outcomes.hit[kept].astype(np.float64),
+        outcomes.predicted[kept],
+    )
     if y.all():  # also without any box
         return Fit(1.0, 0.0, np.zeros(n))
 
@@ -160,9 +163,9 @@ def out_of_fold(outcomes: Outcomes, *, strength: float = 1.0, seed: int = 0) -> 
     shift together, what each box found stays.
 
     Args:
-        outcomes: Of the model before calibration.
+        outcomes: Boxes and objects of the model before calibration.
         strength: As in `fit`.
-        seed: Of the halves.
+        seed: Seed of the halves.
     """
     second = halves(outcomes, seed=seed)
     confidence = outcomes.confidence.copy()
@@ -170,8 +173,3 @@ def out_of_fold(outcomes: Outcomes, *, strength: float = 1.0, seed: int = 0) -> 
         shifts, here = fit(outcomes, strength=strength, images=~half).shifts, half[outcomes.image]
         confidence[here] = shifted(confidence[here], outcomes.predicted[here], shifts)
     return dataclasses.replace(outcomes, confidence=confidence)
-
-
-def _logit(confidence: Floats) -> Floats:
-    found: Floats = logit(np.minimum(confidence, 1 - EDGE))
-    return found

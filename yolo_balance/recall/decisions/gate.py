@@ -22,9 +22,9 @@ class Promise:
     Attributes:
         name: The class.
         target: Recall promised.
-        row: What the report says.
-        verdict: Whether that shows it.
-        needed: What would, in words; empty where the target is met.
+        row: Recall of the class in the report.
+        verdict: Whether the report shows the promised recall.
+        needed: Words for what is needed to show it; empty where the target is met.
     """
 
     name: str
@@ -39,9 +39,9 @@ class Gate:
     """All promises at one budget.
 
     Attributes:
-        report: The report they were held against.
-        budget: The entry of it that was read.
-        promises: In the order of the report's classes.
+        report: The report that is compared with the promises.
+        budget: Entry of the report at the budget.
+        promises: Promises in the order of the report's classes.
     """
 
     report: RecallReport
@@ -54,7 +54,7 @@ class Gate:
 
         Args:
             report: Any recall report.
-            targets: Promised recall per class name; these count, whatever targets the report was written with.
+            targets: Promised recall per class name, instead of the targets that the report was written with.
             budget: False boxes per clean image at which recall is read; the report's first when left out.
 
         Raises:
@@ -63,10 +63,11 @@ class Gate:
         entry = _entry(report, budget)
         known = entry.classes
         if unknown := [name for name in targets if name not in known]:
-            raise ConfigError([_unknown(name, list(known)) for name in unknown])
-        return cls(
-            report, entry, tuple(_promise(name, known[name], targets[name]) for name in known if name in targets)
-        )
+            classes = ", ".join(map(plain, known))
+            lines = [f"targets: the report has no class {plain(name)}, its classes are {classes}" for name in unknown]
+            raise ConfigError(lines)
+        promises = [_promise(name, row, targets[name]) for name, row in known.items() if name in targets]
+        return cls(report, entry, tuple(promises))
 
     @property
     def exit_code(self) -> int:
@@ -78,10 +79,9 @@ class Gate:
 
 
 def _promise(name: str, row: ClassRecall, target: float) -> Promise:
-    n, level = row.n if row.n_effective is None else row.n_effective, row.confidence
-    judged = verdict(n, *(row.bounds or (None, None)), target=target, confidence=level, most=row.images)
-    short = needed(n, row.recall, judged, target=target, confidence=level, most=row.images)
-    return Promise(name, target, row, judged, short)
+    n, options = row.independent, {"target": target, "confidence": row.confidence}
+    judged = verdict(n, *(row.bounds or (None, None)), most=row.images, **options)
+    return Promise(name, target, row, judged, needed(n, row.recall, judged, most=row.images, **options))
 
 
 def _entry(report: RecallReport, budget: float | None) -> BudgetRecall:
@@ -92,7 +92,3 @@ def _entry(report: RecallReport, budget: float | None) -> BudgetRecall:
             return entry
     known = ", ".join(f"{entry.false_alarms:g}" for entry in report.budgets)
     raise ConfigError(f"--budget: expected one the report was read at ({known}), got {budget:g}")
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    return f"targets: the report has no class {plain(name)}, its classes are {', '.join(map(plain, known))}"

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from yolo_balance.arrays import Bools, Ints
 from yolo_balance.config import RecallConfig
 from yolo_balance.config.recall import FloorsConfig
 from yolo_balance.errors import ConfigError, DataError
@@ -25,12 +25,10 @@ class Score:
 
     Attributes:
         value: Number by which epochs are compared.
-        recall: The rule's figure, a lower bound of recall.
+        recall: Figure of the rule, a lower bound of recall.
         lowest: Class with the lowest lower bound among those the rule reads; of several the first by class id.
-        low: Lower bound of this class.
-        hits: Objects of this class found.
-        n: Objects of this class.
-        missed: One phrase per floor missed.
+        low, hits, n: Lower bound, objects found and objects of this class.
+        missed: A phrase per floor missed.
     """
 
     value: float
@@ -62,15 +60,15 @@ class Selection:
         options: RecallConfig,
         names: Sequence[str],
         *,
-        train: npt.NDArray[np.int64],
-        val: npt.NDArray[np.int64],
+        train: Ints,
+        val: Ints,
         clean_images: int,
     ) -> Selection:
         """Resolve the rule on the labels.
 
-        `worst_class_recall` reads every class with objects in val, `rare_recall` those among them that have fewer
-        boxes in train than the median class. A class without boxes in train is neither rare nor part of the median:
-        more data is what it needs, and no epoch is better at it than another.
+        `worst_class_recall` reads every class with objects in val, `rare_recall` only the classes of these that have
+        fewer boxes in train than the median class. A class without boxes in train is neither rare nor part of the
+        median: no epoch is better at it than another.
 
         Args:
             options: `balance.recall`, `best` being one of the two.
@@ -83,9 +81,8 @@ class Selection:
             ConfigError: Every need of the rule that the data does not meet.
         """
         problems, remarks = [], []
-        present = train > 0
+        present, rare = train > 0, rare_classes(train)
         median = float(np.median(train[present])) if present.any() else 0.0
-        rare = rare_classes(train)
         read = (val > 0) & (rare if options.best == "rare_recall" else True)
         if not val.any():
             problems.append(f"balance.recall.best: {options.best} needs objects in val, which has none")
@@ -155,8 +152,7 @@ class Selection:
         recall = math.fsum(bounds.values()) / len(bounds) if rare else bounds[lowest]
         missed = self._missed(map50_95, overkill)
         value = composite(recall, fitness, meets=not missed)
-        row = rows[lowest]
-        return Score(value, recall, lowest, bounds[lowest], row.hits, row.n, missed)
+        return Score(value, recall, lowest, bounds[lowest], rows[lowest].hits, rows[lowest].n, missed)
 
     def _missed(self, map50_95: float, overkill: float | None) -> tuple[str, ...]:
         floors = self.options.floors or FloorsConfig()
@@ -168,12 +164,8 @@ class Selection:
         return tuple(missed)
 
 
-def rare_classes(train: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """(C,) classes with fewer boxes in train than the median of those that have any; without boxes none is rare.
-
-    Args:
-        train: (C,) boxes in train.
-    """
+def rare_classes(train: Ints) -> Bools:
+    """Return (C,) whether a class has fewer boxes in train, (C,), than the median of the classes that have any."""
     present = train > 0
     return present & (train < np.median(train[present])) if present.any() else present
 
@@ -186,5 +178,5 @@ def composite(recall: float, fitness: float, *, meets: bool) -> float:
     return 1 + STEP * round(recall / STEP) + tie * STEP / 2 if meets else tie
 
 
-def _ids(classes: npt.NDArray[np.bool_]) -> list[int]:
+def _ids(classes: Bools) -> list[int]:
     return [int(c) for c in np.flatnonzero(classes)]

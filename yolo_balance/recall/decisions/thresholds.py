@@ -16,14 +16,14 @@ from yolo_balance.config.reading import problem_lines, read_yaml, shown
 from yolo_balance.config.section import Section
 from yolo_balance.errors import ConfigError
 from yolo_balance.files import write_whole
-from yolo_balance.recall.report import BudgetRecall, RecallReport
+from yolo_balance.recall.report import RecallReport
 
 SCHEMA = 1
 NEVER = float(np.nextafter(np.float32(1), np.float32(2)))
 """The float32 above 1: where a false box has confidence 1 and the budget allows none, no box counts."""
 
 Zone = Literal["pass", "review", "reject"]
-"""What becomes of a part: it passes, a person looks at it, or it is rejected."""
+"""Fate of a part: it passes, a person looks at it, or it is rejected."""
 
 
 def _confidence(value: float) -> float:
@@ -70,14 +70,14 @@ class Thresholds(Section):
     with the lower of both, a box that rejects a part is always among those that have it reviewed.
 
     Attributes:
-        split: Split they were measured on.
-        iou: IoU at which a box found an object there.
-        images: Images of that split.
-        clean_images: Those without objects; 0 means false boxes were counted per image instead.
-        imgsz: Longer side in pixels that images were scaled to; None in a file that does not say.
+        split: Split on which the thresholds were measured.
+        iou: IoU at which a box found an object.
+        images: Images of the split.
+        clean_images: Images without objects; 0 means false boxes were counted per image instead.
+        imgsz: Longer side in pixels that images were scaled to; None in a file without it.
         nms_iou: Overlap from which on non-maximum suppression dropped the less confident box; None likewise.
-        zones: Which budget makes which zone.
-        budgets: One entry per budget.
+        zones: Budgets of the zones.
+        budgets: Thresholds of each budget.
     """
 
     split: str
@@ -91,16 +91,12 @@ class Thresholds(Section):
 
     @classmethod
     def of(cls, report: RecallReport, *, imgsz: int | None = None, nms_iou: float | None = None) -> Thresholds:
-        """Take the thresholds of a report; the loosest budget makes the review zone, the strictest rejects.
-
-        Args:
-            report: What was read.
-            imgsz: Longer side in pixels that images were scaled to.
-            nms_iou: Overlap from which on the less confident of two boxes was dropped.
-        """
+        """Take the thresholds of a report; the loosest budget makes the review zone, the strictest rejects."""
         budgets = {
             budget.false_alarms: BudgetThresholds(
-                false_alarms=budget.false_alarms, threshold=budget.threshold, classes=_per_class(budget)
+                false_alarms=budget.false_alarms,
+                threshold=budget.threshold,
+                classes={name: float(row.threshold) for name, row in (budget.per_class or budget).classes.items()},
             )
             for budget in report.budgets
         }
@@ -117,11 +113,7 @@ class Thresholds(Section):
 
     @classmethod
     def load(cls, path: str | Path) -> Thresholds:
-        """Read `thresholds.yaml`.
-
-        Raises:
-            ConfigError: The file cannot be read, or with every problem of it in a line of its own.
-        """
+        """Read `thresholds.yaml`; raises ConfigError with a line per problem of the file."""
         content = read_yaml(path)
         if (schema := content.pop("schema", None)) != SCHEMA or isinstance(schema, bool):
             raise ConfigError(f"{path}: schema: expected {SCHEMA}, got {shown(schema)}")
@@ -135,10 +127,8 @@ class Thresholds(Section):
 
     def save(self, path: str | Path) -> None:
         """Write `thresholds.yaml`, whole or not at all; every number loads to the same float."""
-        content = yaml.safe_dump(
-            {"schema": SCHEMA, **self.model_dump()}, sort_keys=False, allow_unicode=True, default_flow_style=False
-        )
-        write_whole(Path(path), self._head() + content)
+        content = {"schema": SCHEMA, **self.model_dump()}
+        write_whole(Path(path), self._head() + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
     @cached_property
     def review(self) -> dict[str, float]:
@@ -151,22 +141,16 @@ class Thresholds(Section):
         return {name: max(values) for name, values in self._zone_thresholds().items()}
 
     def zone(self, classes: Sequence[str], confidence: npt.ArrayLike) -> Zone:
-        """Return the zone of an image.
+        """Return the zone of an image from class name and confidence of its P boxes.
 
-        Args:
-            classes: (P,) class name of each box.
-            confidence: (P,) in [0, 1].
-
-        Returns:
-            `reject` if a box is at or above its class's reject threshold, else `review` if one is at or above its
-            review threshold, else `pass`.
+        `reject` if a box is at or above its class's reject threshold, else `review` if one is at or above its review
+        threshold, else `pass`.
         """
         score = np.asarray(confidence, np.float64)
-        zones: tuple[tuple[Zone, dict[str, float]], ...] = (("reject", self.reject), ("review", self.review))
-        for zone, threshold in zones:
-            if (score >= np.array([threshold[name] for name in classes])).any():
-                return zone
-        return "pass"
+        reject, review = (
+            bool((score >= [threshold[name] for name in classes]).any()) for threshold in (self.reject, self.review)
+        )
+        return "reject" if reject else "review" if review else "pass"
 
     def _zone_thresholds(self) -> dict[str, tuple[float, float]]:
         at = {budget.false_alarms: budget.classes for budget in self.budgets}
@@ -182,17 +166,11 @@ class Thresholds(Section):
                 problems.append(
                     f"budgets.{i}.false_alarms: expected each budget once, got {budget.false_alarms:g} again"
                 )
-            known = ", ".join(first)
-            problems += [
-                f"budgets.{i}.classes.{name}: unknown class, those of budgets.0 are {known}"
-                for name in budget.classes
-                if name not in first
-            ]
-            problems += [
-                f"budgets.{i}.classes.{name}: missing, expected the classes of budgets.0: {known}"
-                for name in first
-                if name not in budget.classes
-            ]
+            own, known = budget.classes, ", ".join(first)
+            unknown, missing = [name for name in own if name not in first], [name for name in first if name not in own]
+            key = f"budgets.{i}.classes"
+            problems += [f"{key}.{name}: unknown class, those of budgets.0 are {known}" for name in unknown]
+            problems += [f"{key}.{name}: missing, expected the classes of budgets.0: {known}" for name in missing]
         listed = ", ".join(f"{b:g}" for b in budgets)
         problems += [
             f"zones.{zone}: expected one of the budgets {listed}, got {value:g}"
@@ -220,11 +198,6 @@ class Thresholds(Section):
             "They belong to the weights they were measured with: after any training measure anew.",
         ]
         return "".join(f"# {line}\n" for line in lines)
-
-
-def _per_class(budget: BudgetRecall) -> dict[str, float]:
-    """Return the confidence per class name at a budget; the common confidence if the report has no others."""
-    return {name: float(row.threshold) for name, row in (budget.per_class or budget).classes.items()}
 
 
 def _keys(content: dict[str, Any]) -> list[str]:

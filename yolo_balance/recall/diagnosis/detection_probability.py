@@ -1,9 +1,9 @@
 """Probability of detection (POD) against size, from hits and misses as in MIL-HDBK-1823A (2009).
 
-A logistic curve in the logarithm of the size, by maximum likelihood: POD(a) = 1 / (1 + exp(-(b0 + b1 ln a))). It runs
-from 0 for the smallest to 1 for the largest sizes, so where even large objects are missed for other reasons than their
-size it does not fit. a90 is the size found nine times out of ten; a90/95 the size of which that is shown at 95 %
-confidence.
+A logistic curve in the logarithm of the size, by maximum likelihood: POD(a) = 1 / (1 + exp(-(b0 + b1 ln a))). The curve
+runs from 0 for the smallest to 1 for the largest sizes, so it does not fit where large objects are missed for other
+reasons than their size. a90 is the size found nine times out of ten, and a90/95 the size that is shown to be found so
+at 95 % confidence.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class DetectionProbability:
 
     Attributes:
         n: Objects with an extent.
-        hits: Those found.
-        smallest, largest: The sizes tried; None without objects.
+        hits: Objects found.
+        smallest, largest: Range of the sizes; None without objects.
         b0, b1: Intercept and slope; None where there is no fit.
         covariance: Variance of b0, covariance of both, variance of b1, from the Fisher information; likewise.
         a90: Size at which POD is .9; None without a fit that rises with size, or beyond the sizes tried.
@@ -80,7 +80,7 @@ class DetectionProbability:
         return cls(n, hits, smallest, largest, b0, b1, covariance, a90, a9095, reason)
 
     def curve(self, sizes: npt.ArrayLike) -> tuple[Floats, Floats, Floats]:
-        """POD at (k,) sizes, and its lower and upper bound, each one-sided at 95 %: (k,) each.
+        """Return POD at (k,) sizes, and its lower and upper bound, each one-sided at 95 %: (k,) each.
 
         Wald bounds of the linear predictor. The lower one crosses .9 at a90/95.
 
@@ -102,13 +102,7 @@ class DetectionProbability:
 def pod_by_class(
     outcomes: Outcomes, names: Sequence[str], threshold: float | npt.ArrayLike
 ) -> dict[str, DetectionProbability]:
-    """Fit POD against size for every class; by class name in class-id order.
-
-    Args:
-        outcomes: Boxes and objects of the split.
-        names: C class names by class id.
-        threshold: Confidence at and above which boxes count, one for all classes or (C,) one for each.
-    """
+    """Fit POD against size for every class, at a confidence for all or (C,) one for each; by name in class-id order."""
     sizes, detected = object_sizes(outcomes), outcomes.detected(threshold)
     mine = [outcomes.object_class == c for c in range(outcomes.num_classes)]
     return {name: DetectionProbability.fit(sizes[m], detected[m]) for name, m in zip(names, mine, strict=True)}

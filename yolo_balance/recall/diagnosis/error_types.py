@@ -15,15 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from yolo_balance.arrays import Bools, Floats, Ints
+from yolo_balance.arrays import Bools, Ints
 from yolo_balance.recall.matching import BACKGROUND_IOU, NONE
 from yolo_balance.recall.outcomes import Outcomes
 
 CAUSES = ("confused", "badly_located", "below_threshold", "missed")
-"""Why an object was not found, in order of precedence."""
+"""Causes why an object was not found, in order of precedence."""
 
 TYPES = ("duplicate", "confused", "badly_located", "both", "background")
-"""What a false box is, in order of precedence."""
+"""Types of a false box, in order of precedence."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class MissedObjects:
 
     Attributes:
         n: Objects of the class.
-        not_found: Those that no box at or above the threshold found.
+        not_found: Objects that no box at or above the threshold found.
         confused: A false box of another class overlaps the object by at least t_f.
         badly_located: A false box of its class overlaps it by at least t_b, but less than t_f.
         below_threshold: A box below the threshold finds it.
-        below_confidence: Median confidence of the boxes that find those; None without.
+        below_confidence: Median confidence of these boxes; None without.
         missed: None of these.
-        confused_with: Of the confused ones, how many for each class, the most confident such box being asked.
+        confused_with: Number of the confused objects by class of the most confident such box.
     """
 
     n: int
@@ -57,13 +57,13 @@ class FalseBoxes:
 
     Attributes:
         n: False boxes at or above the threshold.
-        on_clean: Those on images without objects, all of them `background`; None where every image has objects.
+        on_clean: False boxes on images without objects, all of them `background`; None where every image has objects.
         duplicate: Overlaps an object of its class by at least t_f, which a more confident box found.
         confused: Overlaps an object of another class by at least t_f.
         badly_located: Overlaps an object of its class by at least t_b.
         both: Overlaps an object of another class by at least t_b.
         background: None of these.
-        confused_with: Of the confused ones, how many lie on each class.
+        confused_with: Number of the confused boxes by class of the object.
     """
 
     n: int
@@ -82,8 +82,7 @@ class ClassErrors:
 
     Attributes:
         threshold: Confidence at and above which boxes of the class count.
-        objects: The objects not found.
-        boxes: The false boxes.
+        objects, boxes: The objects not found and the false boxes.
     """
 
     threshold: float
@@ -109,13 +108,9 @@ class ErrorTypes:
     def of(
         cls, outcomes: Outcomes, names: Sequence[str], threshold: float | npt.ArrayLike, *, iou: float = 0.5
     ) -> ErrorTypes:
-        """Count the error types of a validation pass.
+        """Count the error types of a validation pass that was matched at an IoU.
 
-        Args:
-            outcomes: Boxes and objects of the split.
-            names: C class names by class id.
-            threshold: Confidence at and above which boxes count, one for all classes or (C,) one for each.
-            iou: IoU the outcomes were matched at.
+        The threshold is one confidence for all classes or (C,) one for each.
 
         Example:
             >>> from yolo_balance.recall import ImageOutcome
@@ -137,11 +132,12 @@ class ErrorTypes:
         classes = {}
         for c, (name, least) in enumerate(zip(names, thresholds.tolist(), strict=True)):
             mine, its = outcomes.object_class == c, outcomes.predicted == c
+            below = finder[mine & (cause == CAUSES.index("below_threshold"))]
             objects = MissedObjects(
                 n=int(mine.sum()),
                 not_found=int((cause[mine] > NONE).sum()),
                 **{field: int((cause[mine] == i).sum()) for i, field in enumerate(CAUSES)},
-                below_confidence=_median(finder[mine & (cause == CAUSES.index("below_threshold"))]),
+                below_confidence=float(np.median(below)) if len(below) else None,
                 confused_with=named(taken_for[mine]),
             )
             boxes = FalseBoxes(
@@ -164,11 +160,6 @@ def miss_causes(outcomes: Outcomes, threshold: float | npt.ArrayLike, *, iou: fl
     box over several objects explains one of each, and the others, unless another box does, are `missed`; so is one of
     two objects of a class under one box, which finds one alone. `below_threshold` is exact: some lower threshold finds
     the object.
-
-    Args:
-        outcomes: Boxes and objects of the split.
-        threshold: One for all classes or (C,) one for each.
-        iou: IoU the outcomes were matched at.
 
     Returns:
         (T,) index of the cause in CAUSES, NONE for objects found; and (T,) class of the most confident box that
@@ -193,17 +184,12 @@ def false_box_types(outcomes: Outcomes, threshold: float | npt.ArrayLike, *, iou
     """Return the type of each false box: the object or background it lies on.
 
     The larger overlap comes first, and at either overlap the box's own class: `duplicate` and `confused` at t_f, then
-    `badly_located` and `both` at t_b. TIDE's own code asks for `badly_located` before anything else, also where the box
-    lies on an object of another class and merely touches one of its own; here such a box is `confused`.
+    `badly_located` and `both` at t_b. In TIDE's own code `badly_located` precedes all, also where the box lies on an
+    object of another class and merely touches one of its own; here such a box is `confused`.
 
     A false box on an object of its class is always a duplicate: boxes choose in falling confidence, so the object went
     to one of the same class that counts as well. A box that overlaps several objects is judged by the one of its class
     and the one of other classes that it overlaps most, which are all that its type depends on.
-
-    Args:
-        outcomes: Boxes and objects of the split.
-        threshold: One for all classes or (C,) one for each.
-        iou: IoU the outcomes were matched at.
 
     Returns:
         (P,) index of the type in TYPES, NONE for boxes that found an object or do not count; and (P,) class of the
@@ -218,7 +204,3 @@ def false_box_types(outcomes: Outcomes, threshold: float | npt.ArrayLike, *, iou
     confused = types == TYPES.index("confused")
     really[confused] = outcomes.object_class[outcomes.other[confused]]
     return types, really
-
-
-def _median(values: Floats) -> float | None:
-    return float(np.median(values)) if len(values) else None

@@ -40,7 +40,7 @@ class Froc:
         return np.where(self.objects[:, None] > 0, self.hits / np.maximum(self.objects, 1)[:, None], np.nan)
 
     def band(self, c: int, confidence: float = 0.95) -> tuple[Floats, Floats]:
-        """(K,) lower and upper bounds of class c: at each threshold its Wilson interval, not one of the whole curve."""
+        """Return (K,) lower and upper bounds of class c: Wilson intervals, one per threshold."""
         distinct, place = np.unique(self.hits[c], return_inverse=True)
         bounds = np.array([interval(int(hits), int(self.objects[c]), confidence=confidence) for hits in distinct])
         return bounds[place, 0], bounds[place, 1]

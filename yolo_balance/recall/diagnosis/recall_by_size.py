@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +23,10 @@ QUANTILES = 4
 
 
 def object_sizes(outcomes: Outcomes) -> Floats:
-    """(T,) size of every object: the square root of its box's area, in pixels of the image file.
+    """Return the (T,) sizes of the objects: the square root of a box's area, in pixels of the image file.
 
-    Of an oriented box or a mask it is that of the upright box around it. Rounded to a thousandth of a pixel, below
-    which scaling to the network and back leaves its own traces.
+    An oriented box or a mask has the size of the upright box around it. Sizes are rounded to a thousandth of a pixel,
+    below which scaling to the network and back leaves its own traces.
     """
     x1, y1, x2, y2 = outcomes.object_box.astype(np.float64).T
     sizes: Floats = np.round(np.sqrt((x2 - x1) * (y2 - y1)), 3)
@@ -42,10 +41,9 @@ class SizeBin:
         start: Smallest size of the bin, in pixels.
         end: Sizes of the bin are below it; None for no bound.
         n: Objects.
-        hits: Those found at the threshold.
+        hits: Objects found at the threshold.
         recall: hits / n; None without objects.
-        low: Lower bound of the Wilson interval, None without objects.
-        high: Upper bound.
+        low, high: Wilson interval, None without objects.
     """
 
     start: float
@@ -85,20 +83,9 @@ class RecallBySize:
 
     @classmethod
     def of(
-        cls,
-        outcomes: Outcomes,
-        names: Sequence[str],
-        threshold: float | npt.ArrayLike,
-        *,
-        confidence: float = 0.95,
+        cls, outcomes: Outcomes, names: Sequence[str], threshold: float | npt.ArrayLike, *, confidence: float = 0.95
     ) -> RecallBySize:
-        """Read a validation pass by size.
-
-        Args:
-            outcomes: Boxes and objects of the split.
-            names: C class names by class id.
-            threshold: Confidence at and above which boxes count, one for all classes or (C,) one for each.
-            confidence: Level of the intervals.
+        """Read a validation pass by size, at a confidence for all classes or (C,) one for each.
 
         Example:
             >>> from yolo_balance.recall import ImageOutcome
@@ -115,22 +102,12 @@ class RecallBySize:
                 for name, start, end in COCO_SIZES
             }
 
-        classes = {
-            name: coco(outcomes.object_class == c) for c, name in zip(range(outcomes.num_classes), names, strict=True)
-        }
-        bounds: list[float | None] = [*_quantile_starts(sizes), None]
-        quantiles = tuple(
-            SizeBin.of(start, end, sizes, detected, confidence) for start, end in pairwise(bounds) if start is not None
-        )
-        return cls(confidence, classes, coco(np.ones(len(sizes), bool)), quantiles)
-
-
-def _quantile_starts(sizes: Floats) -> list[float]:
-    """Return the start of each bin of as many objects; a start is some object's size, so no bin is empty."""
-    if not len(sizes):
-        return []
-    starts: list[float] = np.unique(np.sort(sizes)[np.arange(QUANTILES) * len(sizes) // QUANTILES]).tolist()
-    return starts
+        classes = {name: coco(outcomes.object_class == c) for c, name in enumerate(names)}
+        firsts = np.arange(QUANTILES if len(sizes) else 0) * len(sizes) // QUANTILES
+        starts = np.unique(np.sort(sizes)[firsts]).tolist()  # each is some object's size, so no bin is empty
+        ends = [*starts[1:], None]
+        quantiles = (SizeBin.of(*edges, sizes, detected, confidence) for edges in zip(starts, ends, strict=False))
+        return cls(confidence, classes, coco(np.ones(len(sizes), bool)), tuple(quantiles))
 
 
 def in_pixels(start: float, end: float | None) -> str:

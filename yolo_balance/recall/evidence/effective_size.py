@@ -42,26 +42,26 @@ def effective_sizes(
         images = int(image.max(initial=-1)) + 1
         if images == n[c]:
             continue
-        held = np.bincount(image).astype(np.float64)
+        per_image = np.bincount(image).astype(np.float64)
         hits = np.array([np.bincount(image, weights=row[own], minlength=images) for row in detected], np.float64)
-        sizes[:, c] = _effective(hits, held, rng, resamples)
+        sizes[:, c] = _effective(hits, per_image, rng, resamples)
     return sizes
 
 
-def _effective(hits: Floats, held: Floats, rng: np.random.Generator, resamples: int) -> Floats:
-    """(K,) from (K, k) hits and (k,) objects per image."""
-    images, n = len(held), held.sum()
+def _effective(hits: Floats, per_image: Floats, rng: np.random.Generator, resamples: int) -> Floats:
+    """Return (K,) effective numbers of objects from (K, k) hits and (k,) objects per image."""
+    images, n = len(per_image), per_image.sum()
     recall = hits.sum(axis=1) / n
-    told = (recall > 0) & (recall < 1)
+    partly = (recall > 0) & (recall < 1)
     sizes = np.full(len(hits), float(images))
-    if images == 1 or not told.any():
+    if images == 1 or not partly.any():
         return sizes
     # Each row in the order of its counts, so that the order of the images does not matter
-    hits, held = np.stack([row[np.lexsort((row, held))] for row in hits]), np.sort(held)
+    hits, per_image = np.stack([row[np.lexsort((row, per_image))] for row in hits]), np.sort(per_image)
     sample = rng.integers(images, size=(resamples, images)) + images * np.arange(resamples)[:, None]
     drawn = np.bincount(sample.ravel(), minlength=resamples * images).reshape(resamples, images).astype(np.float64)
-    ratios: npt.NDArray[np.float64] = (drawn @ hits[told].T) / (drawn @ held)[:, None]
+    ratios: npt.NDArray[np.float64] = (drawn @ hits[partly].T) / (drawn @ per_image)[:, None]
     variance = ratios.var(axis=0, ddof=1) * images / (images - 1)
-    design_effect = variance / (recall[told] * (1 - recall[told]) / n)
-    sizes[told] = n / np.maximum(design_effect, 1.0)
+    design_effect = variance / (recall[partly] * (1 - recall[partly]) / n)
+    sizes[partly] = n / np.maximum(design_effect, 1.0)
     return sizes

@@ -11,7 +11,7 @@ from scipy.stats import norm
 from yolo_balance.recall.evidence.intervals import interval
 
 RECALL, HALF_WIDTH, CONFIDENCE = 0.9, 0.1, 0.95
-HELD = 20  # sizes in a row that have to keep to it: hits come in whole numbers, so nothing is quite monotone in n
+STEADY = 20  # sizes in a row that have to keep to it: hits come in whole numbers, so nothing is quite monotone in n
 CLOSEST = 1e-6  # a recall nearer to the target than this counts as not above it; it would take 10^11 objects and more
 CHUNK = 100_000  # sizes looked at together
 
@@ -27,11 +27,11 @@ def boxes_for_half_width(half_width: float = HALF_WIDTH, recall: float = RECALL,
         low, high = interval(floor(recall * n + 1e-9), n, confidence=confidence)
         return high - low <= 2 * half_width
 
-    n, held = 0, 0
-    while held < HELD:
+    n, steady = 0, 0
+    while steady < STEADY:
         n += 1
-        held = held + 1 if fits(n) else 0
-    return n - held + 1
+        steady = steady + 1 if fits(n) else 0
+    return n - steady + 1
 
 
 @cache
@@ -79,15 +79,15 @@ def objects_to_show(recall: float, target: float, confidence: float = CONFIDENCE
         return None
     spread = float(norm.ppf(0.5 + confidence / 2)) * sqrt(target * (1 - target))
     start = max(floor((spread / above) ** 2) - 1, 1)  # with h = recall * n, not rounded down, none below this fits
-    held = 0
+    steady = 0
     while True:
         n = np.arange(start, start + CHUNK, dtype=np.float64)
         fits = np.floor(recall * n + 1e-9) - target * n >= spread * np.sqrt(n)
-        misses = np.concatenate([[-1 - held], np.flatnonzero(~fits), [CHUNK]])
+        misses = np.concatenate([[-1 - steady], np.flatnonzero(~fits), [CHUNK]])
         gaps = np.diff(misses) - 1  # sizes in a row that fit, the first row having begun in the chunk before
-        if (gaps >= HELD).any():
-            return int(start + misses[int((gaps >= HELD).argmax())] + 1)
-        held = int(gaps[-1])
+        if (gaps >= STEADY).any():
+            return int(start + misses[int((gaps >= STEADY).argmax())] + 1)
+        steady = int(gaps[-1])
         start += CHUNK
 
 
@@ -104,9 +104,7 @@ def more_objects(n: float, recall: float, target: float | None = None, *, confid
     Returns:
         Their number, 0 if there are enough; None where no number of objects would show the target.
     """
-    enough = (
-        boxes_for_half_width(HALF_WIDTH, recall, confidence)
-        if target is None
-        else objects_to_show(recall, target, confidence)
-    )
+    if target is None:
+        return max(ceil(boxes_for_half_width(HALF_WIDTH, recall, confidence) - n), 0)
+    enough = objects_to_show(recall, target, confidence)
     return None if enough is None else max(ceil(enough - n), 0)

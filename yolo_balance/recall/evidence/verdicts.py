@@ -1,6 +1,6 @@
 """Verdicts of intervals: on a promised recall, and on the change between two recalls.
 
-All of it works on the objects n and the bounds of the interval, so n may be an effective sample size.
+Every verdict reads the number of objects n and the bounds of the interval, so n may be an effective sample size.
 """
 
 from __future__ import annotations
@@ -51,11 +51,8 @@ def verdict(
         return "no data"
     if low >= target:
         return "met"
-    return (
-        "missed"
-        if high < target or best_lower_bound(n if most is None else most, confidence) >= target
-        else "cannot conclude"
-    )
+    possible = best_lower_bound(n if most is None else most, confidence) >= target
+    return "missed" if high < target or possible else "cannot conclude"
 
 
 def best_lower_bound(n: float, confidence: float = CONFIDENCE) -> float:
@@ -72,15 +69,9 @@ def needed(
     confidence: float = CONFIDENCE,
     most: float | None = None,
 ) -> str:
-    """Return in words what is needed to show a target; empty if the target is met.
+    """Return in words what is needed to show a target, after the verdict on it; empty if the target is met.
 
-    Args:
-        n: Objects, or their effective number.
-        recall: Share of them found, None without objects.
-        judged: Their verdict.
-        target: Recall promised.
-        confidence: Level of the interval.
-        most: Effective number of objects had all been found; n when left out.
+    `recall` is the share found of n objects, None without objects; the other arguments are those of `verdict`.
 
     Example:
         >>> needed(20, 0.95, "missed", target=0.8)
@@ -105,12 +96,12 @@ def needed(
 def change(before: Bounds | None, after: Bounds | None) -> RecallChange:
     """Decide whether the recall of a class rose or fell between two runs or epochs.
 
-    Intervals that overlap, or touch, or are not there decide nothing. That is stricter than a test of the difference:
+    Intervals that overlap, or touch, or are not there decide nothing, which is stricter than a test of the difference:
     two 95 % intervals stay apart by chance far less often than once in twenty times.
 
     Args:
         before: Lower and upper bound, as in `ClassRecall.bounds`; None without objects.
-        after: Those of the same class later.
+        after: Bounds of the same class later.
     """
     if before is None or after is None:
         return "cannot conclude"
