@@ -29,7 +29,6 @@ from torch import nn
 
 from yolo_balance.errors import HostError
 from yolo_balance.integration import protocols
-from yolo_balance.integration.protocols import Since, Until
 
 FOLDER = Path(__file__).parent
 COMMAND = f"python -m {__package__}.contract"
@@ -115,10 +114,12 @@ def problems_of_class(protocol: type, cls: type) -> list[str]:
 
 def problems_of_object(protocol: type, instance: object) -> list[str]:
     """Return one line for each attribute of a Protocol, or key of a TypedDict, that an object lacks."""
-    problems = []
+    problems, here = [], _release(ultralytics.__version__)
     for name, hint in get_type_hints(protocol, include_extras=True).items():
         missing = name not in instance if isinstance(instance, dict) else not hasattr(instance, name)
-        if missing and name not in protocols.OURS and _has_now(getattr(hint, "__metadata__", ())):
+        (releases,) = getattr(hint, "__metadata__", (protocols.Releases(),))
+        expected = _release(releases.first) <= here <= _release(releases.last)
+        if missing and expected and name not in protocols.OURS:
             kind = "key" if is_typeddict(protocol) else "attribute"
             problems.append(f"{type(instance).__name__}.{name}: {kind} missing; {leans_on(name)}")
     return problems
@@ -219,14 +220,6 @@ def _refused(function: FunctionType, tree: ast.Module, name: str) -> Iterator[tu
             (signature.bind if whole else signature.bind_partial)(*positional, **named)
         except TypeError as e:
             yield node.lineno, str(e)
-
-
-def _has_now(marks: tuple[Since | Until, ...]) -> bool:
-    """Whether the installed release should have an attribute that is marked so."""
-    here = _release(ultralytics.__version__)
-    return all(
-        here >= _release(mark.release) if isinstance(mark, Since) else here <= _release(mark.release) for mark in marks
-    )
 
 
 def _release(version: str) -> tuple[int, ...]:
