@@ -7,7 +7,6 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from yolo_balance.comparison import Comparison, RunFigures
 from yolo_balance.comparison.comparison import COLUMNS, STEP_TOLERANCE
@@ -35,7 +34,7 @@ def compare(
     cpus: int | None = None,
     out: str | Path | None = None,
     say: Callable[[str], None] = print,
-    **overrides: Any,
+    **overrides: object,
 ) -> tuple[Comparison, list[Path]]:
     """Train every arm at every seed and compare the arms with the first.
 
@@ -119,7 +118,7 @@ def planned(arms: Sequence[Arm]) -> list[str]:
     """Return a line per arm: epochs, their length, optimiser steps, and differences from the first arm."""
     first, lines = arms[0], []
     for arm in arms:
-        epochs, images = counted(arm.value("epochs"), "epoch"), counted(arm.data.resolved.images_per_epoch, "image")
+        epochs, images = counted(arm.epochs, "epoch"), counted(arm.data.resolved.images_per_epoch, "image")
         line = f"{plain(arm.name)}: {epochs} of {images}, about {arm.steps:.0f} optimiser steps"
         if trained := arm.trained_as(arms):
             line = f"{plain(arm.name)}: trained as {plain(trained.name)} is, calibrated after"

@@ -19,6 +19,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from yolo_balance.arrays import Floats32
+
 OURS = ("drawn",)
 """Keys that this package adds to an object of Ultralytics."""
 
@@ -157,8 +159,8 @@ class Label(TypedDict):
 
     im_file: str
     shape: tuple[int, int]
-    cls: npt.NDArray[np.float32]
-    bboxes: npt.NDArray[np.float32]
+    cls: Floats32
+    bboxes: Floats32
 
 
 class FolderTree(Protocol):
