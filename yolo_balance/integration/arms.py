@@ -25,10 +25,6 @@ from yolo_balance.resolution import resolve
 
 PLACED = ("seed", "project", "name", "exist_ok", "save_dir")
 """Keys that the comparison itself sets, for each run."""
-READING = ("iou", "false_alarms")
-"""Keys of `balance.recall` that are equal in all arms, so that recall is the same figure."""
-BY_STEPS = ("epochs", "warmup_epochs", "close_mosaic")
-"""Keys that follow the number of optimiser steps, in an arm that does not state them."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +127,7 @@ class Arm:
             "warmup_epochs": round(self.number("warmup_epochs") * ratio, 3),
             "close_mosaic": round(self.number("close_mosaic") * ratio),
         }
-        content = {**self.content, **{key: scaled[key] for key in BY_STEPS if key not in self.stated}}
+        content = {**self.content, **{key: n for key, n in scaled.items() if key not in self.stated}}
         r = self.data.resolved
         resolved = resolve(r.asked, r.statistics, r.names, complete(content))
         return replace(self, content=content, data=replace(self.data, resolved=resolved))
@@ -223,7 +219,7 @@ def _alike(paths: Sequence[Path], arms: Sequence[Arm]) -> list[str]:
     ]
     for arm in arms[1:]:
         first = arms[0]
-        for key in READING:
+        for key in ("iou", "false_alarms"):  # recall is the same figure at equal ones only
             own, firsts = getattr(arm.balance.recall, key), getattr(first.balance.recall, key)
             if own != firsts:
                 lines.append(

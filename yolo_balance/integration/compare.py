@@ -85,8 +85,7 @@ def compare(
         raise
     except OSError as e:
         raise ConfigError(f"--out: {folder} cannot be written ({one_line(e)})") from e
-    comparison, files = _results(found, runs, failed, seeds, folder)
-    return comparison, files
+    return _results(found, runs, failed, seeds, folder)
 
 
 def _check_options(seeds: Sequence[int], jobs: int, ray: bool | str, cpus: int | None) -> None:
@@ -133,11 +132,7 @@ def planned(arms: Sequence[Arm]) -> list[str]:
 
 
 def _check_devices(arms: Sequence[Arm], config: str | Path) -> None:
-    """Raise ConfigError for arms that name a GPU.
-
-    A run sees only the GPU that Ray gave it, whatever its number. Ultralytics would replace Ray's choice by the number
-    in `device`.
-    """
+    """Raise ConfigError for arms that name a GPU, which would replace the one that Ray gives a run."""
     if all(arm.value("device") == "cpu" for arm in arms):
         return
     given = {

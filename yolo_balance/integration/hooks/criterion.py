@@ -137,12 +137,6 @@ class _Wrapper:
     def __setattr__(self, name: str, value: object) -> None:
         setattr(self.wrapped, name, value)
 
-    def __getstate__(self) -> dict[str, object]:
-        return self.__dict__
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state)
-
 
 class RecordingAssigner(_Wrapper):
     """Records the assigner's answer."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn.functional import pad
 from ultralytics.cfg import DEFAULT_CFG_DICT
@@ -55,12 +54,6 @@ def zoned(result: Prediction, zone: Zone) -> Prediction:
         result.__class__ = ZonedResults
     vars(result)["zone"] = zone
     return result
-
-
-def zone_of(result: Prediction) -> Zone:
-    """Return the zone that a result was given."""
-    zone: Zone = vars(result)["zone"]
-    return zone
 
 
 def attach_thresholds(model: Model, thresholds: Thresholds | str | Path) -> Model:
@@ -180,13 +173,16 @@ class _Keeper:
         self._stop(predictor)
         if not isinstance(predictor, DetectionPredictor) or predictor.args.embed:
             return
-        if len(set(predictor.imgsz)) == 1:
-            vars(predictor)["pre_transform"] = partial(_as_validation_loads, predictor)
         model, task, end2end = predictor.model, predictor.args.task, predictor.model.end2end
         several, classes = predictor.args.mode != "track", len(self.classes)
         shapes = {image.shape[:2] for image in predictor.batch[1]} if _padded_least(predictor) else set()
         shape = shapes.pop() if len(shapes) == 1 else None
         margins = (0, 0)
+
+        def loaded(images: Images) -> Images:
+            images = [padding.as_loaded(image, predictor.imgsz[0]) for image in images]
+            padded: Images = type(predictor).pre_transform(predictor, images)
+            return padded
 
         def widened(module: object, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
             nonlocal margins
@@ -206,6 +202,8 @@ class _Keeper:
                 return output
             return _first(output, lambda prediction: passing(prediction, self.review, several=several))
 
+        if len(set(predictor.imgsz)) == 1:
+            vars(predictor)["pre_transform"] = loaded
         self._handles = [model.register_forward_pre_hook(widened), model.register_forward_hook(adapted)]
 
     def keep(self, predictor: Predictor) -> None:
@@ -239,11 +237,6 @@ def _padded_least(predictor: Predictor) -> bool:
     return bool(square and free and predictor.args.rect)
 
 
-def _as_validation_loads(predictor: Predictor, images: Images) -> Images:
-    """Scale images as Ultralytics' data sets do, then as its predictor does."""
-    return type(predictor).pre_transform(predictor, [padding.as_loaded(im, predictor.imgsz[0]) for im in images])
-
-
 def passing(prediction: torch.Tensor, thresholds: Floats, *, several: bool) -> torch.Tensor:
     """Return a model's output with only those class scores that pass their thresholds.
 
@@ -261,7 +254,10 @@ def passing(prediction: torch.Tensor, thresholds: Floats, *, several: bool) -> t
     """
     count = len(thresholds)
     scores = prediction[:, 4 : 4 + count]
-    least = torch.from_numpy(_float32(thresholds)).to(prediction.device)
+    # the smallest float32 at or above each threshold: float32 scores compare with it as they would in float64
+    near = thresholds.astype(np.float32)
+    near = np.where(near < thresholds, np.nextafter(near, np.float32(np.inf)), near)
+    least = torch.from_numpy(near).to(prediction.device)
     passes = scores.float() >= least[:, None]
     if not several:
         scores = torch.where(passes | ~passes.any(1, keepdim=True), scores, 0)
@@ -276,12 +272,6 @@ def passing(prediction: torch.Tensor, thresholds: Floats, *, several: bool) -> t
         images.append(torch.cat((candidates[:4], own, candidates[4 + count :])))
     width = max(7, *(image.shape[1] for image in images))  # Ultralytics takes six columns for end-to-end boxes
     return torch.stack([pad(image, (0, width - image.shape[1])) for image in images])
-
-
-def _float32(thresholds: Floats) -> npt.NDArray[np.float32]:
-    """Return the smallest float32 at or above each threshold: float32 scores then compare as they would in float64."""
-    near = np.asarray(thresholds, np.float32)
-    return np.where(near < thresholds, np.nextafter(near, np.float32(np.inf)), near)
 
 
 def _first(output: object, change: Callable[[torch.Tensor], torch.Tensor]) -> object:

@@ -17,7 +17,7 @@ from yolo_balance.files import csv_text, write_whole
 from yolo_balance.integration.arguments import argument_problems
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import class_names
-from yolo_balance.integration.prediction.attach_thresholds import attach_thresholds, zone_of
+from yolo_balance.integration.prediction.attach_thresholds import attach_thresholds
 from yolo_balance.integration.protocols import Prediction
 from yolo_balance.recall.decisions.thresholds import Zone
 from yolo_balance.run_folder.names import THRESHOLDS
@@ -135,8 +135,9 @@ def _beside(weights: Path) -> Path:
 def _decision(result: Prediction) -> ImageDecision:
     boxes = result.obb if result.obb is not None else result.boxes
     names = class_names(result.names)
+    zone: Zone = vars(result)["zone"]
     found = zip(boxes.cls.int().tolist(), boxes.conf.tolist(), strict=True)
-    return ImageDecision(result.path, zone_of(result), tuple((names[c], confidence) for c, confidence in found))
+    return ImageDecision(result.path, zone, tuple((names[c], confidence) for c, confidence in found))
 
 
 def _write(decisions: list[ImageDecision], folder: Path) -> Path:
