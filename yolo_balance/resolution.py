@@ -103,7 +103,7 @@ def name_problems(config: BalanceConfig, names: Sequence[str]) -> list[str]:
     ]
 
 
-def conflicts(config: BalanceConfig, arguments: Mapping[str, Any]) -> list[str]:
+def conflicts(config: BalanceConfig, arguments: Mapping[str, object]) -> list[str]:
     """Return a line per train argument that contradicts the section; needs no data.
 
     Args:
@@ -150,7 +150,7 @@ def _sampling_problems(options: SamplingConfig | None, arguments: Mapping[str, A
     return problems
 
 
-def _loss_problems(options: LossesConfig | None, arguments: Mapping[str, Any]) -> list[str]:
+def _loss_problems(options: LossesConfig | None, arguments: Mapping[str, object]) -> list[str]:
     weighting = arguments.get("cls_pw") or 0  # early releases do not have it
     if options is None or options.class_weights is None or not weighting:
         return []
@@ -160,7 +160,7 @@ def _loss_problems(options: LossesConfig | None, arguments: Mapping[str, Any]) -
     ]
 
 
-def _selection_problems(options: RecallConfig, arguments: Mapping[str, Any]) -> list[str]:
+def _selection_problems(options: RecallConfig, arguments: Mapping[str, object]) -> list[str]:
     reasons = {"val": f"which {options.best} follows", "save": "or there is no best.pt to choose"}
     return [
         f"{SECTION}.recall.best: expected {key}: true, {why}, got false"
@@ -169,7 +169,7 @@ def _selection_problems(options: RecallConfig, arguments: Mapping[str, Any]) -> 
     ]
 
 
-def _calibration_problems(options: RecallConfig, arguments: Mapping[str, Any]) -> list[str]:
+def _calibration_problems(options: RecallConfig, arguments: Mapping[str, object]) -> list[str]:
     if options.calibration is None or arguments["save"]:
         return []
     return [f"{SECTION}.recall.calibration: expected save: true, or there is no best.pt to calibrate, got false"]

@@ -10,18 +10,19 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from yolo_balance.errors import ConfigError
 
 SECTION, AUTO = "balance", "auto"
 
 
-def opened(section: Any) -> Any:
+def opened(section: object) -> object:
     """Return `auto` as the section that it is short for, and anything else as it is."""
     return {AUTO: True} if isinstance(section, str) and section == AUTO else section
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
+def read_yaml(path: str | Path) -> dict[str, object]:
     """Read a YAML mapping with the safe loader; raises ConfigError naming the file."""
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -40,7 +41,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def apply_overrides(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def apply_overrides(content: Mapping[str, object], overrides: Mapping[str, object]) -> dict[str, object]:
     """Return a copy of a run's mapping with dotted keys set: {"epochs": 5, "balance.losses.carl.gain": 0.1}."""
     result: dict[str, Any] = copy.deepcopy(dict(content))
     for dotted, value in overrides.items():
@@ -87,7 +88,7 @@ def problem_lines(error: ValidationError, valid: Iterable[str], section: str = "
     return [line for e in error.errors() for line in _lines(".".join([*prefix, *map(str, e["loc"])]), e, keys)]
 
 
-def _lines(path: str, error: Any, valid: list[str]) -> list[str]:
+def _lines(path: str, error: ErrorDetails, valid: list[str]) -> list[str]:
     kind, value = error["type"], error["input"]
     if kind == "extra_forbidden":
         return [unknown_key(path, valid)]
@@ -103,7 +104,7 @@ def _lines(path: str, error: Any, valid: list[str]) -> list[str]:
     return [f"{path}: {text}, got {shown(value)}"]
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Return a value as YAML on one line, cut to 60 characters."""
     text = " ".join(yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").split())
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -62,7 +62,7 @@ def trained(folder: Path) -> Examples:
     yield protocols.Dataset, dataset
     yield protocols.Batch, trainer.batch
     yield protocols.Transforms, dataset.transforms
-    yield protocols.Label, dataset.labels[0]
+    yield protocols.ImageLabels, dataset.labels[0]
     for mix in mix_transforms(dataset.build_transforms(hyp=get_cfg())):
         yield protocols.MosaicTransform if isinstance(mix, Mosaic) else protocols.MixTransform, mix
     yield protocols.Validator, validator

@@ -142,7 +142,7 @@ class Dataset(Sized, Protocol):
     cache: str | bool | None
     im_files: list[str]
     label_files: list[str]
-    labels: list[Label]
+    labels: list[ImageLabels]
     max_buffer_length: int
     transforms: object
 
@@ -152,7 +152,7 @@ class Dataset(Sized, Protocol):
     def collate_fn(self, batch: list[dict[str, object]]) -> Batch: ...
 
 
-class Label(TypedDict):
+class ImageLabels(TypedDict):
     """An image's objects in the file, boxes as shares of the image (n, 4) and classes (n, 1)."""
 
     im_file: str
