@@ -19,12 +19,12 @@ from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.files import write_whole
 from yolo_balance.integration.arguments import argument_problems, complete
 from yolo_balance.integration.compat import one_line
-from yolo_balance.integration.data import DataContent, Split, box_classes, class_names, read_data, resolve_data, scan
+from yolo_balance.integration.data import DataContent, box_classes, class_names, read_data, resolve_data, scan
 from yolo_balance.resolution import resolve
 from yolo_balance.sampling import ClassStatistics
 from yolo_balance.views.analysis import analysis_page
 
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
 TASKS = ("detect", "segment", "pose", "obb", "classify")
 MODEL_SUFFIXES = {"-seg": "segment", "-pose": "pose", "-obb": "obb", "-cls": "classify"}
 SCANNING = ("imgsz", "single_cls", "classes", "fraction")  # the run's arguments that decide which labels it sees

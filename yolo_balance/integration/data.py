@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Literal, TypedDict, TypeVar
+from typing import TypedDict
 
 import numpy as np
 from ultralytics.cfg import get_cfg
@@ -24,9 +24,6 @@ BOX_TASKS = ("detect", "segment", "pose", "obb")
 
 DEMO = "demo"
 
-Data = TypeVar("Data")
-Split = Literal["train", "val", "test"]
-
 
 class DataContent(TypedDict, total=False):
     """A data YAML as Ultralytics completes it: each split is a folder, a list file or several of them."""
@@ -38,10 +35,10 @@ class DataContent(TypedDict, total=False):
     kpt_shape: list[int]
 
 
-def resolve_data(data: Data, task: str) -> Data | str:
+def resolve_data(data: object, task: str) -> str:
     """Return the data YAML's path: `demo` is drawn into Ultralytics' data-set folder, any other name stays."""
     if data != DEMO:
-        return data
+        return str(data)
     if task == "classify":
         raise DataError("data: demo holds boxes; expected a folder of class folders for task classify")
     if task == "pose":
@@ -87,7 +84,7 @@ def check_labels(arguments: Mapping[str, object], data: DataContent, task: str) 
     return train, scan(cfg, data, cfg.split or "val", "val")
 
 
-def scan(cfg: SimpleNamespace, data: DataContent, split: Split, mode: str) -> Dataset:
+def scan(cfg: SimpleNamespace, data: Mapping[str, object], split: str, mode: str) -> Dataset:
     """Return Ultralytics' data set of a split, its labels scanned and cached; raises DataError in one line."""
     try:
         dataset: Dataset = build_yolo_dataset(cfg, data[split], batch=1, data=data, mode=mode)
