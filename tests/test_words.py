@@ -12,7 +12,7 @@ PACKAGE = ROOT / "yolo_balance"
 EXEMPT = {
     f"yolo_balance/{name}"
     for name in (
-        *("recall", "views", "config", "run_folder", "comparison", "integration"),
+        *("recall", "views", "config", "run_folder", "comparison", "integration/training", "integration/finished"),
         *("cli.py", "recipe.py", "text.py"),
     )
 }
