@@ -50,12 +50,7 @@ class RecallValidatorMixin(Stock):
         self.outcomes = self.recall_report = None
 
     def match_predictions(
-        self,
-        pred_classes: torch.Tensor,
-        true_classes: torch.Tensor,
-        iou: torch.Tensor,
-        *args: bool,
-        **kwargs: bool,
+        self, pred_classes: torch.Tensor, true_classes: torch.Tensor, iou: torch.Tensor, *args: bool, **kwargs: bool
     ) -> torch.Tensor:
         """Match as Ultralytics does and note the overlap; that of masks and key points comes after that of boxes."""
         self._overlap = iou
