@@ -7,7 +7,7 @@ ultralytics.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from yolo_balance.config import BalanceConfig
@@ -52,7 +52,7 @@ _HOMES = {
 _ROOMS = {"analysis", "comparison", "integration", "losses", "recall", "sampling"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     if name in _ROOMS:

@@ -10,7 +10,6 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import yaml
 
@@ -173,7 +172,7 @@ def _print(text: str) -> None:
     print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
-def parse_overrides(words: Sequence[str]) -> dict[str, Any]:
+def parse_overrides(words: Sequence[str]) -> dict[str, object]:
     """Parse `key=value` words; values are read as YAML, so that 5, 0.1, true, null and [1, 2] mean the same.
 
     Raises:
@@ -206,7 +205,7 @@ def parse_seeds(text: str) -> list[int]:
         raise ConfigError(f"--seeds: expected a number of seeds or a list such as 0,3,7, got {text}") from None
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> object:
     value = yaml.safe_load(text)
     if isinstance(value, str):
         try:

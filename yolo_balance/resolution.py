@@ -103,7 +103,7 @@ def name_problems(config: BalanceConfig, names: Sequence[str]) -> list[str]:
     ]
 
 
-def conflicts(config: BalanceConfig, arguments: Mapping[str, Any]) -> list[str]:
+def conflicts(config: BalanceConfig, arguments: Mapping[str, object]) -> list[str]:
     """Return a line per train argument that contradicts the section; needs no data.
 
     Args:
@@ -149,7 +149,7 @@ def _sampling_problems(options: SamplingConfig | None, arguments: Mapping[str, A
     return problems
 
 
-def _loss_problems(options: LossesConfig | None, arguments: Mapping[str, Any]) -> list[str]:
+def _loss_problems(options: LossesConfig | None, arguments: Mapping[str, object]) -> list[str]:
     weighting = arguments.get("cls_pw") or 0  # early releases do not have it
     if options is None or options.class_weights is None or not weighting:
         return []
@@ -159,7 +159,7 @@ def _loss_problems(options: LossesConfig | None, arguments: Mapping[str, Any]) -
     ]
 
 
-def _checkpoint_problems(options: RecallConfig, arguments: Mapping[str, Any]) -> list[str]:
+def _checkpoint_problems(options: RecallConfig, arguments: Mapping[str, object]) -> list[str]:
     needs = []
     if options.best != "fitness":
         needs += [

@@ -33,7 +33,7 @@ def model(request):
 
 
 def balanced(model):
-    return balance_criterion(model.init_criterion(), lambda head: [ISRPositive()])
+    return balance_criterion(model.init_criterion(), lambda head: [ISRPositive(k=1.0, bias=0.0)])
 
 
 def step(watch, model, criterion, data):
@@ -71,7 +71,9 @@ def test_a_criterion_that_is_built_again_stops_the_run(model):
 def test_a_head_without_terms_is_none_of_ours():
     model = DetectionModel("yolo26n.yaml", nc=CLASSES, verbose=False)
     model.args = get_cfg()
-    criterion = balance_criterion(model.init_criterion(), lambda head: [ISRPositive()] if head == "one2one" else [])
+    criterion = balance_criterion(
+        model.init_criterion(), lambda head: [ISRPositive(k=1.0, bias=0.0)] if head == "one2one" else []
+    )
     step(HookWatch(criterion), model.train(), criterion, batch())
 
 
@@ -96,7 +98,9 @@ def detr_loss(criterion):
 
 
 def test_the_hooks_of_rtdetr_are_seen():
-    criterion = balance_criterion(RTDETRDetectionLoss(nc=CLASSES, use_vfl=True), lambda head: [ISRPositive()])
+    criterion = balance_criterion(
+        RTDETRDetectionLoss(nc=CLASSES, use_vfl=True), lambda head: [ISRPositive(k=1.0, bias=0.0)]
+    )
     watch = HookWatch(criterion)
     with pytest.raises(HostError, match="to call _get_loss, _get_loss_class, _get_loss_bbox of the balanced RTDETR"):
         watch.step()
@@ -106,7 +110,7 @@ def test_the_hooks_of_rtdetr_are_seen():
 
 def test_rtdetr_without_varifocal_loss_is_refused():
     with pytest.raises(HostError, match="with a varifocal loss, got one without"):
-        balance_criterion(RTDETRDetectionLoss(nc=CLASSES, use_vfl=False), lambda head: [ISRPositive()])
+        balance_criterion(RTDETRDetectionLoss(nc=CLASSES, use_vfl=False), lambda head: [ISRPositive(k=1.0, bias=0.0)])
 
 
 def first_batch(t):

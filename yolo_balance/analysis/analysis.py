@@ -6,7 +6,6 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -95,7 +94,7 @@ class DataAnalysis:
         middle = float(np.median(list(images.values())))
         return sorted((name for name, count in images.items() if count < middle), key=lambda name: images[name])
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Build the content of `analysis.json`."""
         content = dataclasses.asdict(self)
         for split, figures in content["splits"].items():

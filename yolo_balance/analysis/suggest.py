@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import yaml
@@ -31,7 +30,7 @@ def suggest(
     train: Labels,
     *,
     data: str,
-    run: Mapping[str, Any],
+    run: Mapping[str, object],
     origins: Mapping[str, str],
     epochs: int,
     asked: BalanceConfig,
@@ -68,7 +67,7 @@ def suggest(
 
 
 def _top(
-    analysis: DataAnalysis, train: Labels, data: str, run: Mapping[str, Any], origins: Mapping[str, str], epochs: int
+    analysis: DataAnalysis, train: Labels, data: str, run: Mapping[str, object], origins: Mapping[str, str], epochs: int
 ) -> list[str]:
     imgsz, why = image_size(train)
     own = {
@@ -148,7 +147,7 @@ def false_alarms(analysis: DataAnalysis) -> tuple[list[float], str]:
     return ([step, 1.0] if step < 1 else [1.0]), f"{basis}, so nothing between 0 and {step:g} can be measured"
 
 
-def _line(indent: int, key: str, value: Any, comment: str) -> list[str]:
+def _line(indent: int, key: str, value: object, comment: str) -> list[str]:
     """Write `key: value  # comment`; a long comment goes on below, and above the key where the value is long."""
     text = f"{' ' * indent}{key}: {_scalar(value)}"
     if len(text) > WIDTH - 50:
@@ -162,6 +161,6 @@ def _comment(text: str, width: int = WIDTH) -> list[str]:
     return [f"# {line}" for line in textwrap.wrap(text, width - 2, break_long_words=False, break_on_hyphens=False)]
 
 
-def _scalar(value: Any) -> str:
+def _scalar(value: object) -> str:
     text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf)
     return text.removesuffix("...\n").strip()

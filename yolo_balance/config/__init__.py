@@ -59,11 +59,11 @@ class BalanceConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _opened(cls, section: Any) -> Any:
+    def _opened(cls, section: object) -> object:
         return opened(section)
 
     @classmethod
-    def load(cls, source: BalanceConfig | str | Path | Mapping[str, Any] | None) -> BalanceConfig:
+    def load(cls, source: BalanceConfig | str | Path | Mapping[str, object] | None) -> BalanceConfig:
         """Read the section from a file, from a whole run's mapping or from the section's own mapping.
 
         Args:
@@ -93,7 +93,7 @@ class BalanceConfig(Section):
         return not self.auto and self.sampling is None and self.losses is None
 
 
-def parse_section(section: Any) -> tuple[BalanceConfig | None, list[str]]:
+def parse_section(section: object) -> tuple[BalanceConfig | None, list[str]]:
     """Check a `balance:` section.
 
     Returns:

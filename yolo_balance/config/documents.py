@@ -7,7 +7,7 @@ cfg/defects.yaml anew.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,7 @@ def table() -> str:
     return TABLE_HEAD + "\n".join(lines) + "\n"
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> dict[str, object]:
     """Return the JSON Schema (draft 2020-12) of a whole run's YAML; Ultralytics' own keys may have any value."""
     section = BalanceConfig.model_json_schema()
     definitions = section.pop("$defs")
@@ -145,7 +145,7 @@ def _yaml_lines(key: OptionKey) -> list[str]:
     return [f"{line:<{start}}# {first}", *(f"{'':<{start}}# {more}" for more in rest)]
 
 
-def _values(schema: dict[str, Any]) -> str:
+def _values(schema: Mapping[str, Any]) -> str:
     """Return the values that a JSON Schema allows in a few words."""
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(_values(option) for option in schema["anyOf"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -13,7 +13,7 @@ Factor = Annotated[float, Field(gt=0)]
 WeightRule = Literal["inverse_frequency", "effective_number"]
 
 
-def _class_weights(value: Any) -> Any:
+def _class_weights(value: object) -> object:
     """Open the short forms: the name of a rule, and weights by class name."""
     if isinstance(value, str):
         return {"rule": value}

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from yolo_balance.errors import ConfigError
 from yolo_balance.text import plain
@@ -29,12 +30,12 @@ class MisfitError(ValueError):
     """Options of one section that do not fit together: a line for each, beginning with its key in that section."""
 
 
-def opened(section: Any) -> Any:
+def opened(section: object) -> object:
     """Return `auto` as the section that it is short for, and anything else as it is."""
     return {AUTO: True} if isinstance(section, str) and section == AUTO else section
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
+def read_yaml(path: str | Path) -> dict[str, object]:
     """Read a YAML mapping with the safe loader.
 
     Raises:
@@ -92,7 +93,7 @@ def _check_structure(text: str) -> None:
                     raise ValueError(f"line {line} is nested more than {DEEPEST} levels deep")
 
 
-def apply_overrides(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def apply_overrides(content: Mapping[str, object], overrides: Mapping[str, object]) -> dict[str, object]:
     """Return a copy of a run's mapping with dotted keys set: {"epochs": 5, "balance.losses.carl.gain": 0.1}."""
     result: dict[str, Any] = copy.deepcopy(dict(content))
     for dotted, value in overrides.items():
@@ -147,7 +148,7 @@ def _key(part: object) -> str:
     return part if isinstance(part, str) and part.isprintable() and len(part) <= 60 else shown(part)
 
 
-def _lines(keys: list[str], error: Any, valid: list[str]) -> list[str]:
+def _lines(keys: list[str], error: ErrorDetails, valid: list[str]) -> list[str]:
     kind, value, path = error["type"], error["input"], ".".join(keys)
     if kind == "extra_forbidden":
         return [unknown_key(path, valid)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -25,14 +25,14 @@ def _iou(value: float) -> float:
     return value
 
 
-def _level(value: Any) -> Any:
+def _level(value: object) -> object:
     if is_number(value) and 0.5 <= value < 1:
         return value
     low = is_number(value) and 0 < value < 0.5  # a level nobody reads, but a usual confidence threshold
     raise ValueError(f"expected a level from 0.5 to below 1{' (did you mean the conf of Ultralytics?)' if low else ''}")
 
 
-def _escape(value: Any) -> Any:
+def _escape(value: object) -> object:
     problems = []
     for name, cost in value.items() if isinstance(value, dict) else ():
         if not isinstance(name, str):
@@ -117,7 +117,7 @@ class RecallConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _rename(cls, section: Any) -> Any:
+    def _rename(cls, section: object) -> object:
         """Take the old name of `level`, with a line that names the new one."""
         if not isinstance(section, dict) or OLD_LEVEL not in section:
             return section

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -12,13 +12,13 @@ from yolo_balance.config.section import COMPARED, PAPER, Section, is_number
 from yolo_balance.text import plain
 
 
-def _threshold(value: Any) -> Any:
+def _threshold(value: object) -> object:
     if value == "median" or (is_number(value) and 0 < value <= 1):
         return value
     raise ValueError("expected 'median' or a frequency in (0, 1]")
 
 
-def _epoch_size(value: Any) -> Any:
+def _epoch_size(value: object) -> object:
     if value == "full" or (is_number(value) and value > 0):
         if isinstance(value, int) and value < 5:  # almost surely a multiple, not a count of images
             raise ValueError(f"expected at least 5 for a count of images, or {value}.0 for {value} times the data set")
@@ -26,7 +26,7 @@ def _epoch_size(value: Any) -> Any:
     raise ValueError("expected a positive multiple of the data set (1.0), a count of images (2000) or 'full'")
 
 
-def _background(value: Any) -> Any:
+def _background(value: object) -> object:
     if value is None or isinstance(value, (dict, BackgroundConfig)):
         return value
     if is_number(value) and 0 <= value < 1:
@@ -34,7 +34,7 @@ def _background(value: Any) -> Any:
     raise ValueError("expected a share of defect-free images in [0, 1), or a section with share and hard")
 
 
-def _epochs(value: Any) -> Any:
+def _epochs(value: object) -> object:
     if is_number(value) and (0 < value < 1 if isinstance(value, float) else value >= 0):
         return value
     raise ValueError("expected a number of epochs (10), or a share of the run's in (0, 1)")

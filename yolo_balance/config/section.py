@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
@@ -49,7 +49,7 @@ def subsection(field: FieldInfo) -> type[Section] | None:
     return None
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Return whether a YAML value is a finite number; true and false are none, nor is an integer beyond a float."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False

@@ -39,6 +39,6 @@ def read_targets(path: str | Path) -> dict[str, float]:
     return config.recall.targets
 
 
-def _holds(content: Mapping[str, Any], section: str) -> bool:
+def _holds(content: Mapping[str, object], section: str) -> bool:
     """Return whether a key is a section, and not a class of that name with its recall."""
     return section in content and (content[section] is None or isinstance(opened(content[section]), Mapping))

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg
-from ultralytics.data.build import build_yolo_dataset
 from ultralytics.data.dataset import ClassificationDataset
 from ultralytics.data.utils import check_cls_dataset
 from ultralytics.utils import DATASETS_DIR
@@ -23,8 +20,8 @@ from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.files import write_whole
 from yolo_balance.integration.arguments import argument_problems, complete
 from yolo_balance.integration.compat import one_line
-from yolo_balance.integration.data import class_names, read_data, resolve_data
-from yolo_balance.resolution import ResolvedBalance, resolve
+from yolo_balance.integration.data import DataContent, box_classes, class_names, read_data, resolve_data, scan
+from yolo_balance.resolution import resolve
 from yolo_balance.sampling import ClassStatistics
 from yolo_balance.views.analysis import analysis_page
 
@@ -35,35 +32,12 @@ SCANNING = ("imgsz", "single_cls", "classes", "fraction")  # the run's arguments
 PAGE, FIGURES, SUGGESTION = "analysis.html", "analysis.json", "suggested.yaml"
 
 
-@dataclass(frozen=True)
-class Reading:
-    """A data set as a run would see it.
-
-    Attributes:
-        data: Name of the data set, as given.
-        task: Task that the labels were read for.
-        imgsz: The run's image size.
-        names: Class names by class id.
-        labels: Labels by split, train first.
-        run: The run's stated arguments besides the data set.
-        resolved: The run's section on the train split.
-    """
-
-    data: str
-    task: str
-    imgsz: int
-    names: list[str]
-    labels: list[Labels]
-    run: dict[str, Any]
-    resolved: ResolvedBalance
-
-
 def analyze(
     source: str | Path,
     *,
     out: str | Path | None = None,
     suggestion: str | Path | bool = False,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, object] | None = None,
 ) -> tuple[DataAnalysis, list[Path]]:
     """Analyse a data set and write the page, the figures and, if asked, a YAML to start from.
 
@@ -81,43 +55,41 @@ def analyze(
         DataError: The data set is missing, unreadable, or nothing can be suggested for it.
     """
     given = overrides or {}
-    reading = read(source, given)
-    analysis = DataAnalysis.of(
-        reading.labels,
-        reading.names,
-        data=reading.data,
-        task=reading.task,
-        imgsz=reading.imgsz,
-        schedule=reading.resolved.schedule,
-        explained=reading.resolved.explained,
-    )
+    analysis, train, run, asked = _read(source, given)
     folder = Path(f"{Path(source).resolve().stem}_analysis" if out is None else out)
     files = [(folder / PAGE, "--out", analysis_page.render(analysis)), (folder / FIGURES, "--out", analysis.to_json())]
     if suggestion:
         target = folder / SUGGESTION if suggestion is True else Path(suggestion)
-        found = Path(reading.data)
+        file = Path(analysis.data)
         text = suggest(
             analysis,
-            reading.labels[0],
-            data=str(found.resolve()) if found.exists() else reading.data,
-            run=reading.run,
-            origins={k: "as given" if k in given else f"as in {Path(source).name}" for k in reading.run},
+            train,
+            data=str(file.resolve()) if file.exists() else analysis.data,
+            run=run,
+            origins={k: "as given" if k in given else f"as in {Path(source).name}" for k in run},
             epochs=int(DEFAULT_CFG_DICT["epochs"]),
-            asked=reading.resolved.asked,
+            asked=asked,
         )
         _check_ours(target)
         files.append((target, "--out" if suggestion is True else "--suggest", text))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise ConfigError(f"--out: {folder} cannot be written ({one_line(e)})") from e
     for path, option, text in files:
-        _write(path, option, text)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(path, text)
+        except OSError as e:
+            place = folder if option == "--out" else path
+            raise ConfigError(f"{option}: {place} cannot be written ({one_line(e)})") from e
     return analysis, [path for path, _, _ in files]
 
 
-def read(source: str | Path, overrides: Mapping[str, Any]) -> Reading:
-    """Read the labels of every split a run of `source` would see; raises as `analyze` does."""
+def _read(
+    source: str | Path, overrides: Mapping[str, object]
+) -> tuple[DataAnalysis, Labels, dict[str, object], BalanceConfig]:
+    """Analyse the splits that a run of `source` would see.
+
+    Returns:
+        The analysis, the labels of train, the run's stated arguments without `data`, and its section as asked.
+    """
     arguments, balance = _arguments(source, overrides)
     name = str(arguments.pop("data"))
     task = _named_task(arguments)
@@ -130,17 +102,15 @@ def read(source: str | Path, overrides: Mapping[str, Any]) -> Reading:
         task = task or ("pose" if content.get("kpt_shape") else "detect")
         names, labels = _labelled(name, content, task, arguments)
     resolved = resolve(balance, labels[0].statistics, names, complete({**arguments, "task": task}))
-    return Reading(name, task, imgsz, names, labels, arguments, resolved)
+    analysis = DataAnalysis.of(
+        labels, names, data=name, task=task, imgsz=imgsz, schedule=resolved.schedule, explained=resolved.explained
+    )
+    return analysis, labels[0], arguments, balance
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Arguments
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def _arguments(source: str | Path, overrides: Mapping[str, Any]) -> tuple[dict[str, Any], BalanceConfig]:
+def _arguments(source: str | Path, overrides: Mapping[str, object]) -> tuple[dict[str, object], BalanceConfig]:
     """Return a run's arguments and section, checked; a source that is not a run's YAML is the data set alone."""
-    content: dict[str, Any] = {"data": str(source)}
+    content: dict[str, object] = {"data": str(source)}
     path = Path(source)
     if path.is_file() and path.suffix.lower() in (".yaml", ".yml"):
         read = read_yaml(path)
@@ -160,14 +130,14 @@ def _arguments(source: str | Path, overrides: Mapping[str, Any]) -> tuple[dict[s
     return arguments, balance
 
 
-def _named_task(arguments: Mapping[str, Any]) -> str | None:
+def _named_task(arguments: Mapping[str, object]) -> str | None:
     if arguments.get("task"):
         return str(arguments["task"])
     stem = Path(str(arguments.get("model") or "")).stem
     return next((task for suffix, task in MODEL_SUFFIXES.items() if stem.endswith(suffix)), None)
 
 
-def _image_size(arguments: Mapping[str, Any]) -> int:
+def _image_size(arguments: Mapping[str, object]) -> int:
     imgsz = arguments.get("imgsz")
     imgsz = DEFAULT_CFG_DICT["imgsz"] if imgsz is None else imgsz
     sides = imgsz if isinstance(imgsz, list) else [imgsz]
@@ -176,7 +146,7 @@ def _image_size(arguments: Mapping[str, Any]) -> int:
     return int(max(sides))
 
 
-def _chosen(arguments: Mapping[str, Any], num_classes: int) -> list[int]:
+def _chosen(arguments: Mapping[str, object], num_classes: int) -> list[int]:
     """Return the class ids that `classes` keeps, in order."""
     classes = arguments.get("classes")
     if classes is None:
@@ -187,13 +157,8 @@ def _chosen(arguments: Mapping[str, Any], num_classes: int) -> list[int]:
     return sorted(set(ids))
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Labels
-# ---------------------------------------------------------------------------------------------------------------------
-
-
 def _labelled(
-    name: str, data: dict[str, Any], task: str, arguments: Mapping[str, Any]
+    name: str, data: DataContent, task: str, arguments: Mapping[str, object]
 ) -> tuple[list[str], list[Labels]]:
     """Return names and splits of a data set with label files, through Ultralytics' scanner and its cache."""
     names = class_names(data["names"])
@@ -206,26 +171,20 @@ def _labelled(
     if not data.get("train"):
         raise DataError(f"data: {name} names no train split")
     scanning = {key: arguments[key] for key in SCANNING if arguments.get(key) is not None}
+    cfg = get_cfg(overrides={**scanning, "cache": False, "task": task})
     labels = []
     for split in SPLITS:
         if not data.get(split):
             continue
-        cfg = get_cfg(overrides={**scanning, "cache": False, "task": task, "split": split})
-        try:
-            dataset = build_yolo_dataset(cfg, data[split], batch=1, data=data, mode=split)
-        except Exception as e:  # whatever a user's files provoke
-            raise DataError(f"data: the {split} split {data[split]} cannot be used ({one_line(e)})") from e
-        rows = [len(label["cls"]) for label in dataset.labels]
-        classes = np.concatenate([label["cls"] for label in dataset.labels]).ravel().astype(np.int64)
-        table = (new_id[classes], np.repeat(np.arange(len(rows)), rows), len(rows))
+        dataset = scan(cfg, data, split, split)
         labels.append(
             Labels(
                 split,
-                ClassStatistics.of(table, len(names)),
+                ClassStatistics.of([new_id[c.astype(np.int64)] for c in box_classes(dataset)], len(names)),
                 [label["im_file"] for label in dataset.labels],
                 np.concatenate([label["bboxes"] for label in dataset.labels]).astype(np.float64)[:, 2:4],
                 np.array([label["shape"] for label in dataset.labels], np.float64),
-                ignored=len(dataset.label_files) - len(rows),
+                ignored=len(dataset.label_files) - len(dataset.labels),
                 unlabelled=sum(not os.path.isfile(file) for file in dataset.label_files),
             )
         )
@@ -236,7 +195,7 @@ def _is_image_folder(path: Path) -> bool:
     return path.is_dir() and not any(path.glob("*.y*ml"))
 
 
-def _classified(data: str, arguments: Mapping[str, Any]) -> tuple[list[str], list[Labels]]:
+def _classified(data: str, arguments: Mapping[str, object]) -> tuple[list[str], list[Labels]]:
     """Return names and splits of a folder of class folders; a class that train lacks counts as a class."""
     folder = next((f for f in (Path(data), DATASETS_DIR / data) if f.is_dir()), None)
     if folder is None or not (folder / "train").is_dir():  # Ultralytics would download it, or cut a split of its own
@@ -260,11 +219,6 @@ def _classified(data: str, arguments: Mapping[str, Any]) -> tuple[list[str], lis
     return names, labels
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Files
-# ---------------------------------------------------------------------------------------------------------------------
-
-
 def _check_ours(path: Path) -> None:
     """Refuse to write a suggestion over somebody's own file."""
     try:
@@ -273,10 +227,3 @@ def _check_ours(path: Path) -> None:
         ours = False
     if not ours:
         raise ConfigError(f"--suggest: {path} exists and was not written by analyze; name another file")
-
-
-def _write(path: Path, option: str, text: str) -> None:
-    try:
-        write_whole(path, text)
-    except OSError as e:
-        raise ConfigError(f"{option}: {path} cannot be written ({one_line(e)})") from e

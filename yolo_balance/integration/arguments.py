@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ultralytics.cfg import DEFAULT_CFG_DICT, check_cfg
 from ultralytics.utils.torch_utils import select_device
@@ -13,7 +12,7 @@ from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import BOX_TASKS
 
 
-def argument_problems(arguments: Mapping[str, Any]) -> list[str]:
+def argument_problems(arguments: Mapping[str, object]) -> list[str]:
     """Return a line per train argument that Ultralytics refuses, each key checked by itself."""
     problems = []
     for key, value in arguments.items():
@@ -34,7 +33,7 @@ def argument_problems(arguments: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def complete(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def complete(arguments: Mapping[str, object]) -> dict[str, object]:
     """Fill in Ultralytics' defaults for the train arguments left out, and its 100 epochs for `epochs: null`."""
     filled = {**DEFAULT_CFG_DICT, **arguments}
     return {**filled, "epochs": filled["epochs"] or 100}

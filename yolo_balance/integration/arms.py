@@ -12,7 +12,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 from ultralytics.cfg import DEFAULT_CFG_DICT
@@ -26,10 +25,6 @@ from yolo_balance.resolution import resolve
 
 PLACED = ("seed", "project", "name", "exist_ok", "save_dir")
 """Keys that the comparison itself sets, for each run."""
-READING = ("iou", "false_alarms")
-"""Keys of `balance.recall` that are equal in all arms, so that recall is the same figure."""
-BY_STEPS = ("epochs", "warmup_epochs", "close_mosaic")
-"""Keys that follow the number of optimiser steps, in an arm that does not state them."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +41,7 @@ class Arm:
 
     name: str
     file: Path
-    content: dict[str, Any]
+    content: dict[str, object]
     data: RunData
     stated: frozenset[str]
 
@@ -55,30 +50,37 @@ class Arm:
         """The section as it was stated."""
         return self.data.resolved.asked
 
-    def value(self, key: str) -> Any:
+    def value(self, key: str) -> object:
         """Return a train argument, Ultralytics' default where it is left out."""
         return complete(self.content).get(key)
 
+    def number(self, key: str) -> float:
+        """Return a train argument that is a number."""
+        value = self.value(key)
+        assert isinstance(value, (int, float))  # Ultralytics checked it
+        return value
+
     @property
-    def batches(self) -> int:
-        """Batches of an epoch."""
-        return math.ceil(self.data.resolved.images_per_epoch / int(self.value("batch")))
+    def epochs(self) -> int:
+        """Epochs of the run."""
+        return int(self.number("epochs"))
 
     @property
     def steps(self) -> float:
         """Optimiser steps of the run, warm-up's shorter accumulation aside."""
-        accumulate = max(round(self.value("nbs") / self.value("batch")), 1)
-        return float(self.batches * self.value("epochs") / accumulate)
+        batch = self.number("batch")
+        accumulate = max(round(self.number("nbs") / batch), 1)
+        return math.ceil(self.data.resolved.images_per_epoch / batch) * self.epochs / accumulate
 
     def text(self, seed: int) -> str:
         """Return the YAML of the arm's run at a seed."""
-        content = {**{k: v for k, v in self.content.items() if k != SECTION}, "seed": seed}
-        if SECTION in self.content:
-            content[SECTION] = self.content[SECTION]
+        content = {**self.content, "seed": seed}
+        if SECTION in content:
+            content[SECTION] = content.pop(SECTION)  # the last
         return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
     @property
-    def training(self) -> dict[str, Any]:
+    def training(self) -> dict[str, object]:
         """The resolved configuration of the training: defaults left out, and calibration, which comes after."""
         balance = self.data.resolved.config
         recall = balance.recall.model_copy(update={"calibration": None})
@@ -116,22 +118,22 @@ class Arm:
         """
         if "epochs" in self.stated or self.steps == first.steps:
             return self
-        epochs = max(round(self.value("epochs") * first.steps / self.steps), 1)
-        if epochs == self.value("epochs"):
+        epochs = max(round(self.epochs * first.steps / self.steps), 1)
+        if epochs == self.epochs:
             return self
-        ratio = epochs / self.value("epochs")
+        ratio = epochs / self.epochs
         scaled = {
             "epochs": epochs,
-            "warmup_epochs": round(self.value("warmup_epochs") * ratio, 3),
-            "close_mosaic": round(self.value("close_mosaic") * ratio),
+            "warmup_epochs": round(self.number("warmup_epochs") * ratio, 3),
+            "close_mosaic": round(self.number("close_mosaic") * ratio),
         }
-        content = {**self.content, **{key: scaled[key] for key in BY_STEPS if key not in self.stated}}
+        content = {**self.content, **{key: n for key, n in scaled.items() if key not in self.stated}}
         r = self.data.resolved
         resolved = resolve(r.asked, r.statistics, r.names, complete(content))
         return replace(self, content=content, data=replace(self.data, resolved=resolved))
 
 
-def read(config: str | Path, files: Sequence[str | Path], overrides: Mapping[str, Any]) -> list[Arm]:
+def read(config: str | Path, files: Sequence[str | Path], overrides: Mapping[str, object]) -> list[Arm]:
     """Read and check every arm; the first is the one that the others are compared with.
 
     Args:
@@ -170,19 +172,19 @@ def read(config: str | Path, files: Sequence[str | Path], overrides: Mapping[str
     return paired
 
 
-def lay_over(base: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
+def lay_over(base: Mapping[str, object], arm: Mapping[str, object]) -> dict[str, object]:
     """Return a run's mapping: the arm's keys replace the base's; this module's docstring says how `balance` is."""
     content = copy.deepcopy({**base, **arm})
-    base, arm = ({**own, SECTION: opened(own[SECTION])} if SECTION in own else own for own in (base, arm))
-    read_as = (base.get(SECTION) or {}).get("recall") if isinstance(base.get(SECTION), dict) else None
-    if SECTION in arm and isinstance(read_as, dict) and isinstance(arm[SECTION] or {}, dict):
-        own = arm[SECTION] or {}
-        if isinstance(own.get("recall") or {}, dict):
-            content[SECTION] = {**copy.deepcopy(own), "recall": {**copy.deepcopy(read_as), **(own.get("recall") or {})}}
+    section, own = opened(base.get(SECTION)), opened(arm.get(SECTION)) or {}
+    read_as = section.get("recall") if isinstance(section, dict) else None
+    if SECTION in arm and isinstance(read_as, dict) and isinstance(own, dict):
+        recall = own.get("recall") or {}
+        if isinstance(recall, dict):
+            content[SECTION] = copy.deepcopy({**own, "recall": {**read_as, **recall}})
     return content
 
 
-def _arm(path: Path, base: Mapping[str, Any], own: Mapping[str, Any]) -> Arm:
+def _arm(path: Path, base: Mapping[str, object], own: Mapping[str, object]) -> Arm:
     content = lay_over(base, own)
     problems = [f"{key}: expected none in an arm, the comparison sets it for each run" for key in PLACED if key in own]
     for key in PLACED:
@@ -217,7 +219,7 @@ def _alike(paths: Sequence[Path], arms: Sequence[Arm]) -> list[str]:
     ]
     for arm in arms[1:]:
         first = arms[0]
-        for key in READING:
+        for key in ("iou", "false_alarms"):  # recall is the same figure at equal ones only
             own, firsts = getattr(arm.balance.recall, key), getattr(first.balance.recall, key)
             if own != firsts:
                 lines.append(

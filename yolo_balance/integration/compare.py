@@ -7,7 +7,6 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from yolo_balance.comparison import Comparison, RunFigures
 from yolo_balance.comparison.comparison import COLUMNS, STEP_TOLERANCE
@@ -35,7 +34,7 @@ def compare(
     cpus: int | None = None,
     out: str | Path | None = None,
     say: Callable[[str], None] = print,
-    **overrides: Any,
+    **overrides: object,
 ) -> tuple[Comparison, list[Path]]:
     """Train every arm at every seed and compare the arms with the first.
 
@@ -86,8 +85,7 @@ def compare(
         raise
     except OSError as e:
         raise ConfigError(f"--out: {folder} cannot be written ({one_line(e)})") from e
-    comparison, files = _results(found, runs, failed, seeds, folder)
-    return comparison, files
+    return _results(found, runs, failed, seeds, folder)
 
 
 def _check_options(seeds: Sequence[int], jobs: int, ray: bool | str, cpus: int | None) -> None:
@@ -119,7 +117,7 @@ def planned(arms: Sequence[Arm]) -> list[str]:
     """Return a line per arm: epochs, their length, optimiser steps, and differences from the first arm."""
     first, lines = arms[0], []
     for arm in arms:
-        epochs, images = counted(arm.value("epochs"), "epoch"), counted(arm.data.resolved.images_per_epoch, "image")
+        epochs, images = counted(arm.epochs, "epoch"), counted(arm.data.resolved.images_per_epoch, "image")
         line = f"{plain(arm.name)}: {epochs} of {images}, about {arm.steps:.0f} optimiser steps"
         if trained := arm.trained_as(arms):
             line = f"{plain(arm.name)}: trained as {plain(trained.name)} is, calibrated after"
@@ -134,11 +132,7 @@ def planned(arms: Sequence[Arm]) -> list[str]:
 
 
 def _check_devices(arms: Sequence[Arm], config: str | Path) -> None:
-    """Raise ConfigError for arms that name a GPU.
-
-    A run sees only the GPU that Ray gave it, whatever its number. Ultralytics would replace Ray's choice by the number
-    in `device`.
-    """
+    """Raise ConfigError for arms that name a GPU, which would replace the one that Ray gives a run."""
     if all(arm.value("device") == "cpu" for arm in arms):
         return
     given = {

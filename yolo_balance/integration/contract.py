@@ -18,9 +18,9 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from pkgutil import resolve_name
 from types import FunctionType
 from typing import get_type_hints, is_typeddict
 
@@ -29,7 +29,6 @@ from torch import nn
 
 from yolo_balance.errors import HostError
 from yolo_balance.integration import protocols
-from yolo_balance.integration.protocols import Since, Until
 
 FOLDER = Path(__file__).parent
 COMMAND = f"python -m {__package__}.contract"
@@ -37,45 +36,29 @@ TASKS = {"detect": "Detection", "segment": "Segmentation", "pose": "Pose", "obb"
 """Folder of each task whose labels are boxes, and how the names of its classes begin."""
 
 
-@dataclass(frozen=True)
-class Surface:
-    """A Protocol and the classes of Ultralytics that have its methods, as `module:class` inside `ultralytics`."""
-
-    protocol: type
-    classes: tuple[str, ...]
-
-
-SURFACES = (
-    Surface(
-        protocols.Trainer,
-        (
-            *(f"models.yolo.{task}.train:{name}Trainer" for task, name in TASKS.items()),
-            "models.yolo.classify.train:ClassificationTrainer",
-            "models.rtdetr.train:RTDETRTrainer",
-        ),
+SURFACES: dict[type, tuple[str, ...]] = {
+    protocols.Trainer: (
+        *(f"models.yolo.{task}.train:{name}Trainer" for task, name in TASKS.items()),
+        "models.yolo.classify.train:ClassificationTrainer",
+        "models.rtdetr.train:RTDETRTrainer",
     ),
-    Surface(
-        protocols.Validator,
-        (
-            *(f"models.yolo.{task}.val:{name}Validator" for task, name in TASKS.items()),
-            "models.rtdetr.val:RTDETRValidator",
-        ),
+    protocols.Validator: (
+        *(f"models.yolo.{task}.val:{name}Validator" for task, name in TASKS.items()),
+        "models.rtdetr.val:RTDETRValidator",
     ),
-    Surface(protocols.Predictor, ("models.yolo.detect.predict:DetectionPredictor",)),
-    Surface(protocols.Loader, ("data.build:InfiniteDataLoader",)),
-    Surface(protocols.Dataset, ("data.dataset:YOLODataset", "models.rtdetr.val:RTDETRDataset")),
-    Surface(
-        protocols.MixTransform,
-        ("data.augment:Mosaic", "data.augment:MixUp", "data.augment:CutMix", "data.augment:CopyPaste"),
-    ),
-    Surface(protocols.Network, ("nn.tasks:DetectionModel", "nn.tasks:RTDETRDetectionModel")),
-    Surface(protocols.Assigner, ("utils.tal:TaskAlignedAssigner", "utils.tal:RotatedTaskAlignedAssigner")),
-    Surface(protocols.BoxLoss, ("utils.loss:BboxLoss", "utils.loss:RotatedBboxLoss")),
-    Surface(protocols.DETRCriterion, ("models.utils.loss:DETRLoss",)),
-    Surface(protocols.Matcher, ("models.utils.ops:HungarianMatcher",)),
-    Surface(protocols.YOLOModel, ("engine.model:Model",)),
-    Surface(protocols.Prediction, ("engine.results:Results",)),
-)
+    protocols.Predictor: ("models.yolo.detect.predict:DetectionPredictor",),
+    protocols.Loader: ("data.build:InfiniteDataLoader",),
+    protocols.Dataset: ("data.dataset:YOLODataset", "models.rtdetr.val:RTDETRDataset"),
+    protocols.MixTransform: tuple(f"data.augment:{name}" for name in ("Mosaic", "MixUp", "CutMix", "CopyPaste")),
+    protocols.Network: ("nn.tasks:DetectionModel", "nn.tasks:RTDETRDetectionModel"),
+    protocols.Assigner: ("utils.tal:TaskAlignedAssigner", "utils.tal:RotatedTaskAlignedAssigner"),
+    protocols.BoxLoss: ("utils.loss:BboxLoss", "utils.loss:RotatedBboxLoss"),
+    protocols.DETRCriterion: ("models.utils.loss:DETRLoss",),
+    protocols.Matcher: ("models.utils.ops:HungarianMatcher",),
+    protocols.YOLOModel: ("engine.model:Model",),
+    protocols.Prediction: ("engine.results:Results",),
+}
+"""Classes of Ultralytics that have the methods of each Protocol, as `module:class` inside `ultralytics`."""
 
 
 def check() -> None:
@@ -88,15 +71,14 @@ def check() -> None:
 def method_problems() -> list[str]:
     """Return one line for each method of SURFACES that Ultralytics lacks or takes other parameters in."""
     problems = []
-    for surface in SURFACES:
-        for place in surface.classes:
-            module, _, name = place.partition(":")
+    for protocol, places in SURFACES.items():
+        for place in places:
             try:
-                cls = getattr(importlib.import_module(f"ultralytics.{module}"), name)
+                cls = resolve_name(f"ultralytics.{place}")
             except (ImportError, AttributeError):
-                problems.append(f"ultralytics.{module}.{name}: missing; it is our {surface.protocol.__name__}")
-                continue
-            problems += problems_of_class(surface.protocol, cls)
+                problems.append(f"ultralytics.{place.replace(':', '.')}: missing; it is our {protocol.__name__}")
+            else:
+                problems += problems_of_class(protocol, cls)
     return list(dict.fromkeys(problems))
 
 
@@ -115,10 +97,12 @@ def problems_of_class(protocol: type, cls: type) -> list[str]:
 
 def problems_of_object(protocol: type, instance: object) -> list[str]:
     """Return one line for each attribute of a Protocol, or key of a TypedDict, that an object lacks."""
-    problems = []
+    problems, here = [], _release(ultralytics.__version__)
     for name, hint in get_type_hints(protocol, include_extras=True).items():
         missing = name not in instance if isinstance(instance, dict) else not hasattr(instance, name)
-        if missing and name not in protocols.OURS and _has_now(getattr(hint, "__metadata__", ())):
+        (releases,) = getattr(hint, "__metadata__", (protocols.Releases(),))
+        expected = _release(releases.first) <= here <= _release(releases.last)
+        if missing and expected and name not in protocols.OURS:
             kind = "key" if is_typeddict(protocol) else "attribute"
             problems.append(f"{type(instance).__name__}.{name}: {kind} missing; {leans_on(name)}")
     return problems
@@ -133,7 +117,7 @@ def import_problems() -> list[str]:
                 continue
             for alias in node.names:
                 try:
-                    found = getattr(importlib.import_module(str(node.module)), alias.name)
+                    found = resolve_name(f"{node.module}:{alias.name}")
                 except (ImportError, AttributeError):
                     problems.append(f"{node.module}.{alias.name}: missing; imported by {file}:{node.lineno}")
                     continue
@@ -174,12 +158,11 @@ def main() -> int:
 
 
 def _methods(protocol: type) -> dict[str, FunctionType]:
-    ours = [base for base in reversed(protocol.__mro__) if base.__module__ == protocols.__name__]
-    members = {name: member for base in ours for name, member in vars(base).items()}
     return {
         name: member
-        for name, member in members.items()
-        if isinstance(member, FunctionType) and member.__module__ == protocols.__name__ and name != "__init__"
+        for base in reversed(protocol.__mro__)
+        for name, member in vars(base).items()
+        if isinstance(member, FunctionType) and member.__module__ == protocols.__name__
     }
 
 
@@ -219,14 +202,6 @@ def _refused(function: FunctionType, tree: ast.Module, name: str) -> Iterator[tu
             (signature.bind if whole else signature.bind_partial)(*positional, **named)
         except TypeError as e:
             yield node.lineno, str(e)
-
-
-def _has_now(marks: tuple[Since | Until, ...]) -> bool:
-    """Whether the installed release should have an attribute that is marked so."""
-    here = _release(ultralytics.__version__)
-    return all(
-        here >= _release(mark.release) if isinstance(mark, Since) else here <= _release(mark.release) for mark in marks
-    )
 
 
 def _release(version: str) -> tuple[int, ...]:

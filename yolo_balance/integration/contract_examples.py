@@ -9,7 +9,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +17,7 @@ import torch
 from ultralytics import YOLO
 from ultralytics.cfg import get_cfg
 from ultralytics.data import ClassificationDataset
-from ultralytics.data.augment import Compose, Mosaic
+from ultralytics.data.augment import Mosaic
 from ultralytics.models.utils.loss import RTDETRDetectionLoss
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.nn.modules.head import RTDETRDecoder
@@ -29,6 +28,7 @@ from yolo_balance.integration.compat import one_line, quiet
 from yolo_balance.integration.contract import problems_of_object
 from yolo_balance.integration.hook_watch import HookWatch
 from yolo_balance.integration.hooks.criterion import balance_criterion, heads
+from yolo_balance.integration.hooks.dataset import mix_transforms
 from yolo_balance.losses.assignment import Term
 
 SIZE, IMAGES = 32, 6
@@ -62,7 +62,9 @@ def trained(folder: Path) -> Examples:
     yield protocols.Dataset, dataset
     yield protocols.Batch, trainer.batch
     yield protocols.Transforms, dataset.transforms
-    yield protocols.MosaicTransform, _mosaic(dataset.build_transforms(hyp=get_cfg()))
+    yield protocols.ImageLabels, dataset.labels[0]
+    for mix in mix_transforms(dataset.build_transforms(hyp=get_cfg())):
+        yield protocols.MosaicTransform if isinstance(mix, Mosaic) else protocols.MixTransform, mix
     yield protocols.Validator, validator
     yield protocols.Metrics, validator.metrics
     yield protocols.Precision, validator.metrics.box
@@ -125,7 +127,7 @@ class SmallTrainer(DetectionTrainer):
     """
 
     batch: protocols.Batch
-    compared: tuple[Any, ...]
+    compared: tuple[protocols.Predicted, protocols.Labelled]
 
     def __init__(self, folder: Path):
         for i in range(IMAGES):
@@ -139,7 +141,7 @@ class SmallTrainer(DetectionTrainer):
         fast = {"plots": False, "amp": False, "device": "cpu", "verbose": False, "close_mosaic": 0}
         super().__init__(overrides={**arguments, **fast, "project": str(folder), "name": "run"})
 
-    def get_dataset(self) -> dict[str, Any]:
+    def get_dataset(self) -> dict[str, object]:
         """Return the generated images; reading a file would look for a font too."""
         return self.found
 
@@ -156,24 +158,16 @@ class SmallTrainer(DetectionTrainer):
 
     def get_validator(self) -> protocols.Validator:
         """Return Ultralytics' validator; it keeps what it compares."""
-        validator = super().get_validator()
+        validator: protocols.Validator = super().get_validator()
         stock = validator._process_batch
 
-        def keep(*compared: object) -> object:
-            self.compared = compared
-            return stock(*compared)
+        def keep(preds: protocols.Predicted, batch: protocols.Labelled) -> dict[str, object]:
+            self.compared = preds, batch
+            return stock(preds, batch)
 
-        validator._process_batch = keep
-        keeping: protocols.Validator = validator
-        return keeping
+        vars(validator)["_process_batch"] = keep
+        return validator
 
 
 def _image() -> npt.NDArray[np.uint8]:
     return np.random.default_rng(0).integers(256, size=(SIZE, SIZE, 3), dtype=np.uint8)
-
-
-def _mosaic(transform: object) -> object:
-    """Return the first Mosaic inside transforms."""
-    while isinstance(transform, Compose):
-        transform = transform.transforms[0]
-    return transform if isinstance(transform, Mosaic) else None

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TypedDict
 
 import numpy as np
-import numpy.typing as npt
 from ultralytics.cfg import get_cfg
 from ultralytics.data.build import build_yolo_dataset
 from ultralytics.data.utils import check_det_dataset
 from ultralytics.utils import SETTINGS
 
 from yolo_balance import demo
+from yolo_balance.arrays import Floats32, Ints
 from yolo_balance.errors import DataError
 from yolo_balance.integration.compat import one_line
+from yolo_balance.integration.protocols import Dataset, ImageFolder
 
 BOX_TASKS = ("detect", "segment", "pose", "obb")
 """Tasks whose labels are boxes; some have more than boxes."""
@@ -23,10 +25,20 @@ BOX_TASKS = ("detect", "segment", "pose", "obb")
 DEMO = "demo"
 
 
-def resolve_data(data: Any, task: str) -> Any:
+class DataContent(TypedDict, total=False):
+    """A data YAML as Ultralytics completes it: each split is a folder, a list file or several of them."""
+
+    train: str | list[str]
+    val: str | list[str]
+    test: str | list[str] | None
+    names: dict[int, str]
+    kpt_shape: list[int]
+
+
+def resolve_data(data: object, task: str) -> str:
     """Return the data YAML's path: `demo` is drawn into Ultralytics' data-set folder, any other name stays."""
     if data != DEMO:
-        return data
+        return str(data)
     if task == "classify":
         raise DataError("data: demo holds boxes; expected a folder of class folders for task classify")
     if task == "pose":
@@ -37,7 +49,7 @@ def resolve_data(data: Any, task: str) -> Any:
         raise DataError(f"data: demo cannot be written ({one_line(e)})") from e
 
 
-def read_data(data: str | Path, *, download: bool = True) -> dict[str, Any]:
+def read_data(data: str | Path, *, download: bool = True) -> DataContent:
     """Read a data YAML as Ultralytics does; raises DataError in one line.
 
     Args:
@@ -45,7 +57,7 @@ def read_data(data: str | Path, *, download: bool = True) -> dict[str, Any]:
         download: Whether Ultralytics may fetch a data set that is not there.
     """
     try:
-        found: dict[str, Any] = check_det_dataset(str(data), autodownload=download)
+        found: DataContent = check_det_dataset(str(data), autodownload=download)
     except Exception as e:  # FileNotFoundError, SyntaxError, TypeError, YAML errors: whatever a user's file provokes
         raise DataError(f"data: {data} cannot be used ({one_line(e)})") from e
     if sorted(found["names"]) != list(range(len(found["names"]))):  # Ultralytics looks at the largest id only
@@ -53,7 +65,7 @@ def read_data(data: str | Path, *, download: bool = True) -> dict[str, Any]:
     return found
 
 
-def check_labels(arguments: Mapping[str, Any], data: dict[str, Any], task: str) -> tuple[Any, Any]:
+def check_labels(arguments: Mapping[str, object], data: DataContent, task: str) -> tuple[Dataset, Dataset]:
     """Scan both splits with Ultralytics' scanner, whose cache the run's own loaders then read.
 
     Returns:
@@ -72,12 +84,13 @@ def check_labels(arguments: Mapping[str, Any], data: dict[str, Any], task: str) 
     return train, scan(cfg, data, cfg.split or "val", "val")
 
 
-def scan(cfg: Any, data: dict[str, Any], split: str, mode: str) -> Any:
+def scan(cfg: SimpleNamespace, data: Mapping[str, object], split: str, mode: str) -> Dataset:
     """Return Ultralytics' data set of a split, its labels scanned and cached; raises DataError in one line."""
     try:
-        return build_yolo_dataset(cfg, data[split], batch=1, data=data, mode=mode)
+        dataset: Dataset = build_yolo_dataset(cfg, data[split], batch=1, data=data, mode=mode)
     except Exception as e:  # whatever a user's files provoke
         raise DataError(f"data: the {split} split {data[split]} cannot be used ({one_line(e)})") from e
+    return dataset
 
 
 def class_names(names: Mapping[int, str]) -> list[str]:
@@ -86,13 +99,13 @@ def class_names(names: Mapping[int, str]) -> list[str]:
     return [name if ordered.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(ordered)]
 
 
-def box_classes(dataset: Any) -> list[npt.NDArray[Any]]:
+def box_classes(dataset: Dataset | ImageFolder) -> list[Floats32 | Ints]:
     """Return the classes of each image's boxes; in an image folder, each image's one class."""
     if hasattr(dataset, "samples"):
         return [np.array([sample[1]]) for sample in dataset.samples]
     return [label["cls"].ravel() for label in dataset.labels]
 
 
-def image_files(dataset: Any) -> list[str]:
+def image_files(dataset: Dataset | ImageFolder) -> list[str]:
     """Return image files by index."""
     return [sample[0] for sample in dataset.samples] if hasattr(dataset, "samples") else list(dataset.im_files)

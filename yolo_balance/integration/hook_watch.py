@@ -5,15 +5,11 @@ A release of Ultralytics, or a class of a user's, that no longer calls a hook wo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
-
 from torch.utils.data import BatchSampler
-from ultralytics.data.augment import BaseMixTransform, Compose
 
 from yolo_balance.errors import HostError
 from yolo_balance.integration.hooks.criterion import records
-from yolo_balance.integration.hooks.dataset import CountingMixin, PartnerIndexes
+from yolo_balance.integration.hooks.dataset import CountingMixin, PartnerIndexes, mix_transforms
 from yolo_balance.integration.hooks.loader import EpochBatches
 from yolo_balance.integration.hooks.validator import RecallValidatorMixin
 from yolo_balance.integration.protocols import Batch, Loader, Validator
@@ -97,23 +93,11 @@ class HookWatch:
                 f"balance.sampling: expected {type(loader).__name__} to load the images of the plan and "
                 f"{type(dataset).__name__} to read each by get_image_and_label first"
             )
-        stock = list(islice(unfollowed(dataset.transforms), 1)) if dataset.partners is not None else []
+        mixing = [] if dataset.partners is None else mix_transforms(dataset.transforms)
+        stock = [transform for transform in mixing if not isinstance(transform.get_indexes, PartnerIndexes)]
         if stock or any(images.stock for images in drawn):
             name = type(stock[0]).__name__ if stock else "each transform"
             raise HostError(
                 f"balance.sampling.partners: expected {name} of {type(dataset).__name__} to choose its other images by "
                 "get_indexes, which draws from the plan, but it chose others"
             )
-
-
-def unfollowed(transform: object) -> Iterator[object]:
-    """Yield the mix transforms inside a transform that do not draw from a partner stream."""
-    inner: Sequence[object] = ()
-    if isinstance(transform, Compose):
-        inner = transform.transforms
-    elif isinstance(transform, BaseMixTransform):
-        if not isinstance(transform.get_indexes, PartnerIndexes):
-            yield transform
-        inner = (transform.pre_transform,)
-    for part in inner:
-        yield from unfollowed(part)

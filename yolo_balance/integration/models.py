@@ -12,10 +12,10 @@ from yolo_balance.integration.compat import one_line
 
 
 def resolve_model(model: str | Path) -> str:
-    """The model to start from: an official checkpoint that is not to be had becomes its architecture, said aloud.
+    """Return the model to start from; an official checkpoint that is not to be had becomes its architecture, aloud.
 
     Raises:
-        HostError: A file that is neither there nor one of the host's published checkpoints.
+        HostError: The file is not there, nor a checkpoint that Ultralytics publishes.
     """
     model = str(model)
     if not model.endswith(".pt") or Path(model).exists():

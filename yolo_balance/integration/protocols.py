@@ -1,8 +1,8 @@
 """The surface of Ultralytics that this package touches, as types: each attribute and method once.
 
-Each name was seen in releases 8.4.0, 8.4.20, 8.4.40, 8.4.60, 8.4.100 and 8.4.190, unless its type is annotated with
-`Since` or `Until`. Parameters have the names and the order that Ultralytics gives them; those behind a `*` are passed
-by name. `python -m yolo_balance.integration.contract` compares this list with the installed release.
+Each name was seen in releases 8.4.0, 8.4.20, 8.4.40, 8.4.60, 8.4.100 and 8.4.190, unless `Releases` stand beside its
+type. Parameters have the names and the order that Ultralytics gives them; those behind a `*` are passed by name.
+`python -m yolo_balance.integration.contract` compares this list with the installed release.
 
 The Protocols exist for type checkers and for that comparison: an object of Ultralytics is never made one of them, since
 a Protocol's empty methods would hide those of Ultralytics.
@@ -19,6 +19,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from yolo_balance.arrays import Floats32
+
 OURS = ("drawn",)
 """Keys that this package adds to an object of Ultralytics."""
 
@@ -26,21 +28,14 @@ Images = Sequence[npt.NDArray[np.uint8]]
 Callback = Callable[..., object]
 
 
-class Since(NamedTuple):
-    """First release of those tried that has an attribute."""
+class Releases(NamedTuple):
+    """First and last release of those tried that have an attribute."""
 
-    release: str
-
-
-class Until(NamedTuple):
-    """Last release of those tried that has an attribute."""
-
-    release: str
+    first: str = "8.4.0"
+    last: str = "999"
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Training
-# ---------------------------------------------------------------------------------------------------------------------
+# Training ------------------------------------------------------------------------------------------------------------
 
 
 class Arguments(Protocol):
@@ -68,8 +63,7 @@ class Network(Protocol):
 
     model: Sequence[nn.Module]  # the layers, the head last
 
-    def init_criterion(self) -> object:
-        """Build the criterion; `criterion` holds it once a loss was asked for."""
+    def init_criterion(self) -> object: ...
 
 
 class Average(Protocol):
@@ -105,35 +99,16 @@ class Trainer(Protocol):
     last: Path
     best: Path
 
-    def add_callback(self, event: str, callback: Callback) -> None:
-        """Register a function that takes the trainer."""
-
-    def get_dataset(self) -> dict[str, Any]:
-        """Read `args.data`."""
-
-    def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Loader:
-        """Build a split's loader."""
-
-    def get_validator(self) -> Validator:
-        """Build the validator."""
-
-    def _setup_train(self) -> None:
-        """Build everything that training needs."""
-
-    def preprocess_batch(self, batch: Batch) -> Batch:
-        """Move a batch to the device."""
-
-    def validate(self) -> tuple[dict[str, float] | None, float | None]:
-        """Validate: metrics and fitness."""
-
-    def save_model(self) -> bool | None:
-        """Save last.pt, and best.pt where the fitness is the best; false where some releases refuse to."""
-
-    def final_eval(self) -> None:
-        """Validate best.pt."""
-
-    def read_results_csv(self) -> dict[str, Any]:
-        """Read results.csv as columns."""
+    def add_callback(self, event: str, callback: Callback) -> None: ...
+    def get_dataset(self) -> dict[str, object]: ...
+    def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Loader: ...
+    def get_validator(self) -> Validator: ...
+    def _setup_train(self) -> None: ...
+    def preprocess_batch(self, batch: Batch) -> Batch: ...
+    def validate(self) -> tuple[dict[str, float] | None, float | None]: ...
+    def save_model(self) -> bool | None: ...  # last.pt, best.pt too at the best fitness; false where some refuse to
+    def final_eval(self) -> None: ...
+    def read_results_csv(self) -> dict[str, object]: ...
 
 
 class Batch(TypedDict, total=False):
@@ -142,7 +117,7 @@ class Batch(TypedDict, total=False):
     img: Tensor
     cls: Tensor
     im_file: Sequence[str]
-    drawn: Any  # ours: the images that a sample was made of
+    drawn: Sequence[Any]  # ours: the images that a sample was made of
 
 
 class Loader(Sized, Iterable[Batch], Protocol):
@@ -157,8 +132,7 @@ class Loader(Sized, Iterable[Batch], Protocol):
     generator: torch.Generator
     iterator: Iterator[Batch] | None
 
-    def reset(self) -> None:
-        """Drop the workers; they start again with the next epoch."""
+    def reset(self) -> None: ...  # drops the workers, which start again with the next epoch
 
 
 class Dataset(Sized, Protocol):
@@ -168,21 +142,23 @@ class Dataset(Sized, Protocol):
     cache: str | bool | None
     im_files: list[str]
     label_files: list[str]
-    labels: list[dict[str, Any]]
+    labels: list[ImageLabels]
     max_buffer_length: int
     transforms: object
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return a transformed sample."""
+    def __getitem__(self, index: int) -> dict[str, object]: ...
+    def get_image_and_label(self, index: int) -> dict[str, object]: ...  # before any transform
+    def build_transforms(self, hyp: object) -> object: ...
+    def collate_fn(self, batch: list[dict[str, object]]) -> Batch: ...
 
-    def get_image_and_label(self, index: int) -> dict[str, Any]:
-        """Return an image and its labels before any transform."""
 
-    def build_transforms(self, hyp: object) -> object:
-        """Build the transforms of `augment`."""
+class ImageLabels(TypedDict):
+    """An image's objects in the file, boxes as shares of the image (n, 4) and classes (n, 1)."""
 
-    def collate_fn(self, batch: list[dict[str, Any]]) -> Batch:
-        """Collate samples."""
+    im_file: str
+    shape: tuple[int, int]
+    cls: Floats32
+    bboxes: Floats32
 
 
 class FolderTree(Protocol):
@@ -190,8 +166,7 @@ class FolderTree(Protocol):
 
     classes: list[str]
 
-    def __len__(self) -> int:
-        """Return the number of images."""
+    def __len__(self) -> int: ...
 
 
 class ImageFolder(Protocol):
@@ -213,8 +188,7 @@ class MixTransform(Protocol):
 
     pre_transform: object
 
-    def get_indexes(self) -> int | list[int]:
-        """Choose the other images."""
+    def get_indexes(self) -> int | list[int]: ...
 
 
 class MosaicTransform(MixTransform, Protocol):
@@ -223,9 +197,7 @@ class MosaicTransform(MixTransform, Protocol):
     n: int
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Losses
-# ---------------------------------------------------------------------------------------------------------------------
+# Losses --------------------------------------------------------------------------------------------------------------
 
 
 class Assigner(Protocol):
@@ -241,15 +213,13 @@ class Assigner(Protocol):
         mask_gt: Tensor,
         *args: Tensor,  # releases and tasks add more
         **kwargs: Tensor,
-    ) -> tuple[Tensor, ...]:
-        """Return labels, boxes, scores, foreground and object of each anchor."""
+    ) -> tuple[Tensor, ...]: ...  # labels, boxes, scores, foreground and object of each anchor
 
 
 class ElementwiseLoss(Protocol):
     """The classification loss, one value for each logit."""
 
-    def __call__(self, input: Tensor, target: Tensor, /) -> Tensor:
-        """Return the loss (B, A, C)."""
+    def __call__(self, input: Tensor, target: Tensor, /) -> Tensor: ...  # (B, A, C)
 
 
 class BoxLoss(Protocol):
@@ -266,8 +236,7 @@ class BoxLoss(Protocol):
         fg_mask: Tensor,
         /,
         *args: Tensor,  # releases add more
-    ) -> tuple[Tensor, ...]:
-        """Return the box loss and the DFL or L1 loss."""
+    ) -> tuple[Tensor, ...]: ...  # box loss, and DFL or L1 loss
 
 
 class Gains(Protocol):
@@ -307,9 +276,9 @@ class DETRCriterion(Protocol):
     vfl: Varifocal | None
     matcher: Matcher
 
-    def _get_index(self, match_indices: list[tuple[Tensor, Tensor]]) -> tuple[tuple[Tensor, Tensor], Tensor]:
-        """Return image and query of each matched pair, and its object."""
-
+    def _get_index(
+        self, match_indices: list[tuple[Tensor, Tensor]]
+    ) -> tuple[tuple[Tensor, Tensor], Tensor]: ...  # image and query of each matched pair, and its object
     def _get_loss(
         self,
         pred_bboxes: Tensor,
@@ -320,16 +289,11 @@ class DETRCriterion(Protocol):
         *,
         postfix: str = "",
         match_indices: list[tuple[Tensor, Tensor]] | None = None,
-    ) -> dict[str, Tensor]:
-        """Return the losses of one decoder layer; early releases have masks before `postfix`."""
-
+    ) -> dict[str, Tensor]: ...  # early releases have masks before `postfix`
     def _get_loss_class(
         self, pred_scores: Tensor, targets: Tensor, gt_scores: Tensor, num_gts: int, postfix: str = ""
-    ) -> dict[str, Tensor]:
-        """Return the classification loss."""
-
-    def _get_loss_bbox(self, pred_bboxes: Tensor, gt_bboxes: Tensor, postfix: str = "") -> dict[str, Tensor]:
-        """Return the box losses of the matched pairs."""
+    ) -> dict[str, Tensor]: ...
+    def _get_loss_bbox(self, pred_bboxes: Tensor, gt_bboxes: Tensor, postfix: str = "") -> dict[str, Tensor]: ...
 
 
 class Matcher(Protocol):
@@ -337,8 +301,7 @@ class Matcher(Protocol):
 
     def __call__(
         self, pred_bboxes: Tensor, pred_scores: Tensor, gt_bboxes: Tensor, gt_cls: Tensor, gt_groups: list[int]
-    ) -> list[tuple[Tensor, Tensor]]:
-        """Return query and object of each matched pair, by image."""
+    ) -> list[tuple[Tensor, Tensor]]: ...  # query and object of each matched pair, by image
 
 
 class DenseHead(Protocol):
@@ -356,9 +319,7 @@ class DecoderHead(Protocol):
     nc: int
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Validation
-# ---------------------------------------------------------------------------------------------------------------------
+# Validation ----------------------------------------------------------------------------------------------------------
 
 
 class Predicted(TypedDict):
@@ -401,33 +362,18 @@ class Validator(Protocol):
     metrics: Metrics
     save_dir: Path
 
-    def init_metrics(self, model: nn.Module) -> None:
-        """Prepare a validation."""
-
+    def init_metrics(self, model: nn.Module) -> None: ...
     def match_predictions(
         self, pred_classes: Tensor, true_classes: Tensor, iou: Tensor, use_scipy: bool = False
-    ) -> Tensor:
-        """Match boxes (columns of iou) to objects (rows) at each IoU threshold."""
-
-    def _process_batch(self, preds: Predicted, batch: Labelled) -> dict[str, Any]:
-        """Compare one image's boxes with its objects."""
-
-    def gather_stats(self) -> None:
-        """Gather what every rank saw."""
-
-    def get_stats(self) -> dict[str, Any]:
-        """Return the metrics by name."""
-
-    def print_results(self) -> None:
-        """Print the metrics."""
-
-    def postprocess(self, preds: Tensor) -> list[Predicted]:
-        """Suppress boxes: each image's that are kept."""
+    ) -> Tensor: ...  # boxes (columns of iou) to objects (rows), at each IoU threshold
+    def _process_batch(self, preds: Predicted, batch: Labelled) -> dict[str, object]: ...
+    def gather_stats(self) -> None: ...
+    def get_stats(self) -> dict[str, object]: ...
+    def print_results(self) -> None: ...
+    def postprocess(self, preds: Tensor) -> list[Predicted]: ...  # the boxes of each image that suppression keeps
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Prediction, and the model of a user's script
-# ---------------------------------------------------------------------------------------------------------------------
+# Prediction, and the model of a user's script ------------------------------------------------------------------------
 
 
 class YOLOModel(Protocol):
@@ -442,20 +388,11 @@ class YOLOModel(Protocol):
     trainer: Trainer | None
     predictor: Predictor | None
 
-    def add_callback(self, event: str, func: Callback) -> None:
-        """Register a function that takes the trainer, validator or predictor."""
-
-    def train(self, trainer: object = None, **kwargs: object) -> object:
-        """Train."""
-
-    def val(self, validator: object = None, **kwargs: object) -> object:
-        """Validate by a class of validators."""
-
-    def predict(self, source: object = None, stream: bool = False, **kwargs: object) -> Iterable[Prediction]:
-        """Predict on images."""
-
-    def _smart_load(self, key: str) -> Callable[..., Validator]:
-        """Return the task's class of validators for the key `validator`."""
+    def add_callback(self, event: str, func: Callback) -> None: ...
+    def train(self, trainer: object = None, **kwargs: object) -> object: ...
+    def val(self, validator: object = None, **kwargs: object) -> object: ...
+    def predict(self, source: object = None, stream: bool = False, **kwargs: object) -> Iterable[Prediction]: ...
+    def _smart_load(self, key: str) -> Callable[..., Validator]: ...  # of the key `validator`
 
 
 class Backend(Protocol):
@@ -465,21 +402,17 @@ class Backend(Protocol):
     stride: int
     end2end: bool
     dynamic: bool
-    format: Annotated[str, Since("8.4.40")]
-    pt: Annotated[bool, Until("8.4.20")]
+    format: Annotated[str, Releases(first="8.4.40")]
+    pt: Annotated[bool, Releases(last="8.4.20")]
 
-    def register_forward_pre_hook(self, hook: Callback) -> Handle:
-        """Call a function before each forward pass, with module and inputs."""
-
-    def register_forward_hook(self, hook: Callback) -> Handle:
-        """Call a function after each forward pass, with module, inputs and output."""
+    def register_forward_pre_hook(self, hook: Callback) -> Handle: ...
+    def register_forward_hook(self, hook: Callback) -> Handle: ...
 
 
 class Handle(Protocol):
     """A registered hook of torch."""
 
-    def remove(self) -> None:
-        """Take the hook off."""
+    def remove(self) -> None: ...
 
 
 class Predictor(Protocol):
@@ -493,8 +426,7 @@ class Predictor(Protocol):
     callbacks: dict[str, list[Callback]]
     save_dir: Path
 
-    def pre_transform(self, im: Images) -> Images:
-        """Scale and pad images."""
+    def pre_transform(self, im: Images) -> Images: ...
 
 
 class PredictedBoxes(Protocol):
@@ -512,8 +444,5 @@ class Prediction(Protocol):
     names: Mapping[int, str]
     path: str
 
-    def __getitem__(self, idx: Tensor) -> Prediction:
-        """Return a copy with some of the boxes."""
-
-    def new(self) -> Prediction:
-        """Return an empty copy."""
+    def __getitem__(self, idx: Tensor) -> Prediction: ...  # a copy with these boxes
+    def new(self) -> Prediction: ...  # an empty copy

@@ -5,19 +5,19 @@ Counts are statistics of a data set, known before training: their functions are 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from yolo_balance.arrays import Floats
+from yolo_balance.arrays import Floats, Ints
 from yolo_balance.losses.assignment import Assignment, Term
 from yolo_balance.losses.per_class import PerClass
 
 
-def inverse_frequency_weights(counts: npt.NDArray[Any], *, power: float = 1.0) -> Floats:
+def inverse_frequency_weights(counts: Ints | Floats, *, power: float = 1.0) -> Floats:
     """Compute weights that grow as a class gets rarer.
 
         w_c = (max n / n_c)^power
@@ -36,7 +36,7 @@ def inverse_frequency_weights(counts: npt.NDArray[Any], *, power: float = 1.0) -
     return np.where(n > 0, n.max(initial=0) / np.where(n > 0, n, 1), 1.0) ** power
 
 
-def effective_number_weights(counts: npt.NDArray[Any], *, beta: float = 0.999) -> Floats:
+def effective_number_weights(counts: Ints | Floats, *, beta: float = 0.999) -> Floats:
     """Compute weights by the inverse effective number of samples, Cui et al. (2019).
 
         E(n) = (1 - beta^n) / (1 - beta)

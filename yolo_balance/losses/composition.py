@@ -6,7 +6,6 @@ All factors are relative to the commonest class of the data, which has 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -92,7 +91,7 @@ class ClassFactors:
         """Whether a factor other than sampling differs from 1."""
         return bool((self.weight != 1).any() or (self.isr != 1).any() or (self.asked != 1).any())
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, object]]:
         """Return the figures of `balance.yaml`, one dict per class."""
         columns = {"shown": self.sampling, "class_weight_asked": self.asked, "class_weight": self.weight}
         columns |= {"isr": self.isr, "product": self.product}

@@ -6,7 +6,6 @@ What the equalisation losses steer by; Tan et al. (2021), Li et al. (2022).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -105,5 +104,5 @@ class GradientRatio:
             raise ValueError(f"expected gradients of {self.sums.shape[1]} classes, got {sums.shape[1]}")
         self.sums = sums
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {"sums": self.sums.cpu()}

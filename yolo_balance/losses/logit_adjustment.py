@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from yolo_balance.arrays import Floats, Ints
 from yolo_balance.losses.assignment import Term
 from yolo_balance.losses.per_class import PerClass
 
 
-def logit_offsets(counts: npt.NDArray[Any], *, tau: float = 1.0) -> npt.NDArray[np.float64]:
+def logit_offsets(counts: Ints | Floats, *, tau: float = 1.0) -> Floats:
     """Compute the offset that is added to each class's logit while training.
 
         offset_c = tau * (log pi_c - log max pi),   pi_c = n_c / sum n
@@ -32,7 +31,7 @@ def logit_offsets(counts: npt.NDArray[Any], *, tau: float = 1.0) -> npt.NDArray[
     present = n > 0
     if not present.any():
         return np.zeros_like(n)
-    offsets: npt.NDArray[np.float64] = tau * np.log(np.where(present, n, n[present].min()) / n.max())
+    offsets: Floats = tau * np.log(np.where(present, n, n[present].min()) / n.max())
     return offsets
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy.typing as npt
 import torch
 from torch import Tensor
@@ -26,5 +24,5 @@ class PerClass:
                 self._copies[device] = self.values.to(device)
         return self._copies[device]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {"values": self.values, "_copies": {}}

@@ -60,7 +60,7 @@ def resolved(
     names: Sequence[str],
     schedule: SamplingSchedule | None,
     factors: ClassFactors | None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the configuration as resolved: options with defaults; on the data, counts, factors and shares by class."""
     expectation = np.ones(statistics.num_images) if schedule is None else schedule.balanced.expectation
     losses = config.losses

@@ -13,7 +13,7 @@ from yolo_balance.run_folder.names import STATE
 SCHEMA = 1
 
 
-def write_state(folder: Path, epoch: int, learnt: Mapping[str, Any]) -> None:
+def write_state(folder: Path, epoch: int, learnt: Mapping[str, object]) -> None:
     """Write the file, whole or not at all, after so many epochs."""
     write_whole(folder / STATE, json.dumps({"schema": SCHEMA, "epoch": epoch, **learnt}, indent=1) + "\n")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -54,7 +53,7 @@ class RecallFeedback:
         """Return the smoothed recall by class name, for a file."""
         return {name: float(s) for name, s in zip(names, self.recall, strict=True) if not np.isnan(s)}
 
-    def restore(self, state: Mapping[str, Any], names: list[str]) -> None:
+    def restore(self, state: Mapping[str, float], names: list[str]) -> None:
         """Restore the recall that `state` returned."""
         self.recall = np.array([float(state.get(name, np.nan)) for name in names])
 

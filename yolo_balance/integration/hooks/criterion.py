@@ -10,7 +10,7 @@ Ultralytics is copied or overridden.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from ultralytics.models.utils.loss import DETRLoss
 
 from yolo_balance.config import LossesConfig
 from yolo_balance.errors import HostError
-from yolo_balance.integration.hooks.detr import balance_detr
+from yolo_balance.integration.hooks.detr import BalancedDETRLoss, balance_detr
 from yolo_balance.integration.protocols import Assigner, BoxLoss, Criterion, ElementwiseLoss
 from yolo_balance.losses.assignment import Assignment, Term, box_weights, weighted
 
@@ -55,26 +55,10 @@ def balance_criterion(criterion: Built, terms: Callable[[str], Sequence[Term]]) 
     return criterion
 
 
-@runtime_checkable
-class Called(Protocol):
-    """The hooks of a balanced head, and those of them that were called."""
-
-    hooks: ClassVar[tuple[str, ...]]
-    called: set[str]
-
-    def missing(self) -> list[str]:
-        """Return the hooks that the last batch should have called and no batch has."""
-
-
-def records(criterion: object) -> dict[str, Called]:
-    """Return the record of each balanced head, by its name in `heads`."""
-    found: dict[str, Called] = {}
-    for name, head in heads(criterion).items():
-        if isinstance(head, Called):
-            found[name] = head
-        elif isinstance(bce := getattr(head, "bce", None), WeightedBCE):
-            found[name] = bce.record
-    return found
+def records(criterion: object) -> dict[str, Record | BalancedDETRLoss]:
+    """Return the record of the hooks called in each balanced head, by its name in `heads`."""
+    noted = {name: getattr(getattr(head, "bce", None), "record", head) for name, head in heads(criterion).items()}
+    return {name: record for name, record in noted.items() if isinstance(record, (Record, BalancedDETRLoss))}
 
 
 def gain_ratio(criterion: object) -> float:
@@ -101,8 +85,7 @@ def without_part(criterion: object, options: LossesConfig) -> dict[str, str]:
 def heads(criterion: object) -> dict[str, Criterion]:
     """Return the criterion of each head: `one2many` and `one2one` of an end-to-end model, else the only one as `""`."""
     named = {head: getattr(criterion, head) for head in ("one2many", "one2one") if hasattr(criterion, head)}
-    only: Any = criterion
-    return named or {"": only}
+    return named or {"": cast(Criterion, criterion)}
 
 
 class Record:
@@ -131,7 +114,7 @@ class Record:
             return []
         return missing
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         # the logits of an assignment belong to a graph, which neither deepcopy nor pickle can take
         return {"assignment": None, "called": set()}
 
@@ -146,19 +129,13 @@ class _Wrapper:
     def __init__(self, wrapped: Assigner | ElementwiseLoss | BoxLoss, record: Record, terms: Sequence[Term] = ()):
         self.__dict__.update(wrapped=wrapped, record=record, terms=terms)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         if name.startswith("__") or "wrapped" not in self.__dict__:  # being unpickled
             raise AttributeError(name)
         return getattr(self.wrapped, name)
 
     def __setattr__(self, name: str, value: object) -> None:
         setattr(self.wrapped, name, value)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
 
 
 class RecordingAssigner(_Wrapper):

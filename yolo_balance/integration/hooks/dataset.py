@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import random
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch.utils.data
@@ -25,10 +25,10 @@ else:
     Stock = torch.utils.data.Dataset  # an instance can only be given a class of the same root
 
 DRAWN: Final = "drawn"
-"""Key of a sample: its `Drawn`."""
+"""Key of a sample: its `PickedImages`."""
 
 
-class Drawn(list[int]):
+class PickedImages(list[int]):
     """Index of the image itself, then of every tile and partner picked for it.
 
     Attributes:
@@ -111,7 +111,7 @@ class PartnerStream:
             else:
                 yield from plan.epoch(deck, rank=share, world_size=of).tolist()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_cards": None, "_objects": None}
 
 
@@ -126,14 +126,22 @@ class PartnerIndexes:
         return self.stream.draw() if self.mosaic is None else self.stream.draw_tiles(self.mosaic.n - 1)
 
 
-def follow(transform: object, stream: PartnerStream) -> None:
-    """Make every Mosaic, MixUp, CutMix and CopyPaste inside a transform draw its other images from the stream."""
+def mix_transforms(transform: object) -> Iterator[BaseMixTransform]:
+    """Yield every Mosaic, MixUp, CutMix and CopyPaste inside a transform."""
+    inner: Sequence[object] = ()
     if isinstance(transform, Compose):
-        for inner in transform.transforms:
-            follow(inner, stream)
+        inner = transform.transforms
     elif isinstance(transform, BaseMixTransform):
-        transform.get_indexes = PartnerIndexes(stream, transform if isinstance(transform, Mosaic) else None)
-        follow(transform.pre_transform, stream)
+        yield transform
+        inner = (transform.pre_transform,)
+    for part in inner:
+        yield from mix_transforms(part)
+
+
+def follow(transform: object, stream: PartnerStream) -> None:
+    """Make the mix transforms inside a transform draw their other images from the stream."""
+    for mix in mix_transforms(transform):
+        mix.get_indexes = PartnerIndexes(stream, mix if isinstance(mix, Mosaic) else None)
 
 
 class CountingMixin(Stock):
@@ -144,10 +152,10 @@ class CountingMixin(Stock):
     """
 
     partners: PartnerStream | None = None
-    _picked: Drawn
+    _picked: PickedImages
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        self._picked, stream = Drawn(), self.partners
+    def __getitem__(self, index: int) -> dict[str, object]:
+        self._picked, stream = PickedImages(), self.partners
         before = 0 if stream is None else stream.dealt
         if stream is not None:
             stream.show(index)
@@ -157,7 +165,7 @@ class CountingMixin(Stock):
         sample[DRAWN] = self._picked
         return sample
 
-    def get_image_and_label(self, index: int) -> dict[str, Any]:
+    def get_image_and_label(self, index: int) -> dict[str, object]:
         """Note the index; the image itself, every tile and every partner come through here."""
         self._picked.append(index)
         if self.partners is not None:
@@ -171,7 +179,7 @@ class CountingMixin(Stock):
             follow(transforms, self.partners)
         return transforms
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         base = type(self).__mro__[2]  # the class is made at run time: pickle the class that it is made from
         state = self.__getstate__() if hasattr(self, "__getstate__") else self.__dict__
         return _blank, (base,), state

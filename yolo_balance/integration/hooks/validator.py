@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -51,18 +50,13 @@ class RecallValidatorMixin(Stock):
         self.outcomes = self.recall_report = None
 
     def match_predictions(
-        self,
-        pred_classes: torch.Tensor,
-        true_classes: torch.Tensor,
-        iou: torch.Tensor,
-        *args: bool,
-        **kwargs: bool,
+        self, pred_classes: torch.Tensor, true_classes: torch.Tensor, iou: torch.Tensor, *args: bool, **kwargs: bool
     ) -> torch.Tensor:
         """Match as Ultralytics does and note the overlap; that of masks and key points comes after that of boxes."""
         self._overlap = iou
         return super().match_predictions(pred_classes, true_classes, iou, *args, **kwargs)
 
-    def _process_batch(self, preds: Predicted, batch: Labelled) -> dict[str, Any]:
+    def _process_batch(self, preds: Predicted, batch: Labelled) -> dict[str, object]:
         self._overlap = None
         answer = super()._process_batch(preds, batch)
         self._images.append(self._outcome(preds, batch))
@@ -105,20 +99,10 @@ class RecallValidatorMixin(Stock):
             self.outcomes = Outcomes.pool((image for part in parts for image in part), len(self.names))
         self._images = []
 
-    def get_stats(self) -> dict[str, Any]:
+    def get_stats(self) -> dict[str, object]:
         """Return Ultralytics' metrics and one `recall/...` entry per class and budget, for results.csv and loggers."""
-        self.recall_report = self._read_recall()
-        return {**super().get_stats(), **recall_columns(self.recall_report)}
-
-    def print_results(self) -> None:
-        """Print Ultralytics' lines and our table."""
-        super().print_results()
-        assert self.recall_report is not None  # read just before, in get_stats
-        LOGGER.info(f"\n{render_report(self.recall_report)}\n")
-
-    def _read_recall(self) -> RecallReport:
         assert self.outcomes is not None  # gathered just before, on the rank that reads
-        return RecallReport.of(
+        self.recall_report = RecallReport.of(
             self.outcomes,
             class_names(self.names),
             false_alarms=self.recall.false_alarms,
@@ -128,6 +112,13 @@ class RecallValidatorMixin(Stock):
             targets=self.recall.targets,
             floor=self.args.conf,
         )
+        return {**super().get_stats(), **recall_columns(self.recall_report)}
+
+    def print_results(self) -> None:
+        """Print Ultralytics' lines and our table."""
+        super().print_results()
+        assert self.recall_report is not None  # read just before, in get_stats
+        LOGGER.info(f"\n{render_report(self.recall_report)}\n")
 
 
 def _corners(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -148,17 +139,15 @@ def balance_validator(validator: Validator, recall: RecallConfig) -> RecallValid
 
 
 def recall_columns(report: RecallReport) -> dict[str, float]:
-    """Return metrics by column name, `recall/crack_fa0.1`; a class without objects has none."""
-    names = column_names(list(report.budgets[0].classes))
+    """Return metrics by column name, `recall/crack_fa0.1`; a class without objects has none.
+
+    A name keeps the characters that a CSV header and every logger accept; the class's id tells equal ones apart.
+    """
+    plain = [re.sub(r"[^\w\-. ]", "_", name) for name in report.budgets[0].classes]
+    columns = [name if plain.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(plain)]
     return {
         f"recall/{column}_fa{budget.false_alarms:g}": c.recall
         for budget in report.budgets
-        for column, c in zip(names, budget.classes.values(), strict=True)
+        for column, c in zip(columns, budget.classes.values(), strict=True)
         if c.recall is not None
     }
-
-
-def column_names(classes: Sequence[str]) -> list[str]:
-    """Return class names in characters that a CSV header and every logger accept; the id tells equal ones apart."""
-    plain = [re.sub(r"[^\w\-. ]", "_", name) for name in classes]
-    return [name if plain.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(plain)]

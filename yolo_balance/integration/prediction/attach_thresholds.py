@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.nn.functional import pad
 from ultralytics.cfg import DEFAULT_CFG_DICT
@@ -20,7 +19,7 @@ from yolo_balance.arrays import Floats
 from yolo_balance.errors import ConfigError, HostError
 from yolo_balance.integration.data import BOX_TASKS, class_names
 from yolo_balance.integration.prediction import padding
-from yolo_balance.integration.protocols import Callback, Handle, Images, Prediction, Predictor, YOLOModel
+from yolo_balance.integration.protocols import Handle, Images, Prediction, Predictor, YOLOModel
 from yolo_balance.recall.decisions.thresholds import Thresholds, Zone
 from yolo_balance.run_folder.names import THRESHOLDS
 from yolo_balance.text import listed, plain
@@ -37,13 +36,9 @@ DEFAULT_CONF = {"predict": 0.25, "track": 0.1}
 
 
 class ZonedResults(Stock):
-    """Ultralytics' `Results` with the zone of the image, which every copy and selection of it keeps.
+    """Ultralytics' `Results` with the zone of the image, `pass`, `review` or `reject`.
 
-    Ultralytics makes those by `new()`, which copies no attribute but its own; an attribute set on a plain `Results` is
-    gone after `result.cpu()` or `result[0]`.
-
-    Attributes:
-        zone: `pass`, `review` or `reject`.
+    Ultralytics makes copies and selections by `new()`, which drops attributes set on a plain `Results`.
     """
 
     zone: Zone
@@ -61,33 +56,20 @@ def zoned(result: Prediction, zone: Zone) -> Prediction:
     return result
 
 
-def zone_of(result: Prediction) -> Zone:
-    """Return the zone that a result was given."""
-    zone: Zone = vars(result)["zone"]
-    return zone
-
-
 def attach_thresholds(model: Model, thresholds: Thresholds | str | Path) -> Model:
     """Make every later `model.predict(...)`, `model(...)` and `model.track(...)` keep to thresholds.
 
     Each image keeps the boxes at or above the review threshold of their class. `result.zone` of each `Results` is
-    `pass`, `review` or `reject`. The thresholds decide: `conf` is set to just below the smallest of them, whatever was
-    asked for.
+    `pass`, `review` or `reject`. The thresholds decide: `conf` becomes just below the smallest of them.
 
-    Where classes overlap, a place is listed once per class that passes its threshold. Ultralytics' validation, by which
-    the thresholds were measured, does the same; its prediction names the highest scoring class only. Tracking keeps to
-    one class per place, the highest scoring of those that pass, and sees the boxes below the thresholds too, which it
-    needs to follow an object.
+    Images are scaled and padded, and boxes listed, as in Ultralytics' validation, by which thresholds are measured: a
+    place is listed once per class that passes its threshold. Tracking keeps to one class per place, the highest scoring
+    of those that pass, and sees the boxes below the thresholds too, which it needs to follow an object.
 
-    Two kinds of box are lost before thresholds can keep them. A model exported with `nms=True` leaves out second
-    classes and boxes under its own `conf`; a line warns of that. Ultralytics' segmentation drops a box whose mask is
-    empty, as that of a very small object may be without `retina_masks=True`.
-
-    Images are scaled and padded as in Ultralytics' validation, which pads more than its prediction; so the model sees
-    an image as it did when the thresholds were measured. Where a split's images have several shapes, validation with
-    `rect` pads each to the shape of its batch, which one image does not tell: then measure and predict with
-    `rect=False`. Thresholds hold for the image size, `rect`, the head (`nms`) and the IoU of non-maximum suppression
-    (`iou`) that they were measured with.
+    Thresholds hold for the image size, `rect`, head (`nms`) and IoU of suppression (`iou`) that they were measured
+    with. A split of images of several shapes has to be measured with `rect=False`, which predictions then need too. A
+    model exported with `nms=True` leaves out second classes and boxes below its own `conf`. Ultralytics' segmentation
+    without `retina_masks=True` drops a box whose mask is empty, which that of a very small object may be.
 
     Args:
         model: An `ultralytics.YOLO` that reports boxes, made from weights or from an exported file.
@@ -111,9 +93,15 @@ def attach_thresholds(model: Model, thresholds: Thresholds | str | Path) -> Mode
         raise HostError(f"attach_thresholds: expected a model of task {', '.join(BOX_TASKS)}, got one of {model.task}")
     keeper = _Keeper(loaded, name)
     keeper.check(model.names)
-    for event, hook in keeper.hooks().items():
+    hooks = {
+        "on_predict_start": keeper.start,
+        "on_predict_batch_start": keeper.listen,
+        "on_predict_postprocess_end": keeper.keep,
+    }
+    for event, hook in hooks.items():
         registered = model.callbacks[event]
-        registered[:] = [other for other in registered if not _ours(other)]  # attached again: the last one counts
+        others = [other for other in registered if not isinstance(getattr(other, "__self__", None), _Keeper)]
+        registered[:] = others  # attached again: the last one counts
         model.add_callback(event, hook)
     return model
 
@@ -128,23 +116,16 @@ class _Keeper:
         self._handles: list[Handle] = []
         self._warned: set[str] = set()
 
-    def hooks(self) -> dict[str, Callback]:
-        return {
-            "on_predict_start": self.start,
-            "on_predict_batch_start": self.listen,
-            "on_predict_postprocess_end": self.keep,
-        }
-
     def check(self, names: Mapping[int, str]) -> list[str]:
         """Return class names by id; raise ConfigError where those of the file are others."""
         classes, known = class_names(names), self.thresholds.review
-        missing, unknown = [c for c in classes if c not in known], [c for c in known if c not in classes]
+        differences = {
+            "expected a threshold for each class of the model, got none for": [c for c in classes if c not in known],
+            "expected classes of the model, it has no class": [c for c in known if c not in classes],
+        }
         problems = [
             f"{plain(self.name)}: classes: {text} {listed([plain(name) for name in them])}"
-            for text, them in (
-                ("expected a threshold for each class of the model, got none for", missing),
-                ("expected classes of the model, it has no class", unknown),
-            )
+            for text, them in differences.items()
             if them
         ]
         if problems:
@@ -152,7 +133,7 @@ class _Keeper:
         return classes
 
     def start(self, predictor: Predictor) -> None:
-        """Before the first image: leave to the thresholds every box that Ultralytics would cut first."""
+        """Leave to the thresholds every box that Ultralytics would cut first; called before the first image."""
         self.classes = self.check(predictor.model.names)
         self.review = np.array([self.thresholds.review[name] for name in self.classes])
         smallest, asked, mode = float(self.review.min()), predictor.args.conf, predictor.args.mode
@@ -188,17 +169,20 @@ class _Keeper:
             hooks.append(self.keep)
 
     def listen(self, predictor: Predictor) -> None:
-        """Before a batch: have images scaled and padded as in validation, and the output adapted."""
+        """Scale and pad the images of a batch as in validation, and adapt the output; called before the batch."""
         self._stop(predictor)
         if not isinstance(predictor, DetectionPredictor) or predictor.args.embed:
             return
-        if len(set(predictor.imgsz)) == 1:
-            vars(predictor)["pre_transform"] = partial(_as_validation_loads, predictor)
         model, task, end2end = predictor.model, predictor.args.task, predictor.model.end2end
         several, classes = predictor.args.mode != "track", len(self.classes)
         shapes = {image.shape[:2] for image in predictor.batch[1]} if _padded_least(predictor) else set()
         shape = shapes.pop() if len(shapes) == 1 else None
         margins = (0, 0)
+
+        def loaded(images: Images) -> Images:
+            images = [padding.as_loaded(image, predictor.imgsz[0]) for image in images]
+            padded: Images = type(predictor).pre_transform(predictor, images)
+            return padded
 
         def widened(module: object, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
             nonlocal margins
@@ -218,10 +202,12 @@ class _Keeper:
                 return output
             return _first(output, lambda prediction: passing(prediction, self.review, several=several))
 
+        if len(set(predictor.imgsz)) == 1:
+            vars(predictor)["pre_transform"] = loaded
         self._handles = [model.register_forward_pre_hook(widened), model.register_forward_hook(adapted)]
 
     def keep(self, predictor: Predictor) -> None:
-        """After a batch: drop the boxes below their thresholds and give each image its zone."""
+        """Drop the boxes below their thresholds and give each image its zone; called after a batch."""
         self._stop(predictor)
         for i, result in enumerate(predictor.results):
             boxes = result.obb if result.obb is not None else result.boxes
@@ -238,7 +224,7 @@ class _Keeper:
         self._handles = []
 
     def _warn(self, text: str) -> None:
-        """Warn once of each thing: a camera's frames are a call each."""
+        """Warn once of each thing, as a camera's frames are a call each."""
         if text not in self._warned:
             self._warned.add(text)
             LOGGER.warning(plain(text))
@@ -249,11 +235,6 @@ def _padded_least(predictor: Predictor) -> bool:
     model, square = predictor.model, len(set(predictor.imgsz)) == 1
     free = getattr(model, "format", "") == "pt" or getattr(model, "pt", False) or getattr(model, "dynamic", False)
     return bool(square and free and predictor.args.rect)
-
-
-def _as_validation_loads(predictor: Predictor, images: Images) -> Images:
-    """Scale images as Ultralytics' data sets do, then as its predictor does."""
-    return type(predictor).pre_transform(predictor, [padding.as_loaded(im, predictor.imgsz[0]) for im in images])
 
 
 def passing(prediction: torch.Tensor, thresholds: Floats, *, several: bool) -> torch.Tensor:
@@ -273,7 +254,10 @@ def passing(prediction: torch.Tensor, thresholds: Floats, *, several: bool) -> t
     """
     count = len(thresholds)
     scores = prediction[:, 4 : 4 + count]
-    least = torch.from_numpy(_float32(thresholds)).to(prediction.device)
+    # the smallest float32 at or above each threshold: float32 scores compare with it as they would in float64
+    near = thresholds.astype(np.float32)
+    near = np.where(near < thresholds, np.nextafter(near, np.float32(np.inf)), near)
+    least = torch.from_numpy(near).to(prediction.device)
     passes = scores.float() >= least[:, None]
     if not several:
         scores = torch.where(passes | ~passes.any(1, keepdim=True), scores, 0)
@@ -290,12 +274,6 @@ def passing(prediction: torch.Tensor, thresholds: Floats, *, several: bool) -> t
     return torch.stack([pad(image, (0, width - image.shape[1])) for image in images])
 
 
-def _float32(thresholds: Floats) -> npt.NDArray[np.float32]:
-    """Return the smallest float32 at or above each threshold: float32 scores then compare as they would in float64."""
-    near = np.asarray(thresholds, np.float32)
-    return np.where(near < thresholds, np.nextafter(near, np.float32(np.inf)), near)
-
-
 def _first(output: object, change: Callable[[torch.Tensor], torch.Tensor]) -> object:
     """Change the first tensor of a model's output, which is tuples and lists of any depth."""
     if isinstance(output, torch.Tensor):
@@ -303,7 +281,3 @@ def _first(output: object, change: Callable[[torch.Tensor], torch.Tensor]) -> ob
     if not isinstance(output, (tuple, list)):
         raise HostError(f"attach_thresholds: expected a model's output to begin with a tensor, got {type(output)}")
     return type(output)((_first(output[0], change), *output[1:]))
-
-
-def _ours(callback: Callback) -> bool:
-    return isinstance(getattr(callback, "__self__", None), _Keeper)

@@ -1,6 +1,6 @@
 """Images for prediction as validation has them: thresholds hold for the pixels they were measured on.
 
-With `rect`, Ultralytics' validation pads an image by up to a stride more than its prediction does. That moves the grid
+With `rect`, Ultralytics' validation pads an image by up to a stride more than its prediction does, which moves the grid
 of places under the image, and so every score. Validation also rounds the shorter side up where prediction rounds it to
 the nearest.
 """
@@ -40,7 +40,7 @@ def margin(image: tuple[int, int], given: tuple[int, int], imgsz: int, stride: i
         image: Height and width in the file.
         given: Height and width that prediction gives to the model.
         imgsz: Longer side of the scaled image.
-        stride: The model's largest.
+        stride: Largest stride of the model.
     """
     ratio = image[0] / image[1]
     shape = np.array([min(ratio, 1.0), min(1 / ratio, 1.0)])
@@ -67,11 +67,11 @@ def moved(
 
     Args:
         prediction: (B, 4 + C + E, N) of N places; of an end-to-end head (B, N, 6 + E).
-        margins: Those of `widen`.
-        task: The model's.
+        margins: Top and left, as for `widen`.
+        task: Task of the model.
         classes: C.
         keypoints: Points and numbers per point, for pose; None for other tasks.
-        end2end: Whether the head is.
+        end2end: Whether the head is end-to-end.
     """
     top, left = margins
     rows = (prediction.transpose(1, 2) if end2end else prediction).clone()
@@ -90,8 +90,8 @@ def cropped(output: object, margins: tuple[int, int], height: int) -> object:
 
     Args:
         output: Tensors in tuples and lists of any depth.
-        margins: Those of `widen`.
-        height: Of the widened images.
+        margins: Top and left, as for `widen`.
+        height: Height of the widened images.
     """
     if isinstance(output, torch.Tensor):
         if output.ndim != 4:

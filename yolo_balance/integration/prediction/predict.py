@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ultralytics import YOLO
 from ultralytics.data.loaders import LoadImagesAndVideos
@@ -17,7 +17,7 @@ from yolo_balance.files import csv_text, write_whole
 from yolo_balance.integration.arguments import argument_problems
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import class_names
-from yolo_balance.integration.prediction.attach_thresholds import attach_thresholds, zone_of
+from yolo_balance.integration.prediction.attach_thresholds import attach_thresholds
 from yolo_balance.integration.protocols import Prediction
 from yolo_balance.recall.decisions.thresholds import Zone
 from yolo_balance.run_folder.names import THRESHOLDS
@@ -40,7 +40,7 @@ class ImageDecision:
 
     Attributes:
         file: The image or video.
-        zone: Its zone; `unread` for an image that Ultralytics could not read.
+        zone: The zone; `unread` for an image that Ultralytics could not read.
         boxes: Class name and confidence of each box kept, in Ultralytics' order.
     """
 
@@ -64,8 +64,8 @@ def predict(
     source: str | Path,
     *,
     thresholds: str | Path | None = None,
-    arguments: Mapping[str, Any] | None = None,
-    each: Callable[[ImageDecision], None] = lambda verdict: None,
+    arguments: Mapping[str, object] | None = None,
+    each: Callable[[ImageDecision], None] = lambda decision: None,
 ) -> tuple[list[ImageDecision], Path]:
     """Predict at thresholds and write `zones.csv` into the run's folder.
 
@@ -75,10 +75,10 @@ def predict(
         thresholds: The `thresholds.yaml` of the weights; when left out, the one beside the weights, else the one beside
             their folder, where a run has it.
         arguments: Arguments of Ultralytics' `predict`; annotated images are saved unless `save` is false.
-        each: Called with every verdict as it is made.
+        each: Called with every decision as it is made.
 
     Returns:
-        All verdicts in Ultralytics' order, and the path of `zones.csv`.
+        All decisions in Ultralytics' order, and the path of `zones.csv`.
 
     Raises:
         ConfigError: With every problem of the arguments, or of the thresholds.
@@ -100,14 +100,14 @@ def predict(
     except Exception as e:  # no model, or an exported one whose runtime is not installed
         raise HostError(f"weights: {weights} cannot be loaded ({one_line(e)})") from e
 
-    verdicts = []
+    decisions = []
     for result in model.predict(str(Path(source).absolute()), stream=True, **options):
-        verdicts.append(_verdict(result))
-        each(verdicts[-1])
-    for file in sorted(set(files) - {verdict.file for verdict in verdicts}):  # Ultralytics goes on with a warning
-        verdicts.append(ImageDecision(file, "unread"))
-        each(verdicts[-1])
-    return verdicts, _write(verdicts, Path(model.predictor.save_dir))
+        decisions.append(_decision(result))
+        each(decisions[-1])
+    for file in sorted(set(files) - {decision.file for decision in decisions}):  # Ultralytics goes on with a warning
+        decisions.append(ImageDecision(file, "unread"))
+        each(decisions[-1])
+    return decisions, _write(decisions, Path(model.predictor.save_dir))
 
 
 def _files(source: str | Path) -> tuple[list[str], list[str]]:
@@ -132,18 +132,17 @@ def _beside(weights: Path) -> Path:
     raise ConfigError(f"--thresholds: not given, and found neither {places[0]} nor {places[1]}")
 
 
-def _verdict(result: Prediction) -> ImageDecision:
+def _decision(result: Prediction) -> ImageDecision:
     boxes = result.obb if result.obb is not None else result.boxes
     names = class_names(result.names)
-    classes, confidences = boxes.cls.int().tolist(), boxes.conf.tolist()
-    return ImageDecision(
-        result.path, zone_of(result), tuple((names[c], p) for c, p in zip(classes, confidences, strict=True))
-    )
+    zone: Zone = vars(result)["zone"]
+    found = zip(boxes.cls.int().tolist(), boxes.conf.tolist(), strict=True)
+    return ImageDecision(result.path, zone, tuple((names[c], confidence) for c, confidence in found))
 
 
-def _write(verdicts: list[ImageDecision], folder: Path) -> Path:
+def _write(decisions: list[ImageDecision], folder: Path) -> Path:
     text = io.StringIO(newline="")
-    csv.writer(text).writerows([COLUMNS, *(verdict.row() for verdict in verdicts)])
+    csv.writer(text).writerows([COLUMNS, *(decision.row() for decision in decisions)])
     folder.mkdir(parents=True, exist_ok=True)  # Ultralytics makes it only where it saves
     write_whole(folder / ZONES, text.getvalue())
     return folder / ZONES
