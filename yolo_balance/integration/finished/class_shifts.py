@@ -52,7 +52,7 @@ class Calibrated:
     note: str = ""
 
 
-def class_layers(model: Any) -> list[nn.Module]:
+def class_layers(model: object) -> list[nn.Module]:
     """Return the layers whose outputs are a detector's class logits, of every scale, head and decoder layer.
 
     Raises:
@@ -74,7 +74,7 @@ def class_layers(model: Any) -> list[nn.Module]:
     return layers
 
 
-def shift_classes(model: Any, shifts: Floats) -> None:
+def shift_classes(model: object, shifts: Floats) -> None:
     """Add a shift to the logit of every class, in place.
 
     Args:
@@ -140,16 +140,12 @@ def calibrate(
     by_class, plan = dict(zip(counts, shifts.tolist(), strict=True)), BalanceFile.load(folder)
     calibration = {"rule": options.rule, "from": source, "shifts": by_class}
     BalanceFile(plan.asked, {**plan.resolved, "calibration": calibration}).save(folder)
-    LOGGER.info(f"\n{_line(options.rule, source, by_class)}")
-    return calibrated
-
-
-def _line(rule: str, source: str, shifts: Mapping[str, float]) -> str:
-    by_class = [f"{plain(name)} {shift:+.2f}" for name, shift in shifts.items()]
-    return (
-        f"Calibration: {rule} on {source}, class logits of best.pt shifted by {listed(by_class, SHOWN)}; it was "
+    shown = listed([f"{plain(name)} {shift:+.2f}" for name, shift in by_class.items()], SHOWN)
+    LOGGER.info(
+        f"\nCalibration: {options.rule} on {source}, class logits of best.pt shifted by {shown}; it was "
         f"{UNCALIBRATED} and is validated once more"
     )
+    return calibrated
 
 
 def _note(split: str) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from yolo_balance.config import RecallConfig
 from yolo_balance.errors import HostError
 from yolo_balance.integration.data import BOX_TASKS, resolve_data
-from yolo_balance.integration.finished.validate_once import validated
+from yolo_balance.integration.finished.validate_once import reading_of, validated
+from yolo_balance.integration.protocols import YOLOModel
 from yolo_balance.recall.diagnosis.prime_samples import PrimeSamples
 
 
-def prime_samples(model: Any, **arguments: Any) -> PrimeSamples:
+def prime_samples(model: YOLOModel, **arguments: object) -> PrimeSamples:
     """Validate a model once and return the prime samples of the split.
 
     Args:
@@ -28,4 +27,4 @@ def prime_samples(model: Any, **arguments: Any) -> PrimeSamples:
         raise HostError(f"prime_samples: expected a model of task {', '.join(BOX_TASKS)}, got {model.task}")
     if "data" in arguments:
         arguments["data"] = resolve_data(arguments["data"], model.task)
-    return PrimeSamples.of(validated(model, RecallConfig(), **arguments).outcomes)
+    return PrimeSamples.of(reading_of(validated(model, RecallConfig(), **arguments)).outcomes)

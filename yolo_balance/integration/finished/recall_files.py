@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ultralytics.utils import LOGGER
+
 from yolo_balance.config import RecallConfig
 from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.files import write_whole
@@ -32,8 +34,8 @@ def read_baseline(options: RecallConfig) -> RecallReport | None:
         raise ConfigError(f"balance.recall.baseline: expected a run's folder or recall.json, got {path} ({e})") from e
 
 
-def write(folder: Path, reading: Reading) -> tuple[RecallReport, list[Path]]:
-    """Write the files of a finished model's report, each whole or not at all.
+def write(folder: Path, reading: Reading) -> RecallReport:
+    """Write the files of a finished model's report, each whole or not at all, and log its tables.
 
     Rows by epoch and balance.yaml, which a run wrote into the folder while it trained, go onto the page.
 
@@ -42,7 +44,7 @@ def write(folder: Path, reading: Reading) -> tuple[RecallReport, list[Path]]:
         reading: The reading of the model.
 
     Returns:
-        The report with its details, and the files.
+        The report with its details.
 
     Raises:
         OSError: A file cannot be written.
@@ -57,18 +59,13 @@ def write(folder: Path, reading: Reading) -> tuple[RecallReport, list[Path]]:
         weights=BalanceFile.load(folder).classes if (folder / BALANCE).exists() else None,
     )
     write_whole(folder / PAGE, page)
-    return full.report, [folder / name for name in REPORT]
-
-
-def summary(report: RecallReport, files: list[Path]) -> str:
-    """Return escapes and overkill at the first budget and the three zones as console tables, and list the files."""
-    first = report.budgets[0]
+    report, first = full.report, full.report.budgets[0]
     assert first.images is not None
-    assert report.details is not None  # of a report that was just written
-    return "\n\n".join(
-        [
-            render_rates(first.images, f"{first.false_alarms:g} false boxes per {report.per}"),
-            render_zones(report.details.zones),
-            f"Recall per class saved to {', '.join(map(str, files))}",
-        ]
+    assert report.details is not None
+    tables = (
+        render_rates(first.images, f"{first.false_alarms:g} false boxes per {report.per}"),
+        render_zones(report.details.zones),
+        f"Recall per class saved to {', '.join(str(folder / name) for name in REPORT)}",
     )
+    LOGGER.info("\n\n".join(tables))
+    return report

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from yolo_balance.config import RecallConfig
-from yolo_balance.integration.hooks.validator import balance_validator
+from yolo_balance.integration.hooks.validator import RecallValidatorMixin, balance_validator
+from yolo_balance.integration.protocols import YOLOModel
 from yolo_balance.recall import RecallReport
 from yolo_balance.recall.split_reading import Reading
 
 
-def validated(model: Any, recall: RecallConfig, **arguments: Any) -> Any:
+def validated(model: YOLOModel, recall: RecallConfig, **arguments: object) -> RecallValidatorMixin:
     """Validate a model and return the validator: its `outcomes`, `recall_report` and `save_dir`.
 
     Args:
@@ -22,7 +21,7 @@ def validated(model: Any, recall: RecallConfig, **arguments: Any) -> Any:
     """
     validators = []
 
-    def collecting(**given: Any) -> Any:  # where Ultralytics expects a class of validators
+    def collecting(**given: object) -> RecallValidatorMixin:  # where Ultralytics expects a class of validators
         validators.append(balance_validator(model._smart_load("validator")(**given), recall))
         return validators[0]
 
@@ -30,8 +29,12 @@ def validated(model: Any, recall: RecallConfig, **arguments: Any) -> Any:
     return validators[0]
 
 
-def reading_of(validator: Any, *, baseline: RecallReport | None = None, title: str = "", note: str = "") -> Reading:
+def reading_of(
+    validator: RecallValidatorMixin, *, baseline: RecallReport | None = None, title: str = "", note: str = ""
+) -> Reading:
     """Return the reading of a validator that reports recall and has run; the other arguments are as in `Reading`."""
+    assert validator.recall_report is not None
+    assert validator.outcomes is not None
     return Reading(
         validator.recall_report,
         validator.outcomes,

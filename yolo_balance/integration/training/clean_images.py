@@ -13,9 +13,10 @@ from ultralytics.utils.torch_utils import autocast
 
 from yolo_balance.arrays import Bools
 from yolo_balance.integration.compat import ranks
+from yolo_balance.integration.protocols import Trainer
 
 
-def false_alarms(trainer: Any, clean: Bools, threshold: float) -> Bools:
+def false_alarms(trainer: Trainer, clean: Bools, threshold: float) -> Bools:
     """Return the clean train images on which the EMA model reports a box.
 
     The images are prepared as for validation. Every rank reads its share, and all ranks return the whole answer.
@@ -31,11 +32,14 @@ def false_alarms(trainer: Any, clean: Bools, threshold: float) -> Bools:
     rank, world_size = ranks()
     images = np.flatnonzero(clean)[rank::world_size]
     alarmed = torch.zeros(len(clean), dtype=torch.uint8, device=trainer.device)
+    dataset: Any = copy(trainer.train_loader.dataset)  # labels and cached images are shared
+    dataset.augment, dataset.partners = False, None
+    dataset.transforms = dataset.build_transforms(hyp=copy(trainer.args))
     loader = DataLoader(
-        Subset(_as_validated(trainer), images.tolist()),
+        Subset(dataset, images.tolist()),
         batch_size=trainer.test_loader.batch_size,
         num_workers=trainer.train_loader.num_workers,
-        collate_fn=trainer.train_loader.dataset.collate_fn,
+        collate_fn=dataset.collate_fn,
         generator=torch.Generator().manual_seed(0),  # draws nothing from the run's own generator
     )
     at = 0
@@ -49,11 +53,3 @@ def false_alarms(trainer: Any, clean: Bools, threshold: float) -> Bools:
         dist.all_reduce(alarmed, dist.ReduceOp.MAX)
     answer: Bools = alarmed.bool().cpu().numpy()
     return answer
-
-
-def _as_validated(trainer: Any) -> Any:
-    """Return the train dataset with the transforms of validation; labels and cached images are shared."""
-    dataset = copy(trainer.train_loader.dataset)
-    dataset.augment, dataset.partners = False, None
-    dataset.transforms = dataset.build_transforms(hyp=copy(trainer.args))
-    return dataset

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
@@ -13,6 +13,9 @@ from ultralytics.utils import LOGGER, RANK
 from yolo_balance.integration.hooks.loader import start_epoch
 from yolo_balance.run_folder.history import append_exposure, keep_epochs
 from yolo_balance.views.training_console import deviation_line
+
+if TYPE_CHECKING:
+    from yolo_balance.integration.training.trainer import BalancedTrainerMixin
 
 
 @dataclass
@@ -30,7 +33,7 @@ class EpochClock:
     seconds: float = 0.0
 
 
-def _start_epoch(trainer: Any) -> None:
+def _start_epoch(trainer: BalancedTrainerMixin) -> None:
     again = trainer.epoch == trainer.clock.epoch  # after running out of memory, or after a loss that was no number
     trainer.clock.epoch = trainer.epoch
     if again and RANK in (-1, 0):
@@ -43,7 +46,7 @@ def _start_epoch(trainer: Any) -> None:
     trainer.clock.since = time.perf_counter()
 
 
-def _end_epoch(trainer: Any) -> None:
+def _end_epoch(trainer: BalancedTrainerMixin) -> None:
     trainer.clock.seconds += time.perf_counter() - trainer.clock.since
     exposure = trainer.exposure
     if dist.is_initialized():  # once per epoch, after its last step
@@ -58,4 +61,9 @@ def _end_epoch(trainer: Any) -> None:
             LOGGER.warning(line)
 
 
-EPOCH_HOOKS = {"on_train_epoch_start": _start_epoch, "on_train_epoch_end": _end_epoch}
+def _end_batch(trainer: BalancedTrainerMixin) -> None:
+    if trainer.watch is not None:
+        trainer.watch.step()
+
+
+EPOCH_HOOKS = {"on_train_batch_end": _end_batch, "on_train_epoch_start": _start_epoch, "on_train_epoch_end": _end_epoch}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch.distributed as dist
@@ -16,6 +16,11 @@ from yolo_balance.integration.training.clean_images import false_alarms
 from yolo_balance.recall import RecallReport
 from yolo_balance.run_folder.history import append_feedback
 from yolo_balance.sampling import RecallFeedback, SamplingPlan, SamplingSchedule
+
+if TYPE_CHECKING:
+    from yolo_balance.integration.training.trainer import BalancedTrainerMixin
+
+T = TypeVar("T")
 
 
 class RunSampling:
@@ -55,7 +60,7 @@ class RunSampling:
         """Whether any epoch may bring another plan."""
         return self.feedback is not None or self.reads_background
 
-    def plan(self, trainer: Any, *, again: bool = False) -> SamplingPlan:
+    def plan(self, trainer: BalancedTrainerMixin, *, again: bool = False) -> SamplingPlan:
         """Return the plan of the epoch that starts, or is run `again`. Every rank calls this and gets the same plan."""
         if self.feedback is not None:
             if again:  # the recall of its first pass is not counted twice
@@ -76,7 +81,7 @@ class RunSampling:
         smoothed = self.feedback.recall
         append_feedback(folder, epoch, self.names, report, smoothed=smoothed, factors=factors, moved=moved)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """Return smoothed recall by class and hard images by file; empty if no epoch brings another plan."""
         if not self.changing:
             return {}
@@ -92,7 +97,7 @@ class RunSampling:
             self.feedback.restore(dict(state["recall"]), self.names)
         self.hard = np.array([file in hard for file in self.files], bool)
 
-    def _read_background(self, trainer: Any) -> None:
+    def _read_background(self, trainer: BalancedTrainerMixin) -> None:
         background = self.options.background
         if not self.reads_background or background is None or trainer.epoch % background.every:
             return
@@ -108,7 +113,7 @@ class RunSampling:
         )
 
 
-def _of_first_rank(value: Any) -> Any:
+def _of_first_rank(value: T) -> T:
     """Return the value of rank 0 on every rank."""
     if not dist.is_initialized():
         return value
