@@ -12,7 +12,8 @@ PACKAGE = ROOT / "yolo_balance"
 EXEMPT = {
     f"yolo_balance/{name}"
     for name in (
-        *("recall", "views", "config", "run_folder", "comparison", "integration"),
+        *("recall", "views", "config", "run_folder", "comparison"),
+        *("integration/models.py", "integration/protocols.py", "integration/prediction"),
         *("cli.py", "recipe.py", "text.py"),
     )
 }

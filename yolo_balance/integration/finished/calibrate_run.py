@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from ultralytics import YOLO
@@ -16,7 +15,7 @@ from yolo_balance.errors import ConfigError, DataError, HostError
 from yolo_balance.files import copy_whole, read_mapping
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import resolve_data
-from yolo_balance.integration.finished import class_shifts, final_files, recall_files
+from yolo_balance.integration.finished import class_shifts, final_files
 from yolo_balance.integration.finished.report_model import check_arguments, check_data, check_folder, finished_model
 from yolo_balance.integration.finished.validate_once import reading_of, validated
 from yolo_balance.recall import RecallReport
@@ -68,7 +67,7 @@ def calibrate(
     options = check_arguments(own if recall is None else recall, given)
     rule = options.calibration or CalibrationConfig(rule="fitted")
     options = options.model_copy(update={"calibration": rule})
-    baseline = recall_files.read_baseline(options)
+    baseline = final_files.read_baseline(options)
     folder = Path(f"{source}_calibrated" if out is None else out).resolve()
     if folder == source.resolve():
         raise ConfigError(f"--out: expected another folder than the run's, which stays as it is, got {folder}")
@@ -82,17 +81,19 @@ def calibrate(
     try:
         _copy(source, folder)
         copy_whole(weights, best)
-        _calibrated_plan(plan, options).save(folder)
+        resolved = {key: value for key, value in plan.resolved.items() if key != "calibration"}
+        resolved["options"] = {**resolved.get("options", {}), "recall": options.model_dump()}
+        BalanceFile({**(plan.asked or {}), "recall": options.model_dump(exclude_unset=True)}, resolved).save(folder)
         before = reading_of(validated(YOLO(best), options, **{**given, "plots": False}))
         calibrated = class_shifts.calibrate(
             folder,
             before.outcomes,
             rule,
             counts={name: row["boxes"] for name, row in plan.classes.items()},
-            split=given["split"],
+            split=str(given["split"]),
             seed=trained.get("seed") or 0,
         )
-        return final_files.write(
+        return final_files.write_run(
             folder,
             validated(YOLO(best), options, **given),
             steps=measured.steps,
@@ -116,7 +117,7 @@ def _weights(run: Path) -> Path:
     return weights
 
 
-def _of_validation(trained: Mapping[str, Any]) -> dict[str, Any]:
+def _of_validation(trained: Mapping[str, object]) -> dict[str, object]:
     """Return Ultralytics' arguments of a run's last validation, from the arguments of the training."""
     given = {key: trained[key] for key in READ_BY if key in DEFAULT_CFG_DICT and trained.get(key) is not None}
     if not torch.cuda.is_available():  # trained on another machine, maybe
@@ -135,10 +136,3 @@ def _copy(run: Path, folder: Path) -> None:
     for name in TRAINING:
         if (run / name).exists():
             copy_whole(run / name, folder / name)
-
-
-def _calibrated_plan(plan: BalanceFile, options: RecallConfig) -> BalanceFile:
-    """Return balance.yaml with other `balance.recall` and without the shifts of an earlier calibration."""
-    resolved = {key: value for key, value in plan.resolved.items() if key != "calibration"}
-    resolved["options"] = {**resolved.get("options", {}), "recall": options.model_dump()}
-    return BalanceFile({**(plan.asked or {}), "recall": options.model_dump(exclude_unset=True)}, resolved)

@@ -75,15 +75,7 @@ def class_layers(model: object) -> list[nn.Module]:
 
 
 def shift_classes(model: object, shifts: Floats) -> None:
-    """Add a shift to the logit of every class, in place.
-
-    Args:
-        model: A detector.
-        shifts: (C,) shifts by class id.
-
-    Raises:
-        HostError: As `class_layers`.
-    """
+    """Add (C,) shifts to the class logits of a detector, in place. Raises HostError as `class_layers` does."""
     for layer in class_layers(model):
         bias: Any = layer.bias
         with torch.no_grad():  # summed in float64: half precision rounds once
@@ -91,13 +83,7 @@ def shift_classes(model: object, shifts: Floats) -> None:
 
 
 def fold(weights: Path, shifts: Floats, kept: Path) -> None:
-    """Rewrite a finished run's weights with its class scores shifted, whole or not at all.
-
-    Args:
-        weights: Ultralytics' checkpoint.
-        shifts: (C,) shifts by class id.
-        kept: Path of the copy as it was.
-    """
+    """Rewrite a checkpoint, whole or not at all, its class scores moved by (C,) shifts; `kept` is a copy as it was."""
     checkpoint, content = torch_load(weights, map_location="cpu"), io.BytesIO()
     shift_classes(checkpoint["model"], shifts)
     torch.save(checkpoint, content)
@@ -118,7 +104,7 @@ def calibrate(
 
     Args:
         folder: Folder of the run, with balance.yaml.
-        outcomes: Boxes of best.pt on a split.
+        outcomes: Boxes of best.pt on the split.
         options: `balance.recall.calibration`.
         counts: By class name, in class-id order, boxes in train.
         split: Name of the split.
@@ -134,7 +120,12 @@ def calibrate(
                 f"(slope {fitted.a:.3g}), so classes cannot be compared and nothing is shifted"
             )
         shifts, source = fitted.shifts, split
-        calibrated = Calibrated(out_of_fold(outcomes, strength=options.strength, seed=seed), _note(split))
+        note = (
+            f"Class scores were calibrated (balance.recall.calibration) on the {split} images that recall is read on "
+            "here; detections.npz, which `compare` reads, has the scores of each half shifted by a fit on the other "
+            "half."
+        )
+        calibrated = Calibrated(out_of_fold(outcomes, strength=options.strength, seed=seed), note)
     shifts = np.round(shifts / STEP) * STEP
     fold(folder / WEIGHTS / BEST, shifts, folder / WEIGHTS / UNCALIBRATED)
     by_class, plan = dict(zip(counts, shifts.tolist(), strict=True)), BalanceFile.load(folder)
@@ -146,10 +137,3 @@ def calibrate(
         f"{UNCALIBRATED} and is validated once more"
     )
     return calibrated
-
-
-def _note(split: str) -> str:
-    return (
-        f"Class scores were calibrated (balance.recall.calibration) on the {split} images that recall is read on here; "
-        "detections.npz, which `compare` reads, has the scores of each half shifted by a fit on the other half."
-    )

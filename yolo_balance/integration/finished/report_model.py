@@ -15,7 +15,7 @@ from yolo_balance.errors import ConfigError, DataError, HostError
 from yolo_balance.integration.arguments import argument_problems
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import class_names, read_data, resolve_data, scan
-from yolo_balance.integration.finished import recall_files
+from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.validate_once import reading_of, validated
 from yolo_balance.integration.models import box_model
 from yolo_balance.integration.protocols import YOLOModel
@@ -60,7 +60,7 @@ def report(
     if any(key.startswith(f"{OURS}.calibration") for key in arguments):
         raise ConfigError(f"{OURS}.calibration: expected none in report, which changes no model; calibrate does")
     options = check_arguments(recall, arguments)
-    baseline = recall_files.read_baseline(options)
+    baseline = final_files.read_baseline(options)
     if out is not None:
         check_folder(Path(out))
     model = finished_model(weights, arguments.get("task"))
@@ -71,7 +71,8 @@ def report(
         arguments |= {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
     try:
         validator = validated(model, options, **arguments)
-        return recall_files.write(validator.save_dir, reading_of(validator, baseline=baseline, title=str(weights)))
+        reading = reading_of(validator, baseline=baseline, title=str(weights))
+        return final_files.write_report(validator.save_dir, reading)
     except OSError as e:  # a full disk, a working directory without permission
         raise HostError(f"report: the validation stopped ({one_line(e)})") from e
 
@@ -87,9 +88,11 @@ def check_arguments(
         if key != OURS and not key.startswith(f"{OURS}.")
     ]
     asked = {key: value for key, value in ours.items() if key.startswith(OURS)}
-    section = apply_overrides({SECTION: {"recall": _section(recall)}}, asked)[SECTION]
-    balance, found = parse_section(section)
-    problems += found + argument_problems(arguments)
+    if isinstance(recall, (str, Path)):
+        recall = BalanceConfig.load(recall).recall
+    given = recall.model_dump(exclude_unset=True) if isinstance(recall, RecallConfig) else dict(recall or {})
+    balance, more = parse_section(apply_overrides({SECTION: {"recall": given}}, asked)[SECTION])
+    problems += more + argument_problems(arguments)
     try:
         check_imgsz(arguments.get("imgsz", 32), max_dim=1)
     except (TypeError, ValueError) as e:
@@ -103,14 +106,6 @@ def check_arguments(
     if problems or balance is None:
         raise ConfigError(problems)
     return balance.recall
-
-
-def _section(recall: RecallConfig | Mapping[str, object] | str | Path | None) -> dict[str, object]:
-    if isinstance(recall, (str, Path)):
-        recall = BalanceConfig.load(recall).recall
-    if isinstance(recall, RecallConfig):
-        return recall.model_dump(exclude_unset=True)
-    return dict(recall or {})
 
 
 def check_folder(folder: Path) -> None:

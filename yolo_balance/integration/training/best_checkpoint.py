@@ -124,9 +124,9 @@ class RunSelection:
     def _best_line(self) -> str:
         assert self.best is not None
         epoch, s = self.best
-        found = f"at least {s.recall:.3f} (lowest: {plain(s.lowest)}, {s.hits} of {s.n} found)"
+        recall = f"at least {s.recall:.3f} (lowest: {plain(s.lowest)}, {s.hits} of {s.n} found)"
         missed = f", floors missed: {', '.join(s.missed)}" if s.missed else ""
-        return f"best.pt: epoch {epoch}, {self.rule.options.best} {found}{missed}"
+        return f"best.pt: epoch {epoch}, {self.rule.options.best} {recall}{missed}"
 
     def state(self) -> dict[str, object]:
         """Return the rule, the best epoch and the stock choice; Ultralytics' checkpoint holds the best score."""
@@ -137,8 +137,7 @@ class RunSelection:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take the best epoch and the stock choice from a saved state."""
         kept = state["selection"]
-        best = dict(kept["best"] or {})
-        if best:
+        if best := dict(kept["best"] or {}):
             self.best = best.pop("epoch"), Score(**{**best, "missed": tuple(best["missed"])})
         self.fitness, self.fitness_epoch = kept["fitness"], kept["fitness_epoch"]
         self._saved = self.fitness

@@ -18,16 +18,11 @@ from yolo_balance.integration.training.trainer import BalancedTrainerMixin
 from yolo_balance.losses import PerClass, balanced_cross_entropy, logit_offsets
 
 WITHOUT_PART = {
-    "isr": "there are no boxes",
-    "carl": "there are no boxes",
-    "negatives": "each image has one class",
-    "positives": "each image has one class",
-    "efl": "the loss is a softmax, whose classes have no negatives of their own",
-    "eqlv2": "the loss is a softmax, whose classes have no negatives of their own",
+    **dict.fromkeys(("isr", "carl"), "there are no boxes"),
+    **dict.fromkeys(("negatives", "positives"), "each image has one class"),
+    **dict.fromkeys(("efl", "eqlv2"), "the loss is a softmax, whose classes have no negatives of their own"),
 }
 """Loss terms that mean nothing for a whole image, with the reason."""
-
-
 Logits = Tensor | tuple[Tensor, ...]
 Items = Tensor | dict[str, Tensor]
 """Loss items for the log, in the form of the installed release."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ultralytics import YOLO
 
@@ -21,7 +20,7 @@ from yolo_balance.integration.data import (
     read_data,
     resolve_data,
 )
-from yolo_balance.integration.finished import recall_files
+from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.class_shifts import class_layers
 from yolo_balance.integration.models import box_model, resolve_model
 from yolo_balance.integration.protocols import YOLOModel
@@ -83,11 +82,7 @@ class RunData:
 
 
 def read_run(balance: BalanceConfig, arguments: Mapping[str, object]) -> tuple[YOLOModel, RunData]:
-    """Load the model of a new run and read its data; every error comes before a run folder is made.
-
-    Args:
-        balance: The section.
-        arguments: Ultralytics' train arguments, checked.
+    """Load the model of a new run and read its data, from checked arguments; no run folder is made.
 
     Raises:
         ConfigError: The configuration asks for something that the data or the arguments do not have.
@@ -108,7 +103,7 @@ def read_run(balance: BalanceConfig, arguments: Mapping[str, object]) -> tuple[Y
     return model, RunData(path, resolved, val, image_files(splits[1]))
 
 
-def check(content: Mapping[str, object]) -> tuple[BalanceConfig, dict[str, Any]]:
+def check(content: Mapping[str, object]) -> tuple[BalanceConfig, dict[str, object]]:
     """Return the balance section of a run's mapping and Ultralytics' arguments, checked without the data.
 
     Raises:
@@ -124,7 +119,7 @@ def check(content: Mapping[str, object]) -> tuple[BalanceConfig, dict[str, Any]]
         problems += [f"{key}: missing, expected {what}" for key, what in expected.items() if not arguments.get(key)]
     if problems or balance is None:
         raise ConfigError(problems)
-    recall_files.read_baseline(balance.recall)  # an error comes before anything is written
+    final_files.read_baseline(balance.recall)  # an error comes before anything is written
     return balance, arguments
 
 

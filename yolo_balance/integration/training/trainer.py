@@ -18,15 +18,14 @@ from yolo_balance.integration import contract, protocols
 from yolo_balance.integration.arguments import complete
 from yolo_balance.integration.data import box_classes, class_names, image_files, resolve_data
 from yolo_balance.integration.finished.class_shifts import class_layers
-from yolo_balance.integration.finished.recall_files import read_baseline
+from yolo_balance.integration.finished.final_files import read_baseline
 from yolo_balance.integration.hook_watch import HookWatch
 from yolo_balance.integration.hooks.criterion import balance_criterion, gain_ratio, heads, without_part
 from yolo_balance.integration.hooks.dataset import DRAWN
 from yolo_balance.integration.hooks.loader import balance_loader
 from yolo_balance.integration.hooks.validator import RecallValidatorMixin, balance_validator
-from yolo_balance.integration.training import run_records
+from yolo_balance.integration.training import events
 from yolo_balance.integration.training.best_checkpoint import RunSelection, check_rule
-from yolo_balance.integration.training.epochs import EPOCH_HOOKS, EpochClock
 from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.run_sampling import RunSampling
 from yolo_balance.recall import RecallReport
@@ -65,7 +64,7 @@ class BalancedTrainerMixin(Stock):
     selection: RunSelection | None = None
     watch: HookWatch | None = None
     baseline: RecallReport | None = None
-    clock: EpochClock
+    clock: events.EpochClock
 
     validator: RecallValidatorMixin  # in image classification, Ultralytics' own
 
@@ -80,10 +79,6 @@ class BalancedTrainerMixin(Stock):
             ConfigError: With every problem of the configuration.
         """
         return type(cls.__name__, (cls,), {"asked": BalanceConfig.load(balance), "__module__": cls.__module__})
-
-    # -----------------------------------------------------------------------------------------------------------------
-    # Building: Ultralytics' methods, and ours that balance their results
-    # -----------------------------------------------------------------------------------------------------------------
 
     def get_dataset(self) -> dict[str, Any]:
         """Return Ultralytics' data dictionary; `data: demo` is drawn first."""
@@ -147,13 +142,13 @@ class BalancedTrainerMixin(Stock):
             self.watch = HookWatch(None if self.losses is None else unwrap_model(self.model).criterion)
         self.selection = RunSelection.of(self)
         self.baseline = read_baseline(config.recall)
-        self.clock = EpochClock()
-        for event, hook in EPOCH_HOOKS.items():
+        self.clock = events.EpochClock()
+        for event, hook in events.EPOCH_HOOKS.items():
             self.add_callback(event, hook)
         if self.resume:
             check_rule(self.wdir, self.selection)
-            run_records.restore_state(self)
-        run_records.start(self)
+            events.restore_state(self)
+        events.start(self)
 
     def balance_losses(self, options: LossesConfig) -> None:
         """Put the terms of the losses section into both criteria."""
@@ -171,10 +166,6 @@ class BalancedTrainerMixin(Stock):
                 LOGGER.warning(line)
         for model, criterion in zip(models, criteria, strict=True):
             model.criterion = balance_criterion(criterion, self.losses.terms)
-
-    # -----------------------------------------------------------------------------------------------------------------
-    # Running
-    # -----------------------------------------------------------------------------------------------------------------
 
     def preprocess_batch(self, batch: protocols.Batch) -> protocols.Batch:
         """Count the batch before it leaves the CPU, then preprocess it as Ultralytics does."""
@@ -215,7 +206,7 @@ class BalancedTrainerMixin(Stock):
             ema.criterion = criterion
         if self.selection is not None and saved is not False:  # some releases skip weights that are no numbers
             self.selection.save(self)
-        run_records.save_state(self)
+        events.save_state(self)
         return saved
 
     def final_eval(self) -> None:
@@ -225,9 +216,9 @@ class BalancedTrainerMixin(Stock):
         calibrated best.pt. Every rank takes part in both, and waits for the first rank before the second, as in
         Ultralytics.
         """
-        run_records.show_exposure(self)
+        events.show_exposure(self)
         super().final_eval()
-        calibrated = run_records.calibrated(self)
+        calibrated = events.calibrated(self)
         if calibrated is not None:
             super().final_eval()
-        run_records.end(self, calibrated)
+        events.end(self, calibrated)

@@ -1,16 +1,21 @@
-"""Records of a balanced run: files and log, from the plan at the start to the recall of best.pt at the end."""
+"""Events of a balanced run: its start, its epochs, its saved state and its end, with their files and log."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
+import torch.distributed as dist
 from ultralytics.utils import LOGGER, RANK
 
 from yolo_balance.integration.data import image_files
 from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.class_shifts import Calibrated, calibrate
+from yolo_balance.integration.hooks.loader import start_epoch
 from yolo_balance.run_folder.balance_file import BalanceFile, resolved
-from yolo_balance.run_folder.history import keep_epochs
+from yolo_balance.run_folder.history import append_exposure, keep_epochs
 from yolo_balance.run_folder.names import BESIDE_WEIGHTS, EPOCH_ROWS, OF_BEST, STATE
 from yolo_balance.run_folder.state import read_state, write_state
 from yolo_balance.views import training_console
@@ -20,6 +25,15 @@ if TYPE_CHECKING:
     from yolo_balance.integration.training.run_losses import RunLosses
     from yolo_balance.integration.training.run_sampling import RunSampling
     from yolo_balance.integration.training.trainer import BalancedTrainerMixin
+
+
+@dataclass
+class EpochClock:
+    """The epoch that started last, when it started, and the seconds spent in the epochs' batches, validation aside."""
+
+    epoch: int | None = None
+    since: float = 0.0
+    seconds: float = 0.0
 
 
 def start(trainer: BalancedTrainerMixin) -> None:
@@ -46,6 +60,42 @@ def start(trainer: BalancedTrainerMixin) -> None:
     resolution = resolved(balance.config, balance.statistics, balance.names, schedule, factors)
     BalanceFile(balance.asked.model_dump(exclude_unset=True), resolution).save(trainer.save_dir)
     LOGGER.info(f"\n{training_console.plan_table(resolution)}\n{training_console.factors_table(resolution)}")
+
+
+def _start_epoch(trainer: BalancedTrainerMixin) -> None:
+    again = trainer.epoch == trainer.clock.epoch  # after running out of memory, or after a loss that was no number
+    trainer.clock.epoch = trainer.epoch
+    if again and RANK in (-1, 0):
+        keep_epochs(trainer.save_dir, trainer.epoch)
+    if again and trainer.selection is not None:
+        trainer.selection.start_again()
+    plan = None if trainer.sampling is None else trainer.sampling.plan(trainer, again=again)
+    trainer.exposure.start_epoch(plan, again=again)
+    start_epoch(trainer.train_loader, trainer.epoch, plan)
+    trainer.clock.since = time.perf_counter()
+
+
+def _end_epoch(trainer: BalancedTrainerMixin) -> None:
+    trainer.clock.seconds += time.perf_counter() - trainer.clock.since
+    exposure = trainer.exposure
+    if dist.is_initialized():  # once per epoch, after its last step
+        counts = torch.as_tensor(exposure.counts(), device=trainer.device)
+        dist.all_reduce(counts)
+        exposure.set_counts(counts.cpu().numpy())
+    if RANK in (-1, 0):
+        append_exposure(trainer.save_dir, trainer.epoch + 1, exposure)
+        options = trainer.resolved.config.sampling
+        planned = len(trainer.train_loader.sampler) * max(trainer.world_size, 1)
+        if line := training_console.deviation_line(exposure, trainer.epoch + 1, options, planned):
+            LOGGER.warning(line)
+
+
+def _end_batch(trainer: BalancedTrainerMixin) -> None:
+    if trainer.watch is not None:
+        trainer.watch.step()
+
+
+EPOCH_HOOKS = {"on_train_batch_end": _end_batch, "on_train_epoch_start": _start_epoch, "on_train_epoch_end": _end_epoch}
 
 
 def save_state(trainer: BalancedTrainerMixin) -> None:
@@ -99,7 +149,7 @@ def end(trainer: BalancedTrainerMixin, calibrated: Calibrated | None) -> None:
     if RANK not in (-1, 0):
         return
     if getattr(trainer.validator, "outcomes", None) is not None:
-        final_files.write(
+        final_files.write_run(
             trainer.save_dir,
             trainer.validator,
             steps=int(trainer.ema.updates),
