@@ -87,7 +87,7 @@ def write_run(
     baseline: RecallReport | None = None,
     calibrated: Calibrated | None = None,
 ) -> RecallReport:
-    """Write the files of best.pt, recall.json after those that `compare` reads, and log the tables.
+    """Write the files of best.pt, recall.json after those that `compare` reads; else as `write_report`.
 
     Args:
         folder: Folder of the run.
@@ -96,12 +96,6 @@ def write_run(
         train_seconds: Seconds spent in the epochs' batches, without validation.
         baseline: Report to compare with.
         calibrated: Calibration of best.pt; its boxes are those that `compare` reads.
-
-    Returns:
-        The report with its details.
-
-    Raises:
-        OSError: A file cannot be written.
     """
     calibrated = calibrated or Calibrated()
     reading = reading_of(validator, baseline=baseline, title=str(folder), note=calibrated.note)
