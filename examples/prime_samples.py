@@ -24,7 +24,7 @@ from ultralytics import YOLO
 
 from yolo_balance import train
 from yolo_balance.integration.data import class_names
-from yolo_balance.integration.finished.model_prime_samples import prime_samples
+from yolo_balance.integration.finished.validate_once import prime_samples
 from yolo_balance.recall import PrimeSamples, interval
 from yolo_balance.views.recall import prime_sample_plots
 

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "yolo_balance"
-EXEMPT = {"yolo_balance/integration/training", "yolo_balance/integration/finished"}
+EXEMPT: set[str] = set()
 """Rooms and modules that are not yet rewritten."""
 OPENINGS = re.compile(r"(What|Of|That|Those|One of|How|Which|Its|Their)\b")
 """Words without a subject, which open no docstring and no entry of `Args` or `Attributes`."""

@@ -18,7 +18,7 @@ from ultralytics import YOLO
 
 from yolo_balance.config import RecallConfig
 from yolo_balance.integration.data import resolve_data
-from yolo_balance.integration.finished.validate_once import validated
+from yolo_balance.integration.finished.validate_once import reading_of, validated
 from yolo_balance.recall import Outcomes, share_budget, threshold_at
 
 
@@ -52,7 +52,7 @@ def main() -> None:
     model, recall = YOLO(options.weights), RecallConfig()
     data = resolve_data(options.data, model.task)
     validator = validated(model, recall, data=data, imgsz=options.imgsz, split=options.split, plots=False)
-    outcomes, floor = validator.outcomes, validator.args.conf
+    outcomes, floor = reading_of(validator).outcomes, validator.args.conf
 
     table = Table(title=f"{options.halves} random halves of {outcomes.images} images, seed 0")
     for column in ("budget", "confidence", "worst recall", "mean recall", "false boxes"):

@@ -102,7 +102,7 @@ def test_all_problems_of_both_parts_are_reported_at_once(tiny_data, write, capsy
     ("content", "line"),
     [
         ({"balanc": {}}, "balanc: unknown key, the nearest valid one is balance"),
-        ({"task": "segment"}, "model: expected one of task segment, got yolo11n.yaml of task detect"),
+        ({"task": "segment"}, "model: expected a model of task segment, got yolo11n.yaml of task detect"),
         ({"rect": True, "balance": {"sampling": {}}}, "rect: expected false with balance.sampling, got true"),
         ({"val": False, "balance": {"sampling": {"feedback": {}}}}, "balance.sampling.feedback: expected val: true, which it follows, got false"),
         ({"val": False, "balance": {"sampling": {"background": {"hard": True}}}}, "balance.sampling.background.hard: expected val: true"),
@@ -114,7 +114,7 @@ def test_all_problems_of_both_parts_are_reported_at_once(tiny_data, write, capsy
         ({"model": None}, "model: missing, expected"),
         ({"model": "mine.pt"}, "model: mine.pt is not a file"),
         ({"model": "yolo99.yaml"}, "model: yolo99.yaml cannot be loaded"),
-        ({"model": "yolo11n-cls.yaml"}, "model: expected one of a task among detect, segment, pose, obb, got yolo11n-cls.yaml of task classify"),
+        ({"model": "yolo11n-cls.yaml"}, "model: expected a model of a task among detect, segment, pose, obb, got yolo11n-cls.yaml of task classify"),
         ({"data": None}, "data: missing, expected"),
         ({"data": "no/such/data.yaml"}, "data: no/such/data.yaml cannot be used"),
         ({"balance": {"recall": {"targets": {"dent": 0.9}}}}, "balance.recall.targets.dent: the data has no class dent, its classes are scratch, pit, crack"),

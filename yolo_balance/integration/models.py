@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ultralytics import YOLO
 from ultralytics.utils import LOGGER
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
 
 from yolo_balance.errors import HostError
 from yolo_balance.integration.compat import one_line
+from yolo_balance.integration.data import BOX_TASKS
+from yolo_balance.integration.protocols import YOLOModel
 
 
 def resolve_model(model: str | Path) -> str:
@@ -35,3 +38,24 @@ def resolve_model(model: str | Path) -> str:
         f"model: {model} is neither on disk nor downloadable ({reason}): training starts from scratch, {architecture}"
     )
     return architecture
+
+
+def box_model(key: str, file: str | Path, task: object) -> YOLOModel:
+    """Return Ultralytics' model of a checkpoint, an export or an architecture.
+
+    Args:
+        key: Argument by which errors name the file.
+        file: The file.
+        task: Expected task, None for any with boxes.
+
+    Raises:
+        HostError: The file cannot be loaded, or holds a model of another task.
+    """
+    try:  # an export does not say its task, an architecture is built for its own
+        model: YOLOModel = YOLO(file, task=None if Path(file).suffix in (".yaml", ".yml") else task)
+    except Exception as e:  # whatever a file that is no model provokes
+        raise HostError(f"{key}: {file} cannot be loaded ({one_line(e)})") from e
+    if model.task not in BOX_TASKS or model.task != (task or model.task):
+        expected = f"task {task}" if task in BOX_TASKS else f"a task among {', '.join(BOX_TASKS)}"
+        raise HostError(f"{key}: expected a model of {expected}, got {file} of task {model.task}")
+    return model

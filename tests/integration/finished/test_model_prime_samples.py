@@ -14,7 +14,7 @@ from ultralytics import YOLO
 
 from yolo_balance import BalancedDetectionTrainer, attach
 from yolo_balance.errors import HostError
-from yolo_balance.integration.finished.model_prime_samples import prime_samples
+from yolo_balance.integration.finished.validate_once import prime_samples
 from yolo_balance.recall import ImageOutcome, Outcomes, PrimeSamples
 from yolo_balance.views.recall import prime_sample_plots
 

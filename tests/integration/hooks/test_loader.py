@@ -19,7 +19,7 @@ from ultralytics.data.dataset import YOLODataset
 
 from yolo_balance.integration.hooks.dataset import DRAWN, CountingMixin, PartnerIndexes
 from yolo_balance.integration.hooks.loader import EpochBatches
-from yolo_balance.integration.training.clean_images import false_alarms
+from yolo_balance.integration.training.run_sampling import false_alarms
 
 
 @pytest.fixture(scope="module")

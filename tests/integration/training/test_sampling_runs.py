@@ -15,7 +15,7 @@ from ultralytics import YOLO
 
 from yolo_balance import BalancedClassificationTrainer, attach
 from yolo_balance.errors import ConfigError, DataError
-from yolo_balance.integration.training.clean_images import false_alarms
+from yolo_balance.integration.training.run_sampling import false_alarms
 from yolo_balance.run_folder.names import STATE
 
 

@@ -245,10 +245,10 @@ def test_the_yaml_trains_other_tasks_too(data_of, tmp_path, task):
 
 def test_a_yaml_whose_task_and_model_disagree_is_refused(data_of, tmp_path):
     options = arguments(data_of("detect"), tmp_path, "x")
-    with pytest.raises(HostError, match=r"model: expected one of task pose, got yolo26n-seg.yaml of task segment"):
+    with pytest.raises(HostError, match=r"model: expected a model of task pose, got yolo26n-seg.yaml of task segment"):
         train({"model": "yolo26n-seg.yaml", "task": "pose", **options})
     with pytest.raises(
-        HostError, match="model: expected one of a task among detect, segment, pose, obb, got yolo26n-cls"
+        HostError, match="model: expected a model of a task among detect, segment, pose, obb, got yolo26n-cls"
     ):
         train({"model": "yolo26n-cls.yaml", **options})
     with pytest.raises(DataError, match="demo holds no keypoints"):
@@ -286,3 +286,10 @@ def test_gradient_ratios_are_kept_beside_the_checkpoint_and_taken_up_again(data_
 
 def test_every_task_has_its_trainer():
     assert set(TRAINERS) == set(MIXINS)
+
+
+def test_a_replaced_criterion_of_image_classification_stops_the_run(data_of, tmp_path):
+    model = attach(YOLO(MODELS["classify"]), {"losses": {"class_weights": "effective_number"}})
+    model.add_callback("on_train_start", lambda t: setattr(t.model, "criterion", t.model.init_criterion()))
+    with pytest.raises(HostError, match="to call __call__ of the balanced BalancedCrossEntropy, but the first batch"):
+        model.train(**arguments(data_of("classify"), tmp_path, "run"))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from ultralytics import YOLO
@@ -17,7 +15,7 @@ from yolo_balance.errors import ConfigError, DataError, HostError
 from yolo_balance.files import copy_whole, read_mapping
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import resolve_data
-from yolo_balance.integration.finished import class_shifts, final_files, recall_files
+from yolo_balance.integration.finished import class_shifts, final_files
 from yolo_balance.integration.finished.report_model import check_arguments, check_data, check_folder, finished_model
 from yolo_balance.integration.finished.validate_once import reading_of, validated
 from yolo_balance.recall import RecallReport
@@ -37,9 +35,9 @@ READ_BY = (
 def calibrate(
     run: str | Path,
     *,
-    recall: RecallConfig | Mapping[str, Any] | str | Path | None = None,
+    recall: RecallConfig | Mapping[str, object] | str | Path | None = None,
     out: str | Path | None = None,
-    **arguments: Any,
+    **arguments: object,
 ) -> RecallReport:
     """Write the folder that the run would have left with `balance.recall.calibration`, weights included.
 
@@ -62,94 +60,79 @@ def calibrate(
         HostError: The model cannot be loaded, or its head has no biases by class.
     """
     source = Path(run)
-    trained = Trained.load(source)
-    given = {**trained.arguments, **arguments}
-    options = check_arguments(trained.recall if recall is None else recall, given)
+    weights = _weights(source)
+    trained, plan, measured = read_mapping(source / names.ARGUMENTS), BalanceFile.load(source), Measured.load(source)
+    given = {**_of_validation(trained), **arguments}
+    own = BalanceConfig.load({SECTION: plan.asked}).recall
+    options = check_arguments(own if recall is None else recall, given)
     rule = options.calibration or CalibrationConfig(rule="fitted")
     options = options.model_copy(update={"calibration": rule})
-    baseline = recall_files.read_baseline(options)
+    baseline = final_files.read_baseline(options)
     folder = Path(f"{source}_calibrated" if out is None else out).resolve()
     if folder == source.resolve():
         raise ConfigError(f"--out: expected another folder than the run's, which stays as it is, got {folder}")
     check_folder(folder)
-    model = finished_model(trained.weights, given.get("task"))
+    model = finished_model(weights, given.get("task"))
     class_shifts.class_layers(model.model)
     given["data"] = resolve_data(given["data"], model.task)
     check_data(model, options, {**model.overrides, **given})
     given |= {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
     best = folder / names.WEIGHTS / names.BEST
     try:
-        trained.copy(folder, options)
-        copy_whole(trained.weights, best)
-        before = validated(YOLO(best), options, **{**given, "plots": False})
+        _copy(source, folder)
+        copy_whole(weights, best)
+        resolved = {key: value for key, value in plan.resolved.items() if key != "calibration"}
+        resolved["options"] = {**resolved.get("options", {}), "recall": options.model_dump()}
+        BalanceFile({**(plan.asked or {}), "recall": options.model_dump(exclude_unset=True)}, resolved).save(folder)
+        before = reading_of(validated(YOLO(best), options, **{**given, "plots": False}))
         calibrated = class_shifts.calibrate(
             folder,
             before.outcomes,
             rule,
-            counts={name: row["boxes"] for name, row in trained.plan.classes.items()},
-            split=given["split"],
-            seed=trained.seed,
+            counts={name: row["boxes"] for name, row in plan.classes.items()},
+            split=str(given["split"]),
+            seed=trained.get("seed") or 0,
         )
-        after = validated(YOLO(best), options, **given)
-        reading = reading_of(after, baseline=baseline, title=str(folder), note=calibrated.note)
-        steps, seconds = trained.measured.steps, trained.measured.train_seconds
-        measures = final_files.measured(after.metrics, model.task, reading.names, steps=steps, train_seconds=seconds)
-        return final_files.write(folder, reading, measures, held_out=calibrated.held_out, plots=after.args.plots)
+        return final_files.write_run(
+            folder,
+            validated(YOLO(best), options, **given),
+            steps=measured.steps,
+            train_seconds=measured.train_seconds,
+            baseline=baseline,
+            calibrated=calibrated,
+        )
     except OSError as e:  # a full disk, a working directory without permission
         raise HostError(f"calibrate: stopped ({one_line(e)})") from e
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A finished run, read from its folder.
+def _weights(run: Path) -> Path:
+    """Return best.pt as it was trained. Raises DataError in one line that names a file that the run's folder lacks."""
+    weights = run / names.WEIGHTS / names.UNCALIBRATED
+    if not weights.is_file():
+        weights = run / names.WEIGHTS / names.BEST
+    needed = (names.ARGUMENTS, names.BALANCE, names.MEASURED, names.RECALL)
+    for path in (weights, *(run / name for name in needed)):
+        if not path.is_file():
+            raise DataError(f"{run}: expected the folder of a finished run, but there is no {path}")
+    return weights
 
-    Attributes:
-        folder: Folder of the run.
-        weights: best.pt as it was trained.
-        arguments: Ultralytics' arguments of the run's last validation.
-        seed: Seed of the run.
-        recall: `balance.recall`, as asked.
-        plan: balance.yaml.
-        measured: run.json.
-    """
 
-    folder: Path
-    weights: Path
-    arguments: dict[str, Any]
-    seed: int
-    recall: RecallConfig
-    plan: BalanceFile
-    measured: Measured
+def _of_validation(trained: Mapping[str, object]) -> dict[str, object]:
+    """Return Ultralytics' arguments of a run's last validation, from the arguments of the training."""
+    given = {key: trained[key] for key in READ_BY if key in DEFAULT_CFG_DICT and trained.get(key) is not None}
+    if not torch.cuda.is_available():  # trained on another machine, maybe
+        given.pop("device", None)
+    batch = trained.get("batch")
+    if isinstance(batch, int) and batch > 0:
+        given["batch"] = batch if trained.get("task") == "obb" else 2 * batch  # as Ultralytics in training
+    return given
 
-    @classmethod
-    def load(cls, folder: Path) -> Trained:
-        """Read a run's folder. Raises DataError in one line that names the missing or unreadable file."""
-        weights = folder / names.WEIGHTS / names.UNCALIBRATED
-        if not weights.is_file():
-            weights = folder / names.WEIGHTS / names.BEST
-        needed = (names.ARGUMENTS, names.BALANCE, names.MEASURED, names.RECALL)
-        for path in (weights, *(folder / name for name in needed)):
-            if not path.is_file():
-                raise DataError(f"{folder}: expected the folder of a finished run, but there is no {path}")
-        arguments, plan = read_mapping(folder / names.ARGUMENTS), BalanceFile.load(folder)
-        given = {key: arguments[key] for key in READ_BY if key in DEFAULT_CFG_DICT and arguments.get(key) is not None}
-        if not torch.cuda.is_available():  # trained on another machine, maybe
-            given.pop("device", None)
-        batch = arguments.get("batch")
-        if isinstance(batch, int) and batch > 0:
-            given["batch"] = batch if arguments.get("task") == "obb" else 2 * batch  # as Ultralytics in training
-        recall = BalanceConfig.load({SECTION: plan.asked}).recall
-        return cls(folder, weights, given, arguments.get("seed") or 0, recall, plan, Measured.load(folder))
 
-    def copy(self, folder: Path, options: RecallConfig) -> None:
-        """Copy the files on the training into another folder, and remove files on recall from there."""
-        (folder / names.WEIGHTS).mkdir(parents=True, exist_ok=True)
-        for name in names.OF_BEST:
-            (folder / name).unlink(missing_ok=True)
-        for name in TRAINING:
-            if (self.folder / name).exists():
-                copy_whole(self.folder / name, folder / name)
-        resolved = {key: value for key, value in self.plan.resolved.items() if key != "calibration"}
-        resolved["options"] = {**resolved.get("options", {}), "recall": options.model_dump()}
-        asked = {**(self.plan.asked or {}), "recall": options.model_dump(exclude_unset=True)}
-        BalanceFile(asked, resolved).save(folder)
+def _copy(run: Path, folder: Path) -> None:
+    """Copy the files on the training into another folder, and remove files on recall from there."""
+    (folder / names.WEIGHTS).mkdir(parents=True, exist_ok=True)
+    for name in names.OF_BEST:
+        (folder / name).unlink(missing_ok=True)
+    for name in TRAINING:
+        if (run / name).exists():
+            copy_whole(run / name, folder / name)

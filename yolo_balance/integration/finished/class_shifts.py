@@ -52,7 +52,7 @@ class Calibrated:
     note: str = ""
 
 
-def class_layers(model: Any) -> list[nn.Module]:
+def class_layers(model: object) -> list[nn.Module]:
     """Return the layers whose outputs are a detector's class logits, of every scale, head and decoder layer.
 
     Raises:
@@ -74,16 +74,8 @@ def class_layers(model: Any) -> list[nn.Module]:
     return layers
 
 
-def shift_classes(model: Any, shifts: Floats) -> None:
-    """Add a shift to the logit of every class, in place.
-
-    Args:
-        model: A detector.
-        shifts: (C,) shifts by class id.
-
-    Raises:
-        HostError: As `class_layers`.
-    """
+def shift_classes(model: object, shifts: Floats) -> None:
+    """Add (C,) shifts to the class logits of a detector, in place. Raises HostError as `class_layers` does."""
     for layer in class_layers(model):
         bias: Any = layer.bias
         with torch.no_grad():  # summed in float64: half precision rounds once
@@ -91,13 +83,7 @@ def shift_classes(model: Any, shifts: Floats) -> None:
 
 
 def fold(weights: Path, shifts: Floats, kept: Path) -> None:
-    """Rewrite a finished run's weights with its class scores shifted, whole or not at all.
-
-    Args:
-        weights: Ultralytics' checkpoint.
-        shifts: (C,) shifts by class id.
-        kept: Path of the copy as it was.
-    """
+    """Rewrite a checkpoint, whole or not at all, its class scores moved by (C,) shifts; `kept` is a copy as it was."""
     checkpoint, content = torch_load(weights, map_location="cpu"), io.BytesIO()
     shift_classes(checkpoint["model"], shifts)
     torch.save(checkpoint, content)
@@ -118,7 +104,7 @@ def calibrate(
 
     Args:
         folder: Folder of the run, with balance.yaml.
-        outcomes: Boxes of best.pt on a split.
+        outcomes: Boxes of best.pt on the split.
         options: `balance.recall.calibration`.
         counts: By class name, in class-id order, boxes in train.
         split: Name of the split.
@@ -134,26 +120,20 @@ def calibrate(
                 f"(slope {fitted.a:.3g}), so classes cannot be compared and nothing is shifted"
             )
         shifts, source = fitted.shifts, split
-        calibrated = Calibrated(out_of_fold(outcomes, strength=options.strength, seed=seed), _note(split))
+        note = (
+            f"Class scores were calibrated (balance.recall.calibration) on the {split} images that recall is read on "
+            "here; detections.npz, which `compare` reads, has the scores of each half shifted by a fit on the other "
+            "half."
+        )
+        calibrated = Calibrated(out_of_fold(outcomes, strength=options.strength, seed=seed), note)
     shifts = np.round(shifts / STEP) * STEP
     fold(folder / WEIGHTS / BEST, shifts, folder / WEIGHTS / UNCALIBRATED)
     by_class, plan = dict(zip(counts, shifts.tolist(), strict=True)), BalanceFile.load(folder)
     calibration = {"rule": options.rule, "from": source, "shifts": by_class}
     BalanceFile(plan.asked, {**plan.resolved, "calibration": calibration}).save(folder)
-    LOGGER.info(f"\n{_line(options.rule, source, by_class)}")
-    return calibrated
-
-
-def _line(rule: str, source: str, shifts: Mapping[str, float]) -> str:
-    by_class = [f"{plain(name)} {shift:+.2f}" for name, shift in shifts.items()]
-    return (
-        f"Calibration: {rule} on {source}, class logits of best.pt shifted by {listed(by_class, SHOWN)}; it was "
+    shown = listed([f"{plain(name)} {shift:+.2f}" for name, shift in by_class.items()], SHOWN)
+    LOGGER.info(
+        f"\nCalibration: {options.rule} on {source}, class logits of best.pt shifted by {shown}; it was "
         f"{UNCALIBRATED} and is validated once more"
     )
-
-
-def _note(split: str) -> str:
-    return (
-        f"Class scores were calibrated (balance.recall.calibration) on the {split} images that recall is read on here; "
-        "detections.npz, which `compare` reads, has the scores of each half shifted by a fit on the other half."
-    )
+    return calibrated

@@ -6,20 +6,19 @@ import importlib.util
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from ultralytics import YOLO
 from ultralytics.cfg import get_cfg
-from ultralytics.utils import LOGGER
 from ultralytics.utils.checks import check_imgsz
 
 from yolo_balance.config import SECTION, BalanceConfig, RecallConfig, apply_overrides, parse_section
 from yolo_balance.errors import ConfigError, DataError, HostError
 from yolo_balance.integration.arguments import argument_problems
 from yolo_balance.integration.compat import one_line
-from yolo_balance.integration.data import BOX_TASKS, class_names, read_data, resolve_data, scan
-from yolo_balance.integration.finished import recall_files
+from yolo_balance.integration.data import class_names, read_data, resolve_data, scan
+from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.validate_once import reading_of, validated
+from yolo_balance.integration.models import box_model
+from yolo_balance.integration.protocols import YOLOModel
 from yolo_balance.recall import RecallReport
 from yolo_balance.resolution import name_problems
 from yolo_balance.text import listed
@@ -31,9 +30,9 @@ OURS = f"{SECTION}.recall"
 def report(
     weights: str | Path,
     *,
-    recall: RecallConfig | Mapping[str, Any] | str | Path | None = None,
+    recall: RecallConfig | Mapping[str, object] | str | Path | None = None,
     out: str | Path | None = None,
-    **arguments: Any,
+    **arguments: object,
 ) -> RecallReport:
     """Validate a finished model once, print its recall per class and write recall.json, recall.html, thresholds.yaml.
 
@@ -61,7 +60,7 @@ def report(
     if any(key.startswith(f"{OURS}.calibration") for key in arguments):
         raise ConfigError(f"{OURS}.calibration: expected none in report, which changes no model; calibrate does")
     options = check_arguments(recall, arguments)
-    baseline = recall_files.read_baseline(options)
+    baseline = final_files.read_baseline(options)
     if out is not None:
         check_folder(Path(out))
     model = finished_model(weights, arguments.get("task"))
@@ -73,15 +72,13 @@ def report(
     try:
         validator = validated(model, options, **arguments)
         reading = reading_of(validator, baseline=baseline, title=str(weights))
-        found, files = recall_files.write(Path(validator.save_dir), reading)
+        return final_files.write_report(validator.save_dir, reading)
     except OSError as e:  # a full disk, a working directory without permission
         raise HostError(f"report: the validation stopped ({one_line(e)})") from e
-    LOGGER.info(recall_files.summary(found, files))
-    return found
 
 
 def check_arguments(
-    recall: RecallConfig | Mapping[str, Any] | str | Path | None, arguments: dict[str, Any]
+    recall: RecallConfig | Mapping[str, object] | str | Path | None, arguments: dict[str, object]
 ) -> RecallConfig:
     """Take the `balance` keys out of the arguments and check both parts. Raises ConfigError with all problems."""
     ours = {key: arguments.pop(key) for key in list(arguments) if key.partition(".")[0] == SECTION}
@@ -91,9 +88,11 @@ def check_arguments(
         if key != OURS and not key.startswith(f"{OURS}.")
     ]
     asked = {key: value for key, value in ours.items() if key.startswith(OURS)}
-    section = apply_overrides({SECTION: {"recall": _section(recall)}}, asked)[SECTION]
-    balance, found = parse_section(section)
-    problems += found + argument_problems(arguments)
+    if isinstance(recall, (str, Path)):
+        recall = BalanceConfig.load(recall).recall
+    given = recall.model_dump(exclude_unset=True) if isinstance(recall, RecallConfig) else dict(recall or {})
+    balance, more = parse_section(apply_overrides({SECTION: {"recall": given}}, asked)[SECTION])
+    problems += more + argument_problems(arguments)
     try:
         check_imgsz(arguments.get("imgsz", 32), max_dim=1)
     except (TypeError, ValueError) as e:
@@ -109,14 +108,6 @@ def check_arguments(
     return balance.recall
 
 
-def _section(recall: RecallConfig | Mapping[str, Any] | str | Path | None) -> dict[str, Any]:
-    if isinstance(recall, (str, Path)):
-        recall = BalanceConfig.load(recall).recall
-    if isinstance(recall, RecallConfig):
-        return recall.model_dump(exclude_unset=True)
-    return dict(recall or {})
-
-
 def check_folder(folder: Path) -> None:
     """Check before a long validation that a folder can be made and written to. Raises ConfigError where it cannot."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
@@ -124,26 +115,19 @@ def check_folder(folder: Path) -> None:
         raise ConfigError(f"--out: {folder} cannot be written ({there} is no folder that can be written to)")
 
 
-def finished_model(weights: str | Path, task: str | None) -> Any:
+def finished_model(weights: str | Path, task: object) -> YOLOModel:
     """Return Ultralytics' model in a file. Raises HostError where the file holds none, or one of another task."""
     path = Path(weights)
     if not path.exists() or path.suffix in (".yaml", ".yml"):
         raise HostError(f"weights: expected a file with a trained model, got {weights}")
     if path.suffix == ".onnx" and not all(map(importlib.util.find_spec, ("onnx", "onnxruntime"))):
         raise HostError(f"weights: {weights} needs the packages onnx and onnxruntime, which are not installed")
-    try:
-        model = YOLO(path, task=task)
-    except Exception as e:  # whatever a file that is no model provokes
-        raise HostError(f"weights: {weights} cannot be loaded ({one_line(e)})") from e
-    if model.task not in BOX_TASKS or model.task != (task or model.task):
-        expected = f"task {task}" if task else f"a task among {', '.join(BOX_TASKS)}"
-        raise HostError(f"weights: expected a model of {expected}, got {weights} of task {model.task}")
-    return model
+    return box_model("weights", path, task)
 
 
-def check_data(model: Any, options: RecallConfig, arguments: dict[str, Any]) -> None:
+def check_data(model: YOLOModel, options: RecallConfig, arguments: dict[str, object]) -> None:
     """Check files, labels and classes of the split before anything is written."""
-    path, split = arguments["data"], arguments["split"]
+    path, split = str(arguments["data"]), str(arguments["split"])
     data = read_data(path, download=False)
     if not data.get(split):
         there = ", ".join(name for name in SPLITS if data.get(name))

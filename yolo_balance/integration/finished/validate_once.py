@@ -1,28 +1,24 @@
-"""One validation of a finished model by Ultralytics, with our validator, and the reading of it."""
+"""One validation of a finished model by Ultralytics with our validator: its reading, or its prime samples."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
 from yolo_balance.config import RecallConfig
-from yolo_balance.integration.hooks.validator import balance_validator
+from yolo_balance.errors import HostError
+from yolo_balance.integration.data import BOX_TASKS, resolve_data
+from yolo_balance.integration.hooks.validator import RecallValidatorMixin, balance_validator
+from yolo_balance.integration.protocols import YOLOModel
 from yolo_balance.recall import RecallReport
+from yolo_balance.recall.diagnosis.prime_samples import PrimeSamples
 from yolo_balance.recall.split_reading import Reading
 
 
-def validated(model: Any, recall: RecallConfig, **arguments: Any) -> Any:
-    """Validate a model and return the validator: its `outcomes`, `recall_report` and `save_dir`.
-
-    Args:
-        model: An `ultralytics.YOLO` that reports boxes.
-        recall: `balance.recall`.
-        **arguments: Arguments of `model.val`.
-    """
+def validated(model: YOLOModel, recall: RecallConfig, **arguments: object) -> RecallValidatorMixin:
+    """Call `model.val` of an `ultralytics.YOLO` that reports boxes, and return the validator, which has read recall."""
     validators = []
 
-    def collecting(**given: Any) -> Any:  # where Ultralytics expects a class of validators
+    def collecting(**given: object) -> RecallValidatorMixin:  # where Ultralytics expects a class of validators
         validators.append(balance_validator(model._smart_load("validator")(**given), recall))
         return validators[0]
 
@@ -30,8 +26,12 @@ def validated(model: Any, recall: RecallConfig, **arguments: Any) -> Any:
     return validators[0]
 
 
-def reading_of(validator: Any, *, baseline: RecallReport | None = None, title: str = "", note: str = "") -> Reading:
+def reading_of(
+    validator: RecallValidatorMixin, *, baseline: RecallReport | None = None, title: str = "", note: str = ""
+) -> Reading:
     """Return the reading of a validator that reports recall and has run; the other arguments are as in `Reading`."""
+    assert validator.recall_report is not None
+    assert validator.outcomes is not None
     return Reading(
         validator.recall_report,
         validator.outcomes,
@@ -42,3 +42,23 @@ def reading_of(validator: Any, *, baseline: RecallReport | None = None, title: s
         title=title,
         note=note,
     )
+
+
+def prime_samples(model: YOLOModel, **arguments: object) -> PrimeSamples:
+    """Validate a model once and return the prime samples of the split.
+
+    Args:
+        model: An `ultralytics.YOLO` that reports boxes, with or without an end-to-end head.
+        **arguments: Arguments of `model.val`: data, split, imgsz, ...; `data="demo"` is the demo set.
+
+    Raises:
+        HostError: The model's task has no boxes.
+
+    Example:
+        prime_samples(YOLO("best.pt"), data="defects.yaml", imgsz=640).misplaced()
+    """
+    if model.task not in BOX_TASKS:
+        raise HostError(f"prime_samples: expected a model of task {', '.join(BOX_TASKS)}, got {model.task}")
+    if "data" in arguments:
+        arguments["data"] = resolve_data(arguments["data"], model.task)
+    return PrimeSamples.of(reading_of(validated(model, RecallConfig(), **arguments)).outcomes)

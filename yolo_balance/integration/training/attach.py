@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from yolo_balance.config import BalanceConfig
 from yolo_balance.errors import HostError
 from yolo_balance.integration.compat import mix_in
 from yolo_balance.integration.data import BOX_TASKS, resolve_data
+from yolo_balance.integration.protocols import Callback, Trainer, YOLOModel
 from yolo_balance.integration.training.classification import BalancedClassificationMixin
 from yolo_balance.integration.training.trainer import BalancedTrainerMixin
 
@@ -21,7 +21,7 @@ MIXINS: dict[str, type[BalancedTrainerMixin]] = {
 """Mixin of a balanced trainer by task."""
 
 
-def attach(model: Any, balance: BalanceConfig | str | Path | Mapping[str, Any] | None) -> Any:
+def attach(model: YOLOModel, balance: BalanceConfig | str | Path | Mapping[str, object] | None) -> YOLOModel:
     """Balance every later `model.train(...)`; the rest of the script stays.
 
     The run is the same as with `BalancedDetectionTrainer.configured(balance)`, also for a trainer class of your own.
@@ -44,20 +44,20 @@ def attach(model: Any, balance: BalanceConfig | str | Path | Mapping[str, Any] |
     config = BalanceConfig.load(balance)
     if model.task not in MIXINS:
         raise HostError(f"attach: expected a model of task {', '.join(MIXINS)}, got {model.task}")
-    hooks = {"on_pretrain_routine_start": draw_demo, "on_pretrain_routine_end": partial(adopt, config=config)}
-    for event, hook in hooks.items():
-        registered = model.callbacks[event]
-        registered[:] = [other for other in registered if not _ours(other)]  # attached again: the last one counts
+    setup: Callback = partial(adopt, config=config)
+    for event, hook in {"on_pretrain_routine_start": draw_demo, "on_pretrain_routine_end": setup}.items():
+        registered = model.callbacks[event]  # attached again: the last one counts
+        registered[:] = [other for other in registered if getattr(other, "func", other) not in (draw_demo, adopt)]
         model.add_callback(event, hook)
     return model
 
 
-def draw_demo(trainer: Any) -> None:
+def draw_demo(trainer: Trainer) -> None:
     """Draw the demo set if `data` names it, before Ultralytics reads `data`."""
     trainer.args.data = resolve_data(trainer.args.data, trainer.args.task)
 
 
-def adopt(trainer: Any, *, config: BalanceConfig) -> None:
+def adopt(trainer: Trainer, *, config: BalanceConfig) -> None:
     """Turn a trainer after its setup into a balanced one of its own type; runs on every rank.
 
     A loader that Ultralytics rebuilds later, as after running out of memory, is balanced too.
@@ -68,22 +68,18 @@ def adopt(trainer: Any, *, config: BalanceConfig) -> None:
     """
     if isinstance(trainer, BalancedTrainerMixin):
         raise HostError("attach: the trainer is balanced already; use either attach or trainer=, not both")
-    mix_in(trainer, MIXINS[trainer.args.task], asked=config)
-    trainer.balance_loader(trainer.train_loader)
-    _check_last_batch(trainer)
+    balanced = mix_in(trainer, MIXINS[trainer.args.task], asked=config)
+    balanced.balance_loader(balanced.train_loader)
+    _check_last_batch(balanced)
     if not trainer.args.time:  # Ultralytics capped this by the length of an epoch that sampling may have changed
         accumulate = max(round(trainer.args.nbs / trainer.batch_size), 1)
         trainer.accumulate = min(accumulate, len(trainer.train_loader) * trainer.epochs)
-    trainer.balance_validator(trainer.validator)
-    trainer.start_balance()
+    balanced.balance_validator(balanced.validator)
+    balanced.start_balance()
 
 
-def _check_last_batch(trainer: Any) -> None:
-    """Repeat Ultralytics' check of the last batch, now that sampling may have changed the length of an epoch.
-
-    Raises:
-        HostError: The last batch would be one image that is one pixel in the coarsest grid: no statistics to normalise.
-    """
+def _check_last_batch(trainer: BalancedTrainerMixin) -> None:
+    """Repeat Ultralytics' check that the last batch can be normalised, which sampling may have made one image."""
     loader = trainer.train_loader
     smallest = int(trainer.args.imgsz * (1 - trainer.args.multi_scale))
     last = len(loader.sampler) % loader.batch_size
@@ -92,7 +88,3 @@ def _check_last_batch(trainer: Any) -> None:
             f"batch: an epoch of {len(loader.sampler)} images leaves a last batch of 1, which cannot be normalised at "
             f"{smallest} px; change batch, balance.sampling.epoch_size or imgsz"
         )
-
-
-def _ours(callback: Any) -> bool:
-    return callback is draw_demo or getattr(callback, "func", None) is adopt

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ultralytics.cfg import TASK2METRIC
 from ultralytics.utils import LOGGER, RANK
@@ -16,14 +16,18 @@ from yolo_balance.config import RecallConfig
 from yolo_balance.errors import ConfigError
 from yolo_balance.files import copy_whole
 from yolo_balance.integration.data import box_classes
-from yolo_balance.recall import RecallReport
 from yolo_balance.recall.decisions.selection import Score, Selection
 from yolo_balance.run_folder.names import BEST_FITNESS
 from yolo_balance.run_folder.state import read_state
 from yolo_balance.sampling import ClassStatistics
 from yolo_balance.text import plain
 
+if TYPE_CHECKING:
+    from yolo_balance.integration.training.trainer import BalancedTrainerMixin
+
 FITNESS = "fitness"
+Validated = tuple[dict[str, float] | None, float | None]
+"""Metrics and fitness, as a trainer's `validate` returns them."""
 
 
 def rule_of(options: RecallConfig, names: Sequence[str], train: ClassStatistics, val: ClassStatistics) -> Selection:
@@ -53,7 +57,7 @@ class RunSelection:
         self._now: tuple[float, Score] | None = None
 
     @classmethod
-    def of(cls, trainer: Any) -> RunSelection | None:
+    def of(cls, trainer: BalancedTrainerMixin) -> RunSelection | None:
         """Return the selection of a trainer that is set up, or None where Ultralytics' fitness decides."""
         options, train = trainer.resolved.config.recall, trainer.resolved.statistics
         if options.best == FITNESS:
@@ -69,7 +73,7 @@ class RunSelection:
         """Return to the best fitness of the last checkpoint, as Ultralytics does when it takes an epoch back."""
         self.fitness = self._saved
 
-    def validate(self, trainer: Any, stock: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
+    def validate(self, trainer: BalancedTrainerMixin, stock: Callable[[], Validated]) -> Validated:
         """Run the stock validation, note its fitness, and put the rule's score in its place.
 
         Returns:
@@ -78,10 +82,11 @@ class RunSelection:
         best, trainer.best_fitness = trainer.best_fitness, self.fitness
         metrics, fitness = stock()
         stocks_best, trainer.best_fitness = trainer.best_fitness, best
-        if metrics is None:
+        if metrics is None or fitness is None or stocks_best is None:
             return None, None
         self.fitness = float(stocks_best)
-        report: RecallReport = trainer.validator.recall_report
+        report = trainer.validator.recall_report
+        assert report is not None  # checked by the watch
         images = report.budgets[0].images
         score = self.rule.score(
             report,
@@ -94,7 +99,7 @@ class RunSelection:
             trainer.best_fitness = score.value
         return metrics, score.value
 
-    def save(self, trainer: Any) -> None:
+    def save(self, trainer: BalancedTrainerMixin) -> None:
         """Note which checkpoint Ultralytics has kept, and keep the stock choice beside it; call after each save."""
         assert self._now is not None  # every epoch is validated: `val: false` is refused
         fitness, score = self._now
@@ -107,7 +112,7 @@ class RunSelection:
             self.fitness_epoch = epoch
             copy_whole(trainer.last, trainer.wdir / BEST_FITNESS)
 
-    def finish(self, trainer: Any) -> None:
+    def finish(self, trainer: BalancedTrainerMixin) -> None:
         """Strip best_fitness.pt as Ultralytics strips best.pt, and log the epochs of both; call at the end of a run."""
         lines = [] if self.best is None else [self._best_line()]
         if self.fitness_epoch is not None:
@@ -119,11 +124,11 @@ class RunSelection:
     def _best_line(self) -> str:
         assert self.best is not None
         epoch, s = self.best
-        found = f"at least {s.recall:.3f} (lowest: {plain(s.lowest)}, {s.hits} of {s.n} found)"
+        recall = f"at least {s.recall:.3f} (lowest: {plain(s.lowest)}, {s.hits} of {s.n} found)"
         missed = f", floors missed: {', '.join(s.missed)}" if s.missed else ""
-        return f"best.pt: epoch {epoch}, {self.rule.options.best} {found}{missed}"
+        return f"best.pt: epoch {epoch}, {self.rule.options.best} {recall}{missed}"
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """Return the rule, the best epoch and the stock choice; Ultralytics' checkpoint holds the best score."""
         best = None if self.best is None else {"epoch": self.best[0], **asdict(self.best[1])}
         kept = {"by": self.rule.by, "best": best, "fitness": self.fitness, "fitness_epoch": self.fitness_epoch}
@@ -132,8 +137,7 @@ class RunSelection:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take the best epoch and the stock choice from a saved state."""
         kept = state["selection"]
-        best = dict(kept["best"] or {})
-        if best:
+        if best := dict(kept["best"] or {}):
             self.best = best.pop("epoch"), Score(**{**best, "missed": tuple(best["missed"])})
         self.fitness, self.fitness_epoch = kept["fitness"], kept["fitness_epoch"]
         self._saved = self.fitness

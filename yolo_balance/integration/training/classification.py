@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -11,6 +12,7 @@ from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from yolo_balance.config import LossesConfig
+from yolo_balance.integration.protocols import Batch, Validator
 from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.trainer import BalancedTrainerMixin
 from yolo_balance.losses.cross_entropy import balanced_cross_entropy
@@ -18,20 +20,23 @@ from yolo_balance.losses.logit_adjustment import logit_offsets
 from yolo_balance.losses.per_class import PerClass
 
 WITHOUT_PART = {
-    "isr": "there are no boxes",
-    "carl": "there are no boxes",
-    "negatives": "each image has one class",
-    "positives": "each image has one class",
-    "efl": "the loss is a softmax, whose classes have no negatives of their own",
-    "eqlv2": "the loss is a softmax, whose classes have no negatives of their own",
+    **dict.fromkeys(("isr", "carl"), "there are no boxes"),
+    **dict.fromkeys(("negatives", "positives"), "each image has one class"),
+    **dict.fromkeys(("efl", "eqlv2"), "the loss is a softmax, whose classes have no negatives of their own"),
 }
 """Loss terms that mean nothing for a whole image, with the reason."""
+Logits = Tensor | tuple[Tensor, ...]
+Items = Tensor | dict[str, Tensor]
+"""Loss items for the log, in the form of the installed release."""
 
 
 class BalancedCrossEntropy:
     """Ultralytics' criterion of image classification with class weights, focal factor and logit adjustment."""
 
-    def __init__(self, wrapped: Any, losses: RunLosses):
+    hooks: ClassVar[tuple[str, ...]] = ("__call__",)
+
+    def __init__(self, wrapped: Callable[[Logits, dict[str, Tensor]], tuple[Tensor, Items]], losses: RunLosses):
+        self.called: set[str] = set()
         o = losses.options
         self.wrapped = wrapped
         self.weights = PerClass(losses.factors.scaled) if o.class_weights is not None else None
@@ -39,8 +44,9 @@ class BalancedCrossEntropy:
         adjustment = o.logit_adjustment
         self.offsets = None if adjustment is None else PerClass(logit_offsets(losses.counts, tau=adjustment.tau))
 
-    def __call__(self, preds: Any, batch: dict[str, Tensor]) -> tuple[Tensor, Any]:
+    def __call__(self, preds: Logits, batch: dict[str, Tensor]) -> tuple[Tensor, Items]:
         """Return the loss, and Ultralytics' loss items in the form of the installed release."""
+        self.called.add("__call__")
         _, items = self.wrapped(preds, batch)
         logits = preds[1] if isinstance(preds, (list, tuple)) else preds
         loss = balanced_cross_entropy(
@@ -52,6 +58,10 @@ class BalancedCrossEntropy:
         )
         return loss, dict.fromkeys(items, loss.detach()) if isinstance(items, dict) else loss.detach()
 
+    def missing(self) -> list[str]:
+        """Return the hook if no batch has called it."""
+        return [hook for hook in self.hooks if hook not in self.called]
+
 
 class BalancedClassificationMixin(BalancedTrainerMixin):
     """Sampling and losses on image folders, where an image is one object: no partners, no boxes, no recall.
@@ -61,32 +71,25 @@ class BalancedClassificationMixin(BalancedTrainerMixin):
 
     def balance_losses(self, options: LossesConfig) -> None:
         """Put class weights, focal factor and logit adjustment into the cross-entropy of both models."""
-        without_part = [key for key in WITHOUT_PART if getattr(options, key)]
-        alpha = options.focal is not None and "alpha" in options.focal.model_fields_set
-        kept = options.model_copy(update=dict.fromkeys(without_part))
+        dropped = {key: reason for key, reason in WITHOUT_PART.items() if getattr(options, key)}
+        kept = options.model_copy(update=dict.fromkeys(dropped))
+        if options.focal is not None and "alpha" in options.focal.model_fields_set:
+            dropped["focal.alpha"] = "a softmax has no negatives"
         self.losses = RunLosses(kept, self.resolved.statistics, self.resolved.names, self.resolved.shown)
         self.losses.check_heads([])
-        for model in (unwrap_model(self.model), self.ema.ema):
-            model.criterion = BalancedCrossEntropy(
-                getattr(model, "criterion", None) or model.init_criterion(), self.losses
-            )
+        for model in map(unwrap_model, (self.model, self.ema.ema)):
+            criterion = getattr(model, "criterion", None) or model.init_criterion()
+            model.criterion = BalancedCrossEntropy(criterion, self.losses)
         if RANK in (-1, 0):
-            lines = [
-                f"balance.losses.{key}: has no part in image classification, {WITHOUT_PART[key]}"
-                for key in without_part
-            ]
-            if alpha:
-                lines.append(
-                    "balance.losses.focal.alpha: has no part in image classification, a softmax has no negatives"
-                )
+            lines = [f"balance.losses.{k}: has no part in image classification, {why}" for k, why in dropped.items()]
             for line in (*lines, *self.losses.remarks()):
                 LOGGER.warning(line)
 
-    def balance_validator(self, validator: Any) -> Any:
+    def balance_validator(self, validator: Validator) -> Validator:
         """Return Ultralytics' validator unchanged: it reads no boxes."""
         return validator
 
-    def count(self, batch: dict[str, Any]) -> None:
+    def count(self, batch: Batch) -> None:
         """Add a batch to the exposure; every drawn image arrives whole."""
         classes = batch["cls"].numpy()
         own = np.bincount(classes, minlength=len(self.exposure.names))

@@ -33,8 +33,14 @@ BOTH_HEADS = "both"
 class RunLosses:
     """`balance.losses` while a run lasts.
 
+    Args:
+        options: The section, presets resolved.
+        statistics: The train split's labels.
+        names: C class names by class id.
+        shown: (C,) share of an epoch's boxes by class.
+        gain_ratio: Ultralytics' classification gain / box gain.
+
     Attributes:
-        options: The section.
         factors: Weight of an object of each class, sampling included.
         gradients: By head, the gradient ratios that `efl` and `eqlv2` follow.
     """
@@ -47,15 +53,6 @@ class RunLosses:
         shown: Floats,
         gain_ratio: float = 1.0,
     ):
-        """Resolve the section.
-
-        Args:
-            options: The section, presets resolved.
-            statistics: The train split's labels.
-            names: C class names by class id.
-            shown: (C,) share of an epoch's boxes by class.
-            gain_ratio: Ultralytics' classification gain / box gain.
-        """
         self.gain_ratio = gain_ratio
         self.options, self.names, self.counts = options, list(names), statistics.boxes
         weights, isr = options.class_weights, options.isr
@@ -71,14 +68,14 @@ class RunLosses:
         self._terms: dict[str, list[Term]] = {}
 
     def _asked(self) -> Floats:
-        o = self.options.class_weights
-        if o is None or o.rule is None:
-            asked = np.ones(len(self.names))
-        elif o.rule == "inverse_frequency":
+        asked, o = np.ones(len(self.names)), self.options.class_weights
+        if o is None:
+            return asked
+        if o.rule == "inverse_frequency":
             asked = inverse_frequency_weights(self.counts, power=o.power)
-        else:
+        elif o.rule is not None:
             asked = effective_number_weights(self.counts, beta=o.beta)
-        for name, value in ((o and o.values) or {}).items():
+        for name, value in (o.values or {}).items():
             asked[self.names.index(name)] = value
         return asked
 
@@ -129,7 +126,7 @@ class RunLosses:
                 f"{SECTION}.losses.heads: expected both, the model has one head, got {self.options.heads}"
             )
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """Return the gradient ratios by head; empty if no term follows them."""
         following = self.gradients and (self.options.efl is not None or self.options.eqlv2 is not None)
         return {"gradients": {head: ratio.state() for head, ratio in self.gradients.items()}} if following else {}

@@ -1,21 +1,30 @@
-"""Sampling of a run: the schedule, and the feedback of validations into it."""
+"""Sampling of a run: the schedule, and what it learns from validations and from false alarms on clean images."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import torch
 import torch.distributed as dist
+from torch.utils.data import DataLoader, Subset
 from ultralytics.utils import LOGGER, RANK
+from ultralytics.utils.torch_utils import autocast
 
 from yolo_balance.arrays import Bools, Floats
-from yolo_balance.integration.training.clean_images import false_alarms
+from yolo_balance.integration.compat import ranks
+from yolo_balance.integration.protocols import Trainer
 from yolo_balance.recall import RecallReport
 from yolo_balance.run_folder.history import append_feedback
 from yolo_balance.sampling import RecallFeedback, SamplingPlan, SamplingSchedule
+
+if TYPE_CHECKING:
+    from yolo_balance.integration.training.trainer import BalancedTrainerMixin
+
+T = TypeVar("T")
 
 
 class RunSampling:
@@ -40,11 +49,6 @@ class RunSampling:
         self._recall: Floats = np.full(len(names), np.nan)
 
     @property
-    def reads_background(self) -> bool:
-        """Whether clean images are read for false alarms between epochs."""
-        return self.options.background is not None and self.options.background.hard
-
-    @property
     def foreground(self) -> Bools | None:
         """(num_images,) images with an object, where every Mosaic is to hold one of them; else None."""
         foreground = ~self.schedule.statistics.background
@@ -53,9 +57,10 @@ class RunSampling:
     @property
     def changing(self) -> bool:
         """Whether any epoch may bring another plan."""
-        return self.feedback is not None or self.reads_background
+        background = self.options.background
+        return self.feedback is not None or (background is not None and background.hard)
 
-    def plan(self, trainer: Any, *, again: bool = False) -> SamplingPlan:
+    def plan(self, trainer: BalancedTrainerMixin, *, again: bool = False) -> SamplingPlan:
         """Return the plan of the epoch that starts, or is run `again`. Every rank calls this and gets the same plan."""
         if self.feedback is not None:
             if again:  # the recall of its first pass is not counted twice
@@ -76,7 +81,7 @@ class RunSampling:
         smoothed = self.feedback.recall
         append_feedback(folder, epoch, self.names, report, smoothed=smoothed, factors=factors, moved=moved)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """Return smoothed recall by class and hard images by file; empty if no epoch brings another plan."""
         if not self.changing:
             return {}
@@ -92,9 +97,9 @@ class RunSampling:
             self.feedback.restore(dict(state["recall"]), self.names)
         self.hard = np.array([file in hard for file in self.files], bool)
 
-    def _read_background(self, trainer: Any) -> None:
+    def _read_background(self, trainer: BalancedTrainerMixin) -> None:
         background = self.options.background
-        if not self.reads_background or background is None or trainer.epoch % background.every:
+        if background is None or not background.hard or trainer.epoch % background.every:
             return
         report = trainer.validator.recall_report if RANK in (-1, 0) else None
         threshold = _of_first_rank(None if report is None else report.budgets[0].threshold)
@@ -108,10 +113,42 @@ class RunSampling:
         )
 
 
-def _of_first_rank(value: Any) -> Any:
+def _of_first_rank(value: T) -> T:
     """Return the value of rank 0 on every rank."""
     if not dist.is_initialized():
         return value
     box = [value]
     dist.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def false_alarms(trainer: Trainer, clean: Bools, threshold: float) -> Bools:
+    """Return (num_images,) train images among the clean ones on which the EMA model reports a box.
+
+    A box counts from a confidence of `threshold` on. The images are prepared as for validation, so one has to have
+    run. Every rank reads its share, and all ranks return the whole answer.
+    """
+    rank, world_size = ranks()
+    images = np.flatnonzero(clean)[rank::world_size]
+    alarmed = torch.zeros(len(clean), dtype=torch.uint8, device=trainer.device)
+    dataset: Any = copy(trainer.train_loader.dataset)  # labels and cached images are shared
+    dataset.augment, dataset.partners = False, None
+    dataset.transforms = dataset.build_transforms(hyp=copy(trainer.args))
+    loader = DataLoader(
+        Subset(dataset, images.tolist()),
+        batch_size=trainer.test_loader.batch_size,
+        num_workers=trainer.train_loader.num_workers,
+        collate_fn=dataset.collate_fn,
+        generator=torch.Generator().manual_seed(0),  # draws nothing from the run's own generator
+    )
+    at = 0
+    with torch.no_grad(), autocast(trainer.amp, device=trainer.device.type):
+        for batch in loader:
+            predictions = trainer.ema.ema(batch["img"].to(trainer.device).float() / 255)
+            for i, found in enumerate(trainer.validator.postprocess(predictions)):
+                alarmed[int(images[at + i])] = (found["conf"] >= threshold).any()
+            at += len(batch["img"])
+    if world_size > 1:
+        dist.all_reduce(alarmed, dist.ReduceOp.MAX)
+    answer: Bools = alarmed.bool().cpu().numpy()
+    return answer

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ultralytics import YOLO
 
 from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_section, read_yaml
-from yolo_balance.errors import ConfigError, HostError
+from yolo_balance.errors import ConfigError
 from yolo_balance.integration.arguments import argument_problems, complete
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import (
-    BOX_TASKS,
     box_classes,
     check_labels,
     class_names,
@@ -22,9 +20,10 @@ from yolo_balance.integration.data import (
     read_data,
     resolve_data,
 )
-from yolo_balance.integration.finished import recall_files
+from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.class_shifts import class_layers
-from yolo_balance.integration.models import resolve_model
+from yolo_balance.integration.models import box_model, resolve_model
+from yolo_balance.integration.protocols import YOLOModel
 from yolo_balance.integration.training.attach import attach
 from yolo_balance.integration.training.best_checkpoint import rule_of
 from yolo_balance.recall.report import RecallReport
@@ -33,7 +32,7 @@ from yolo_balance.run_folder.names import RECALL
 from yolo_balance.sampling import ClassStatistics
 
 
-def train(config: str | Path | Mapping[str, Any], **overrides: Any) -> RecallReport:
+def train(config: str | Path | Mapping[str, object], **overrides: object) -> RecallReport:
     """Train as a YAML says and read recall per class.
 
     Args:
@@ -76,25 +75,21 @@ class RunData:
         val_files: Images of that split.
     """
 
-    path: Any
+    path: str
     resolved: ResolvedBalance
     val: ClassStatistics
     val_files: list[str]
 
 
-def read_run(balance: BalanceConfig, arguments: Mapping[str, Any]) -> tuple[YOLO, RunData]:
-    """Load the model of a new run and read its data; every error comes before a run folder is made.
-
-    Args:
-        balance: The section.
-        arguments: Ultralytics' train arguments, checked.
+def read_run(balance: BalanceConfig, arguments: Mapping[str, object]) -> tuple[YOLOModel, RunData]:
+    """Load the model of a new run and read its data, from checked arguments; no run folder is made.
 
     Raises:
         ConfigError: The configuration asks for something that the data or the arguments do not have.
         DataError: The data set is missing, unreadable or without objects.
         HostError: The model cannot be loaded or has no boxes.
     """
-    model = _model(arguments)
+    model = box_model("model", resolve_model(str(arguments["model"])), arguments.get("task"))
     path = resolve_data(arguments["data"], model.task)
     data = read_data(path)
     names = class_names({0: "item"} if arguments.get("single_cls") else data["names"])
@@ -108,7 +103,7 @@ def read_run(balance: BalanceConfig, arguments: Mapping[str, Any]) -> tuple[YOLO
     return model, RunData(path, resolved, val, image_files(splits[1]))
 
 
-def check(content: Mapping[str, Any]) -> tuple[BalanceConfig, dict[str, Any]]:
+def check(content: Mapping[str, object]) -> tuple[BalanceConfig, dict[str, object]]:
     """Return the balance section of a run's mapping and Ultralytics' arguments, checked without the data.
 
     Raises:
@@ -124,31 +119,18 @@ def check(content: Mapping[str, Any]) -> tuple[BalanceConfig, dict[str, Any]]:
         problems += [f"{key}: missing, expected {what}" for key, what in expected.items() if not arguments.get(key)]
     if problems or balance is None:
         raise ConfigError(problems)
-    recall_files.read_baseline(balance.recall)  # an error comes before anything is written
+    final_files.read_baseline(balance.recall)  # an error comes before anything is written
     return balance, arguments
 
 
-def _model(arguments: Mapping[str, Any]) -> YOLO:
-    name = resolve_model(arguments["model"])
-    try:
-        model = YOLO(name)
-    except Exception as e:
-        raise HostError(f"model: {name} cannot be loaded ({one_line(e)})") from e
-    task = arguments.get("task") or model.task
-    if model.task not in BOX_TASKS or model.task != task:
-        expected = f"task {task}" if task in BOX_TASKS else f"a task among {', '.join(BOX_TASKS)}"
-        raise HostError(f"model: expected one of {expected}, got {name} of task {model.task}")
-    return model
-
-
-def _interrupted(arguments: dict[str, Any]) -> YOLO:
+def _interrupted(arguments: Mapping[str, object]) -> YOLOModel:
     """Load the checkpoint to resume: `resume=path/to/last.pt`, or `resume=true model=path/to/last.pt`."""
     resume = arguments["resume"]
     path = arguments.get("model") if resume is True else resume
-    if not path or not Path(path).is_file():
+    if not path or not Path(str(path)).is_file():
         raise ConfigError(f"resume: expected the last.pt of an unfinished run, got {path}")
     try:
-        model = YOLO(path)
+        model: YOLOModel = YOLO(path)
     except Exception as e:
         raise ConfigError(f"resume: {path} cannot be loaded ({one_line(e)})") from e
     if model.ckpt.get("epoch", -1) < 0 or model.ckpt.get("optimizer") is None:

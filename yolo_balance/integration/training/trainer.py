@@ -8,38 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from yolo_balance.config import BalanceConfig, LossesConfig
+from yolo_balance.integration import contract, protocols
 from yolo_balance.integration.arguments import complete
 from yolo_balance.integration.data import box_classes, class_names, image_files, resolve_data
-from yolo_balance.integration.finished import final_files, recall_files
-from yolo_balance.integration.finished.class_shifts import Calibrated, calibrate, class_layers
-from yolo_balance.integration.finished.validate_once import reading_of
+from yolo_balance.integration.finished.class_shifts import class_layers
+from yolo_balance.integration.finished.final_files import read_baseline
+from yolo_balance.integration.hook_watch import HookWatch
 from yolo_balance.integration.hooks.criterion import balance_criterion, gain_ratio, heads, without_part
 from yolo_balance.integration.hooks.dataset import DRAWN
 from yolo_balance.integration.hooks.loader import balance_loader
-from yolo_balance.integration.hooks.validator import balance_validator
-from yolo_balance.integration.training import resume_state
+from yolo_balance.integration.hooks.validator import RecallValidatorMixin, balance_validator
+from yolo_balance.integration.training import events
 from yolo_balance.integration.training.best_checkpoint import RunSelection, check_rule
-from yolo_balance.integration.training.epochs import EPOCH_HOOKS, EpochClock
 from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.run_sampling import RunSampling
 from yolo_balance.recall import RecallReport
 from yolo_balance.resolution import ResolvedBalance, resolve
-from yolo_balance.run_folder.balance_file import BalanceFile, resolved
-from yolo_balance.run_folder.history import append_recall, keep_epochs
-from yolo_balance.run_folder.names import BESIDE_WEIGHTS, EPOCH_ROWS, FEEDBACK_PLOT, OF_BEST
+from yolo_balance.run_folder.history import append_recall
 from yolo_balance.sampling import ClassStatistics, Exposure
-from yolo_balance.views import training_console
 
 T = TypeVar("T", bound="BalancedTrainerMixin")
 
+if TYPE_CHECKING:
+    Stock = protocols.Trainer
+else:
+    Stock = object
 
-class BalancedTrainerMixin:
+
+class BalancedTrainerMixin(Stock):
     """The balanced part of a trainer; each override calls Ultralytics' method too.
 
     Attributes:
@@ -49,6 +51,7 @@ class BalancedTrainerMixin:
         sampling: `balance.sampling` while the run lasts, None without.
         losses: `balance.losses` while the run lasts, None without.
         selection: `balance.recall.best` while the run lasts, None where Ultralytics' fitness decides.
+        watch: Check that the hooks are called, None where the configuration asks for nothing.
         baseline: The report that the run's is compared with, None without.
         clock: The epoch that started last, and the seconds spent in epochs.
     """
@@ -59,23 +62,14 @@ class BalancedTrainerMixin:
     sampling: RunSampling | None = None
     losses: RunLosses | None = None
     selection: RunSelection | None = None
+    watch: HookWatch | None = None
     baseline: RecallReport | None = None
-    clock: EpochClock
+    clock: events.EpochClock
 
-    args: Any
-    data: dict[str, Any]
-    train_loader: Any
-    test_loader: Any
-    validator: Any
-    model: Any
-    ema: Any
-    save_dir: Path
-    wdir: Path
-    best: Path
-    epochs: int
+    validator: RecallValidatorMixin  # in image classification, Ultralytics' own
 
     @classmethod
-    def configured(cls: type[T], balance: BalanceConfig | str | Path | Mapping[str, Any] | None) -> type[T]:
+    def configured(cls: type[T], balance: BalanceConfig | str | Path | Mapping[str, object] | None) -> type[T]:
         """Return a trainer class bound to a configuration, for `YOLO(...).train(trainer=...)`.
 
         Args:
@@ -86,32 +80,29 @@ class BalancedTrainerMixin:
         """
         return type(cls.__name__, (cls,), {"asked": BalanceConfig.load(balance), "__module__": cls.__module__})
 
-    # -----------------------------------------------------------------------------------------------------------------
-    # Building: Ultralytics' methods, and ours that balance their results
-    # -----------------------------------------------------------------------------------------------------------------
-
     def get_dataset(self) -> dict[str, Any]:
         """Return Ultralytics' data dictionary; `data: demo` is drawn first."""
         self.args.data = resolve_data(self.args.data, self.args.task)
-        data: dict[str, Any] = super().get_dataset()  # type: ignore[misc]
-        return data
+        return super().get_dataset()
 
-    def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
+    def get_dataloader(
+        self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train"
+    ) -> protocols.Loader:
         """Return Ultralytics' loader; the train loader follows the plan."""
-        loader = super().get_dataloader(dataset_path, batch_size=batch_size, rank=rank, mode=mode)  # type: ignore[misc]
+        loader = super().get_dataloader(dataset_path, batch_size=batch_size, rank=rank, mode=mode)
         if mode == "train":
             self.balance_loader(loader)
         return loader
 
-    def get_validator(self) -> Any:
+    def get_validator(self) -> protocols.Validator:
         """Return Ultralytics' validator, reporting recall."""
-        return self.balance_validator(super().get_validator())  # type: ignore[misc]
+        return self.balance_validator(super().get_validator())
 
     def _setup_train(self) -> None:
-        super()._setup_train()  # type: ignore[misc]
+        super()._setup_train()
         self.start_balance()
 
-    def balance_loader(self, loader: Any) -> None:
+    def balance_loader(self, loader: protocols.Loader) -> None:
         """Resolve the configuration on the loader's labels, once, and make the loader follow the plan.
 
         A loader that is built again, as after running out of memory, goes on with what the run has learnt.
@@ -135,37 +126,34 @@ class BalancedTrainerMixin:
         partners, foreground = sampling.options.partners, sampling.foreground
         balance_loader(loader, plan, epoch=epoch, partners=partners, foreground=foreground, changing=sampling.changing)
 
-    def balance_validator(self, validator: Any) -> Any:
+    def balance_validator(self, validator: protocols.Validator) -> protocols.Validator:
         """Make the validator report recall."""
         return balance_validator(validator, self.resolved.config.recall)
 
     def start_balance(self) -> None:
         """Balance the criteria, start the records and hook the epochs, once Ultralytics' setup is complete."""
+        contract.check()
         config = self.resolved.config
         if config.recall.calibration is not None:
             class_layers(self.ema.ema)  # raises where there are none
         if config.losses is not None:
             self.balance_losses(config.losses)
+        if self.asked != BalanceConfig():
+            self.watch = HookWatch(None if self.losses is None else unwrap_model(self.model).criterion)
         self.selection = RunSelection.of(self)
-        self.baseline = recall_files.read_baseline(config.recall)
-        self.clock = EpochClock()
-        for event, hook in EPOCH_HOOKS.items():
-            self.add_callback(event, hook)  # type: ignore[attr-defined]
-        if self.resume:  # type: ignore[attr-defined]
+        self.baseline = read_baseline(config.recall)
+        self.clock = events.EpochClock()
+        for event, hook in events.EPOCH_HOOKS.items():
+            self.add_callback(event, hook)
+        if self.resume:
             check_rule(self.wdir, self.selection)
-            resume_state.restore(self.wdir, self.learning)
-        if RANK in (-1, 0):
-            self._start_records()
-
-    @property
-    def learning(self) -> list[resume_state.Stateful]:
-        """Parts of the run with a state, in the order of `balance_state.json`."""
-        return [part for part in (self.sampling, self.losses, self.selection) if part is not None]
+            events.restore_state(self)
+        events.start(self)
 
     def balance_losses(self, options: LossesConfig) -> None:
         """Put the terms of the losses section into both criteria."""
         # training asks the model's criterion, validation the EMA model's; both are otherwise built lazily
-        models = unwrap_model(self.model), self.ema.ema
+        models = unwrap_model(self.model), unwrap_model(self.ema.ema)
         criteria = [getattr(model, "criterion", None) or model.init_criterion() for model in models]
         dropped = without_part(criteria[0], options)
         kept = options.model_copy(update=dict.fromkeys(dropped))
@@ -179,110 +167,58 @@ class BalancedTrainerMixin:
         for model, criterion in zip(models, criteria, strict=True):
             model.criterion = balance_criterion(criterion, self.losses.terms)
 
-    def _start_records(self) -> None:
-        resumed_at = self.start_epoch if self.resume else 0  # type: ignore[attr-defined]
-        stale = [self.save_dir / name for name in (*OF_BEST, FEEDBACK_PLOT)]  # of a run before in the same folder
-        if resumed_at:
-            keep_epochs(self.save_dir, resumed_at)
-        else:
-            stale += [self.save_dir / name for name in EPOCH_ROWS] + [self.wdir / name for name in BESIDE_WEIGHTS]
-        for path in stale:
-            path.unlink(missing_ok=True)
-        files = image_files(self.train_loader.dataset)
-        if lines := self.resolved.explained:
-            LOGGER.info("\n".join(["balance: auto, on this data:", *(f"  {line}" for line in lines)]))
-        schedule = None
-        if self.sampling is not None:
-            schedule = self.sampling.schedule
-            for line in training_console.remarks(schedule, self.exposure.names, files):
-                LOGGER.warning(line)
-        factors = None if self.losses is None else self.losses.factors
-        r = self.resolved
-        resolution = resolved(r.config, r.statistics, r.names, schedule, factors)
-        BalanceFile(r.asked.model_dump(exclude_unset=True), resolution).save(self.save_dir)
-        LOGGER.info(f"\n{training_console.plan_table(resolution)}\n{training_console.factors_table(resolution)}")
-
-    # -----------------------------------------------------------------------------------------------------------------
-    # Running
-    # -----------------------------------------------------------------------------------------------------------------
-
-    def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def preprocess_batch(self, batch: protocols.Batch) -> protocols.Batch:
         """Count the batch before it leaves the CPU, then preprocess it as Ultralytics does."""
+        if self.watch is not None:
+            self.watch.batch(batch, self.train_loader)
         self.count(batch)
-        prepared: dict[str, Any] = super().preprocess_batch(batch)  # type: ignore[misc]
-        return prepared
+        return super().preprocess_batch(batch)
 
-    def count(self, batch: dict[str, Any]) -> None:
+    def count(self, batch: protocols.Batch) -> None:
         """Add a batch to the exposure."""
         drawn = batch.pop(DRAWN, None)
         if drawn is not None:
             self.exposure.add(self.resolved.statistics.picked(drawn), batch["cls"].numpy(), len(batch["img"]))
 
-    def validate(self) -> Any:
+    def validate(self) -> tuple[dict[str, float] | None, float | None]:
         """Validate as Ultralytics does, and append recall to recall.csv; the rule of `best` replaces the fitness."""
-        validate = super().validate  # type: ignore[misc]
-        answer = validate() if self.selection is None else self.selection.validate(self, validate)
+        answer = self._validated() if self.selection is None else self.selection.validate(self, self._validated)
         report = getattr(self.validator, "recall_report", None)
         if report is not None and RANK in (-1, 0):
-            epoch: int = self.epoch + 1  # type: ignore[attr-defined]
-            append_recall(self.save_dir, epoch, report)
+            append_recall(self.save_dir, self.epoch + 1, report)
             if self.sampling is not None:
-                self.sampling.observe(report, self.save_dir, epoch)
+                self.sampling.observe(report, self.save_dir, self.epoch + 1)
         return answer
 
-    def save_model(self) -> Any:
+    def _validated(self) -> tuple[dict[str, float] | None, float | None]:
+        answer = super().validate()
+        if self.watch is not None and RANK in (-1, 0):
+            self.watch.validated(self.validator)
+        return answer
+
+    def save_model(self) -> bool | None:
         """Save Ultralytics' checkpoint without the EMA model's criterion: loading may need no class of this package."""
-        ema = self.ema.ema
+        ema: Any = self.ema.ema
         criterion, ema.criterion = getattr(ema, "criterion", None), None
         try:
-            saved = super().save_model()  # type: ignore[misc]
+            saved = super().save_model()
         finally:
             ema.criterion = criterion
         if self.selection is not None and saved is not False:  # some releases skip weights that are no numbers
             self.selection.save(self)
-        resume_state.save(self.wdir, self.epoch + 1, self.learning)  # type: ignore[attr-defined]
+        events.save_state(self)
         return saved
 
     def final_eval(self) -> None:
-        """Print the run's exposure, validate best.pt as Ultralytics does and write the files of its recall.
+        """Log the exposure, validate best.pt as Ultralytics does and write the files of its recall.
 
         A calibration comes between two such validations. The shifts are fitted on the first; the second reads the
         calibrated best.pt. Every rank takes part in both, and waits for the first rank before the second, as in
         Ultralytics.
-
-        With `plots` the prime samples of the last validation are drawn too.
         """
-        first = RANK in (-1, 0)
-        if first:
-            LOGGER.info(f"\n{training_console.exposure_table(self.exposure)}\n")
-            if self.args.plots:
-                from yolo_balance.views import feedback_plot  # matplotlib is needed here only
-
-                feedback_plot.feedback(self.save_dir)
-        super().final_eval()  # type: ignore[misc]
-        calibrated = Calibrated()
-        recall, names = self.resolved.config.recall, list(self.resolved.names)
-        if recall.calibration is not None and self.best.exists():
-            if first:
-                calibrated = calibrate(
-                    self.save_dir,
-                    self.validator.outcomes,
-                    recall.calibration,
-                    counts=dict(zip(names, self.resolved.statistics.boxes.tolist(), strict=True)),
-                    split=self.args.split or "val",
-                    seed=self.args.seed,
-                )
-            super().final_eval()  # type: ignore[misc]
-        if first and getattr(self.validator, "outcomes", None) is not None:
-            measures = final_files.measured(
-                self.validator.metrics,
-                self.args.task,
-                names,
-                steps=int(self.ema.updates),  # one per optimiser step, kept in checkpoints
-                train_seconds=self.clock.seconds,
-            )
-            reading = reading_of(self.validator, baseline=self.baseline, title=str(self.save_dir), note=calibrated.note)
-            plots, held_out = self.args.plots, calibrated.held_out
-            final_files.write(self.save_dir, reading, measures, held_out=held_out, plots=plots)
-        if self.selection is not None and first:
-            self.selection.finish(self)
+        events.show_exposure(self)
+        super().final_eval()
+        calibrated = events.calibrated(self)
+        if calibrated is not None:
+            super().final_eval()
+        events.end(self, calibrated)

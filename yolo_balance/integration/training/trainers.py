@@ -19,24 +19,12 @@ class BalancedDetectionTrainer(BalancedTrainerMixin, DetectionTrainer):
 
 
 class BalancedSegmentationTrainer(BalancedTrainerMixin, SegmentationTrainer):
-    """Ultralytics' segmentation trainer; terms act on classes and boxes, recall is that of masks.
-
-    Example:
-        YOLO("yolo26n-seg.pt").train(trainer=BalancedSegmentationTrainer.configured("cfg/defects.yaml"), data="d.yaml")
-    """
+    """Ultralytics' segmentation trainer; terms act on classes and boxes, recall is that of masks."""
 
 
 class BalancedPoseTrainer(BalancedTrainerMixin, PoseTrainer):
-    """Ultralytics' pose trainer; terms act on classes and boxes, recall is that of key points (OKS).
-
-    Example:
-        YOLO("yolo26n-pose.pt").train(trainer=BalancedPoseTrainer.configured("cfg/defects.yaml"), data="poses.yaml")
-    """
+    """Ultralytics' pose trainer; terms act on classes and boxes, recall is that of key points (OKS)."""
 
 
 class BalancedOBBTrainer(BalancedTrainerMixin, OBBTrainer):
-    """Ultralytics' trainer of oriented boxes; overlap is ProbIoU throughout, as in Ultralytics.
-
-    Example:
-        YOLO("yolo26n-obb.pt").train(trainer=BalancedOBBTrainer.configured("cfg/defects.yaml"), data="oriented.yaml")
-    """
+    """Ultralytics' trainer of oriented boxes; overlap is ProbIoU throughout, as in Ultralytics."""

@@ -1,0 +1,161 @@
+"""Events of a balanced run: its start, its epochs, its saved state and its end, with their files and log."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.distributed as dist
+from ultralytics.utils import LOGGER, RANK
+
+from yolo_balance.integration.data import image_files
+from yolo_balance.integration.finished import final_files
+from yolo_balance.integration.finished.class_shifts import Calibrated, calibrate
+from yolo_balance.integration.hooks.loader import start_epoch
+from yolo_balance.run_folder.balance_file import BalanceFile, resolved
+from yolo_balance.run_folder.history import append_exposure, keep_epochs
+from yolo_balance.run_folder.names import BESIDE_WEIGHTS, EPOCH_ROWS, FEEDBACK_PLOT, OF_BEST, STATE
+from yolo_balance.run_folder.state import read_state, write_state
+from yolo_balance.views import training_console
+
+if TYPE_CHECKING:
+    from yolo_balance.integration.training.best_checkpoint import RunSelection
+    from yolo_balance.integration.training.run_losses import RunLosses
+    from yolo_balance.integration.training.run_sampling import RunSampling
+    from yolo_balance.integration.training.trainer import BalancedTrainerMixin
+
+
+@dataclass
+class EpochClock:
+    """The epoch that started last, when it started, and the seconds spent in the epochs' batches, validation aside."""
+
+    epoch: int | None = None
+    since: float = 0.0
+    seconds: float = 0.0
+
+
+def start(trainer: BalancedTrainerMixin) -> None:
+    """Remove what an earlier run left in the folder, write balance.yaml and log the plan."""
+    if RANK not in (-1, 0):
+        return
+    resumed_at = trainer.start_epoch if trainer.resume else 0
+    stale = [trainer.save_dir / name for name in (*OF_BEST, FEEDBACK_PLOT)]
+    if resumed_at:
+        keep_epochs(trainer.save_dir, resumed_at)
+    else:
+        stale += [trainer.save_dir / name for name in EPOCH_ROWS] + [trainer.wdir / name for name in BESIDE_WEIGHTS]
+    for path in stale:
+        path.unlink(missing_ok=True)
+    balance = trainer.resolved
+    if balance.explained:
+        LOGGER.info("\n".join(["balance: auto, on this data:", *(f"  {line}" for line in balance.explained)]))
+    schedule = None
+    if trainer.sampling is not None:
+        schedule = trainer.sampling.schedule
+        for line in training_console.remarks(schedule, balance.names, image_files(trainer.train_loader.dataset)):
+            LOGGER.warning(line)
+    factors = None if trainer.losses is None else trainer.losses.factors
+    resolution = resolved(balance.config, balance.statistics, balance.names, schedule, factors)
+    BalanceFile(balance.asked.model_dump(exclude_unset=True), resolution).save(trainer.save_dir)
+    LOGGER.info(f"\n{training_console.plan_table(resolution)}\n{training_console.factors_table(resolution)}")
+
+
+def _start_epoch(trainer: BalancedTrainerMixin) -> None:
+    again = trainer.epoch == trainer.clock.epoch  # after running out of memory, or after a loss that was no number
+    trainer.clock.epoch = trainer.epoch
+    if again and RANK in (-1, 0):
+        keep_epochs(trainer.save_dir, trainer.epoch)
+    if again and trainer.selection is not None:
+        trainer.selection.start_again()
+    plan = None if trainer.sampling is None else trainer.sampling.plan(trainer, again=again)
+    trainer.exposure.start_epoch(plan, again=again)
+    start_epoch(trainer.train_loader, trainer.epoch, plan)
+    trainer.clock.since = time.perf_counter()
+
+
+def _end_epoch(trainer: BalancedTrainerMixin) -> None:
+    trainer.clock.seconds += time.perf_counter() - trainer.clock.since
+    exposure = trainer.exposure
+    if dist.is_initialized():  # once per epoch, after its last step
+        counts = torch.as_tensor(exposure.counts(), device=trainer.device)
+        dist.all_reduce(counts)
+        exposure.set_counts(counts.cpu().numpy())
+    if RANK in (-1, 0):
+        append_exposure(trainer.save_dir, trainer.epoch + 1, exposure)
+        options = trainer.resolved.config.sampling
+        planned = len(trainer.train_loader.sampler) * max(trainer.world_size, 1)
+        if line := training_console.deviation_line(exposure, trainer.epoch + 1, options, planned):
+            LOGGER.warning(line)
+
+
+def _end_batch(trainer: BalancedTrainerMixin) -> None:
+    if trainer.watch is not None:
+        trainer.watch.step()
+
+
+EPOCH_HOOKS = {"on_train_batch_end": _end_batch, "on_train_epoch_start": _start_epoch, "on_train_epoch_end": _end_epoch}
+
+
+def save_state(trainer: BalancedTrainerMixin) -> None:
+    """Write what the run has learnt beside the checkpoint, of which Ultralytics stores nothing; no file for nothing."""
+    if learnt := {key: value for part in _learning(trainer) for key, value in part.state().items()}:
+        write_state(trainer.wdir, trainer.epoch + 1, learnt)
+
+
+def restore_state(trainer: BalancedTrainerMixin) -> None:
+    """Restore each part that learns; a part whose state cannot be read starts anew, with a line in the log."""
+    for part in _learning(trainer):
+        if part.state():
+            try:
+                part.restore(read_state(trainer.wdir))
+            except (OSError, ValueError, KeyError, TypeError) as e:
+                keys = ", ".join(part.state())
+                LOGGER.warning(f"balance: {trainer.wdir / STATE} cannot be read ({e}); these start anew: {keys}")
+
+
+def _learning(trainer: BalancedTrainerMixin) -> list[RunSampling | RunLosses | RunSelection]:
+    """Return the parts of the run that have a state, in the order of `balance_state.json`."""
+    return [part for part in (trainer.sampling, trainer.losses, trainer.selection) if part is not None]
+
+
+def show_exposure(trainer: BalancedTrainerMixin) -> None:
+    """Log the boxes that training was shown, and draw the feedback with `plots`."""
+    if RANK not in (-1, 0):
+        return
+    LOGGER.info(f"\n{training_console.exposure_table(trainer.exposure)}\n")
+    if trainer.args.plots:
+        from yolo_balance.views import feedback_plot  # matplotlib is needed here only
+
+        feedback_plot.feedback(trainer.save_dir)
+
+
+def calibrated(trainer: BalancedTrainerMixin) -> Calibrated | None:
+    """Calibrate best.pt on the last validation; return None where no calibration is asked for."""
+    options, balance = trainer.resolved.config.recall.calibration, trainer.resolved
+    if options is None or not trainer.best.exists():
+        return None
+    outcomes = trainer.validator.outcomes
+    if outcomes is None:  # on ranks that gather nothing
+        return Calibrated()
+    counts = dict(zip(balance.names, balance.statistics.boxes.tolist(), strict=True))
+    split, seed = trainer.args.split or "val", trainer.args.seed
+    return calibrate(trainer.save_dir, outcomes, options, counts=counts, split=split, seed=seed)
+
+
+def end(trainer: BalancedTrainerMixin, calibrated: Calibrated | None) -> None:
+    """Write the files of best.pt, and log the epochs that were kept."""
+    if RANK not in (-1, 0):
+        return
+    if getattr(trainer.validator, "outcomes", None) is not None:
+        final_files.write_run(
+            trainer.save_dir,
+            trainer.validator,
+            steps=int(trainer.ema.updates),
+            train_seconds=trainer.clock.seconds,
+            baseline=trainer.baseline,
+            calibrated=calibrated,
+        )
+    if trainer.selection is not None:
+        trainer.selection.finish(trainer)
