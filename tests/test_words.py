@@ -9,8 +9,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "yolo_balance"
-EXEMPT: set[str] = set()
-"""Rooms and modules that are not yet rewritten."""
 OPENINGS = re.compile(r"(What|Of|That|Those|One of|How|Which|Its|Their)\b")
 """Words without a subject, which open no docstring and no entry of `Args` or `Attributes`."""
 NO_VERBS = re.compile(r"(The|A|An|All|Both|Each|Every|Everything|One|No|This|These|It|They|Where|When|Why)\b")
@@ -26,19 +24,14 @@ HOST = re.compile(r"\bhosts?\b", re.IGNORECASE)
 SUFFIXES = {".py", ".md", ".yaml", ".sh", ".html", ".j2", ".toml"}
 
 
-def rewritten(path: Path) -> bool:
-    relative = path.relative_to(ROOT)
-    return not EXEMPT & {str(relative), *(str(parent) for parent in relative.parents)}
-
-
-PYTHON = [p for p in sorted([*PACKAGE.rglob("*.py"), *(ROOT / "examples").rglob("*.py")]) if rewritten(p)]
+PYTHON = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "examples").rglob("*.py")])
 TEXTS = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md")),
     *(
         path
         for folder in ("yolo_balance", "cfg", "docs", "examples")
         for path in sorted((ROOT / folder).rglob("*"))
-        if path.suffix in SUFFIXES and rewritten(path)
+        if path.suffix in SUFFIXES
     ),
 ]
 
@@ -84,7 +77,3 @@ def test_docstrings_name_their_subject(path: Path) -> None:
 def test_ultralytics_is_called_by_its_name(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     assert not [f"{number}: {line}" for number, line in enumerate(lines, 1) if HOST.search(line)]
-
-
-def test_what_is_exempt_exists() -> None:
-    assert not [name for name in EXEMPT if not (ROOT / name).exists()]

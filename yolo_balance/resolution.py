@@ -130,15 +130,15 @@ def _classification_problems(config: BalanceConfig) -> list[str]:
     return [f"{SECTION}.{key}: not for task classify" for key, value in without_part.items() if value]
 
 
-def _sampling_problems(options: SamplingConfig | None, arguments: Mapping[str, Any]) -> list[str]:
+def _sampling_problems(options: SamplingConfig | None, arguments: Mapping[str, object]) -> list[str]:
     if options is None:
         return []
     problems = []
     if arguments["rect"]:
         problems.append("rect: expected false with balance.sampling, got true; rectangular batches fix the image order")
     epochs = arguments["epochs"]
-    natural = isinstance(epochs, int) and epochs_of(options.open, epochs) + epochs_of(options.close, epochs)
-    if not arguments["time"] and natural and natural >= epochs:
+    natural = epochs_of(options.open, epochs) + epochs_of(options.close, epochs) if isinstance(epochs, int) else 0
+    if not arguments["time"] and natural and isinstance(epochs, int) and natural >= epochs:
         problems.append(
             f"{SECTION}.sampling: open {options.open} and close {options.close} leave none of {epochs} epochs balanced"
         )

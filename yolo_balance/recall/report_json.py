@@ -27,7 +27,7 @@ def read(kind: type[Report], content: Any, source: str) -> Report:
         raise DataError(f"{source}: {_line(e)}") from e
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Return a value as JSON, short."""
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ultralytics.cfg import TASK2METRIC
 from ultralytics.utils import LOGGER, RANK
@@ -16,14 +16,12 @@ from yolo_balance.config import RecallConfig
 from yolo_balance.errors import ConfigError
 from yolo_balance.files import copy_whole
 from yolo_balance.integration.data import box_classes
+from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
 from yolo_balance.recall.decisions.selection import Score, Selection
 from yolo_balance.run_folder.names import BEST_FITNESS
 from yolo_balance.run_folder.state import read_state
 from yolo_balance.sampling import ClassStatistics
 from yolo_balance.text import plain
-
-if TYPE_CHECKING:
-    from yolo_balance.integration.training.trainer import BalancedTrainerMixin
 
 FITNESS = "fitness"
 Validated = tuple[dict[str, float] | None, float | None]
@@ -57,7 +55,7 @@ class RunSelection:
         self._now: tuple[float, Score] | None = None
 
     @classmethod
-    def of(cls, trainer: BalancedTrainerMixin) -> RunSelection | None:
+    def of(cls, trainer: ResolvedTrainer) -> RunSelection | None:
         """Return the selection of a trainer that is set up, or None where Ultralytics' fitness decides."""
         options, train = trainer.resolved.config.recall, trainer.resolved.statistics
         if options.best == FITNESS:
@@ -73,7 +71,7 @@ class RunSelection:
         """Return to the best fitness of the last checkpoint, as Ultralytics does when it takes an epoch back."""
         self.fitness = self._saved
 
-    def validate(self, trainer: BalancedTrainerMixin, stock: Callable[[], Validated]) -> Validated:
+    def validate(self, trainer: ResolvedTrainer, stock: Callable[[], Validated]) -> Validated:
         """Run the stock validation, note its fitness, and put the rule's score in its place.
 
         Returns:
@@ -99,7 +97,7 @@ class RunSelection:
             trainer.best_fitness = score.value
         return metrics, score.value
 
-    def save(self, trainer: BalancedTrainerMixin) -> None:
+    def save(self, trainer: ResolvedTrainer) -> None:
         """Note which checkpoint Ultralytics has kept, and keep the stock choice beside it; call after each save."""
         assert self._now is not None  # every epoch is validated: `val: false` is refused
         fitness, score = self._now
@@ -112,7 +110,7 @@ class RunSelection:
             self.fitness_epoch = epoch
             copy_whole(trainer.last, trainer.wdir / BEST_FITNESS)
 
-    def finish(self, trainer: BalancedTrainerMixin) -> None:
+    def finish(self, trainer: ResolvedTrainer) -> None:
         """Strip best_fitness.pt as Ultralytics strips best.pt, and log the epochs of both; call at the end of a run."""
         lines = [] if self.best is None else [self._best_line()]
         if self.fitness_epoch is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 import torch.distributed as dist
@@ -13,18 +13,19 @@ from ultralytics.utils import LOGGER, RANK
 from yolo_balance.integration.data import image_files
 from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.class_shifts import Calibrated, calibrate
+from yolo_balance.integration.hook_watch import HookWatch
 from yolo_balance.integration.hooks.loader import start_epoch
+from yolo_balance.integration.training.best_checkpoint import RunSelection
+from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
+from yolo_balance.integration.training.run_losses import RunLosses
+from yolo_balance.integration.training.run_sampling import RunSampling
+from yolo_balance.recall import RecallReport
 from yolo_balance.run_folder.balance_file import BalanceFile, resolved
 from yolo_balance.run_folder.history import append_exposure, keep_epochs
 from yolo_balance.run_folder.names import BESIDE_WEIGHTS, EPOCH_ROWS, FEEDBACK_PLOT, OF_BEST, STATE
 from yolo_balance.run_folder.state import read_state, write_state
+from yolo_balance.sampling import Exposure
 from yolo_balance.views import training_console
-
-if TYPE_CHECKING:
-    from yolo_balance.integration.training.best_checkpoint import RunSelection
-    from yolo_balance.integration.training.run_losses import RunLosses
-    from yolo_balance.integration.training.run_sampling import RunSampling
-    from yolo_balance.integration.training.trainer import BalancedTrainerMixin
 
 
 @dataclass
@@ -36,7 +37,19 @@ class EpochClock:
     seconds: float = 0.0
 
 
-def start(trainer: BalancedTrainerMixin) -> None:
+class RunningTrainer(ResolvedTrainer, Protocol):
+    """A trainer with the parts of its run; `BalancedTrainerMixin` says what they are."""
+
+    exposure: Exposure
+    sampling: RunSampling | None
+    losses: RunLosses | None
+    selection: RunSelection | None
+    watch: HookWatch | None
+    baseline: RecallReport | None
+    clock: EpochClock
+
+
+def start(trainer: RunningTrainer) -> None:
     """Remove what an earlier run left in the folder, write balance.yaml and log the plan."""
     if RANK not in (-1, 0):
         return
@@ -62,7 +75,7 @@ def start(trainer: BalancedTrainerMixin) -> None:
     LOGGER.info(f"\n{training_console.plan_table(resolution)}\n{training_console.factors_table(resolution)}")
 
 
-def _start_epoch(trainer: BalancedTrainerMixin) -> None:
+def _start_epoch(trainer: RunningTrainer) -> None:
     again = trainer.epoch == trainer.clock.epoch  # after running out of memory, or after a loss that was no number
     trainer.clock.epoch = trainer.epoch
     if again and RANK in (-1, 0):
@@ -75,7 +88,7 @@ def _start_epoch(trainer: BalancedTrainerMixin) -> None:
     trainer.clock.since = time.perf_counter()
 
 
-def _end_epoch(trainer: BalancedTrainerMixin) -> None:
+def _end_epoch(trainer: RunningTrainer) -> None:
     trainer.clock.seconds += time.perf_counter() - trainer.clock.since
     exposure = trainer.exposure
     if dist.is_initialized():  # once per epoch, after its last step
@@ -90,7 +103,7 @@ def _end_epoch(trainer: BalancedTrainerMixin) -> None:
             LOGGER.warning(line)
 
 
-def _end_batch(trainer: BalancedTrainerMixin) -> None:
+def _end_batch(trainer: RunningTrainer) -> None:
     if trainer.watch is not None:
         trainer.watch.step()
 
@@ -98,13 +111,13 @@ def _end_batch(trainer: BalancedTrainerMixin) -> None:
 EPOCH_HOOKS = {"on_train_batch_end": _end_batch, "on_train_epoch_start": _start_epoch, "on_train_epoch_end": _end_epoch}
 
 
-def save_state(trainer: BalancedTrainerMixin) -> None:
+def save_state(trainer: RunningTrainer) -> None:
     """Write what the run has learnt beside the checkpoint, of which Ultralytics stores nothing; no file for nothing."""
     if learnt := {key: value for part in _learning(trainer) for key, value in part.state().items()}:
         write_state(trainer.wdir, trainer.epoch + 1, learnt)
 
 
-def restore_state(trainer: BalancedTrainerMixin) -> None:
+def restore_state(trainer: RunningTrainer) -> None:
     """Restore each part that learns; a part whose state cannot be read starts anew, with a line in the log."""
     for part in _learning(trainer):
         if part.state():
@@ -115,12 +128,12 @@ def restore_state(trainer: BalancedTrainerMixin) -> None:
                 LOGGER.warning(f"balance: {trainer.wdir / STATE} cannot be read ({e}); these start anew: {keys}")
 
 
-def _learning(trainer: BalancedTrainerMixin) -> list[RunSampling | RunLosses | RunSelection]:
+def _learning(trainer: RunningTrainer) -> list[RunSampling | RunLosses | RunSelection]:
     """Return the parts of the run that have a state, in the order of `balance_state.json`."""
     return [part for part in (trainer.sampling, trainer.losses, trainer.selection) if part is not None]
 
 
-def show_exposure(trainer: BalancedTrainerMixin) -> None:
+def show_exposure(trainer: RunningTrainer) -> None:
     """Log the boxes that training was shown, and draw the feedback with `plots`."""
     if RANK not in (-1, 0):
         return
@@ -131,7 +144,7 @@ def show_exposure(trainer: BalancedTrainerMixin) -> None:
         feedback_plot.feedback(trainer.save_dir)
 
 
-def calibrated(trainer: BalancedTrainerMixin) -> Calibrated | None:
+def calibrated(trainer: RunningTrainer) -> Calibrated | None:
     """Calibrate best.pt on the last validation; return None where no calibration is asked for."""
     options, balance = trainer.resolved.config.recall.calibration, trainer.resolved
     if options is None or not trainer.best.exists():
@@ -144,7 +157,7 @@ def calibrated(trainer: BalancedTrainerMixin) -> Calibrated | None:
     return calibrate(trainer.save_dir, outcomes, options, counts=counts, split=split, seed=seed)
 
 
-def end(trainer: BalancedTrainerMixin, calibrated: Calibrated | None) -> None:
+def end(trainer: RunningTrainer, calibrated: Calibrated | None) -> None:
     """Write the files of best.pt, and log the epochs that were kept."""
     if RANK not in (-1, 0):
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,12 +17,10 @@ from ultralytics.utils.torch_utils import autocast
 from yolo_balance.arrays import Bools, Floats
 from yolo_balance.integration.compat import ranks
 from yolo_balance.integration.protocols import Trainer
+from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
 from yolo_balance.recall import RecallReport
 from yolo_balance.run_folder.history import append_feedback
 from yolo_balance.sampling import RecallFeedback, SamplingPlan, SamplingSchedule
-
-if TYPE_CHECKING:
-    from yolo_balance.integration.training.trainer import BalancedTrainerMixin
 
 T = TypeVar("T")
 
@@ -60,7 +58,7 @@ class RunSampling:
         background = self.options.background
         return self.feedback is not None or (background is not None and background.hard)
 
-    def plan(self, trainer: BalancedTrainerMixin, *, again: bool = False) -> SamplingPlan:
+    def plan(self, trainer: ResolvedTrainer, *, again: bool = False) -> SamplingPlan:
         """Return the plan of the epoch that starts, or is run `again`. Every rank calls this and gets the same plan."""
         if self.feedback is not None:
             if again:  # the recall of its first pass is not counted twice
@@ -97,7 +95,7 @@ class RunSampling:
             self.feedback.restore(dict(state["recall"]), self.names)
         self.hard = np.array([file in hard for file in self.files], bool)
 
-    def _read_background(self, trainer: BalancedTrainerMixin) -> None:
+    def _read_background(self, trainer: ResolvedTrainer) -> None:
         background = self.options.background
         if background is None or not background.hard or trainer.epoch % background.every:
             return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -45,7 +44,7 @@ KNOBS: Mapping[str, str] = {
 Ultralytics' own."""
 
 
-def context(report: RecallReport, shown: Sequence[str]) -> dict[str, Any]:
+def context(report: RecallReport, shown: Sequence[str]) -> dict[str, object]:
     """Return the variables of the sections `line`, `errors` and `sizes`.
 
     Args:

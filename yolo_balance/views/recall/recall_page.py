@@ -113,7 +113,7 @@ def rarest_first(budget: BudgetRecall, weights: Mapping[str, Mapping[str, Any]])
     return sorted(names, key=lambda name: (budget.classes[name].n == 0, boxes[name], -names.index(name)))
 
 
-def comparison(budget: float, changes: Changes, order: Sequence[str]) -> dict[str, Any]:
+def comparison(budget: float, changes: Changes, order: Sequence[str]) -> dict[str, object]:
     """Sort the names of classes by their change at one budget: rose and fell with the difference, unclear, no data."""
     known = [(name, change) for name in order if (change := changes.get(name)) is not None]
     return {
@@ -125,7 +125,7 @@ def comparison(budget: float, changes: Changes, order: Sequence[str]) -> dict[st
     }
 
 
-def _conditions(report: RecallReport) -> tuple[Any, ...]:
+def _conditions(report: RecallReport) -> tuple[object, ...]:
     return report.split, report.iou, report.confidence, report.images, report.clean_images
 
 
