@@ -77,3 +77,14 @@ def test_docstrings_name_their_subject(path: Path) -> None:
 def test_ultralytics_is_called_by_its_name(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     assert not [f"{number}: {line}" for number, line in enumerate(lines, 1) if HOST.search(line)]
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=name_of)
+def test_names_say_what_a_value_is(path: Path) -> None:
+    faults = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        stored = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id
+        name = stored or getattr(node, "arg", None) or getattr(node, "name", None)
+        if isinstance(name, str) and name.strip("_") in NO_NAMES:
+            faults.append(f"{getattr(node, 'lineno', 0)}: {name}")
+    assert not faults, "\n".join(faults)
