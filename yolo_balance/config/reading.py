@@ -138,12 +138,12 @@ def problem_lines(error: ValidationError, valid: Iterable[str], section: str = "
     """
     keys, errors = list(valid), error.errors(include_url=False)
     prefix = [section] if section else []
-    lines = [line for e in errors[:MOST_LINES] for line in _lines([*prefix, *map(_key, e["loc"])], e, keys)]
+    lines = [line for e in errors[:MOST_LINES] for line in _lines([*prefix, *map(key_text, e["loc"])], e, keys)]
     more = len(errors) - MOST_LINES
     return [*lines, f"{section or 'the file'}: {more} more problems"] if more > 0 else lines
 
 
-def _key(part: object) -> str:
+def key_text(part: object) -> str:
     """Return a part of a dotted path on one line, whatever a key of a mapping is."""
     return part if isinstance(part, str) and part.isprintable() and len(part) <= 60 else shown(part)
 

@@ -8,9 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from yolo_balance.config.reading import MisfitError, shown
+from yolo_balance.config.reading import MisfitError, key_text, shown
 from yolo_balance.config.section import COMPARED, PAPER, Section, is_number
-from yolo_balance.text import plain
 
 Cost = Annotated[float, Field(ge=0)]
 
@@ -40,7 +39,7 @@ def _escape(value: object) -> object:
                 f"{shown(name)}: expected a class name, in quotes where YAML reads it otherwise, got {shown(name)}"
             )
         elif not is_number(cost) or cost < 0:
-            problems.append(f"{plain(name)}: expected a cost of at least 0, got {shown(cost)}")
+            problems.append(f"{key_text(name)}: expected a cost of at least 0, got {shown(cost)}")
     if problems:
         raise MisfitError("\n".join(problems))
     if isinstance(value, dict) or (is_number(value) and value >= 0):

@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from yolo_balance.config.reading import MisfitError
+from yolo_balance.config.reading import MisfitError, key_text
 from yolo_balance.config.section import COMPARED, PAPER, Section, is_number
-from yolo_balance.text import plain
 
 
 def _threshold(value: object) -> object:
@@ -142,7 +141,7 @@ class SamplingConfig(Section):
     def _fits(self) -> SamplingConfig:
         largest = math.inf if self.max_repeat is None else self.max_repeat
         problems = [
-            f"classes.{plain(name)}: expected at most max_repeat {largest:g}, got {factor:g}"
+            f"classes.{key_text(name)}: expected at most max_repeat {largest:g}, got {factor:g}"
             for name, factor in (self.classes or {}).items()
             if factor > largest
         ]
