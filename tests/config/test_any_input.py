@@ -1,9 +1,8 @@
-"""Any input gives a configuration or ConfigError: lines that name a key or the file, and nothing else, in no time."""
+"""Any input gives a configuration or ConfigError: lines that name a key or the file, and nothing else."""
 
 from __future__ import annotations
 
 import datetime
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 from yolo_balance.config import SECTION, BalanceConfig, dotted_keys, read_yaml
 from yolo_balance.errors import ConfigError
 
-MOST_SECONDS = 1.0
 NUMBERS = [300, pytest.param(100_000, marks=pytest.mark.long)]
 """Inputs of each test, and those that `.ci/long` tries."""
 
@@ -61,7 +59,6 @@ def sections(draw):
 
 def checked(load, first):
     """Load; where that is refused, hold the lines against their form."""
-    since = time.perf_counter()
     try:
         load()
     except ConfigError as e:
@@ -72,7 +69,6 @@ def checked(load, first):
             assert ": " in line
             assert line.isprintable(), line
             assert len(line) < 1000
-    assert time.perf_counter() - since < MOST_SECONDS
 
 
 def limits(number):
