@@ -28,9 +28,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = _parse(argv)
         code = VERBS[arguments.verb](arguments)
+        sys.stdout.flush()
     except BalanceError as e:
         for line in str(e).splitlines():
             print(f"error: {line}", file=sys.stderr)
+        return USER_ERROR
+    except BrokenPipeError:  # the reader of the output has gone, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python reports the same again at its end
         return USER_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -190,3 +190,11 @@ def test_the_verbs_of_the_schema_load_neither_torch_nor_ultralytics(verb):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "set()\n")
+
+
+def test_a_reader_of_the_output_may_stop_reading():
+    verb = [sys.executable, "-m", "yolo_balance", "schema"]
+    with subprocess.Popen(verb, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as child:
+        child.stdout.close()
+        assert child.stderr.read() == b""
+    assert child.returncode == 1
