@@ -10,7 +10,7 @@ Ultralytics is copied or overridden.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from ultralytics.models.utils.loss import DETRLoss
 
 from yolo_balance.config import LossesConfig
 from yolo_balance.errors import HostError
-from yolo_balance.integration.hooks.detr import BalancedDETRLoss, balance_detr
+from yolo_balance.integration.hooks.detr import balance_detr
 from yolo_balance.integration.protocols import Assigner, BoxLoss, Criterion, ElementwiseLoss
 from yolo_balance.losses.assignment import Assignment, Term, box_weights, weighted
 
@@ -55,10 +55,21 @@ def balance_criterion(criterion: Built, terms: Callable[[str], Sequence[Term]]) 
     return criterion
 
 
-def records(criterion: object) -> dict[str, Record | BalancedDETRLoss]:
+@runtime_checkable
+class Called(Protocol):
+    """The hooks of a balanced head, and those of them that were called."""
+
+    hooks: ClassVar[tuple[str, ...]]
+    called: set[str]
+
+    def missing(self) -> list[str]:
+        """Return the hooks that the last batch should have called and no batch has."""
+
+
+def records(criterion: object) -> dict[str, Called]:
     """Return the record of the hooks called in each balanced head, by its name in `heads`."""
     noted = {name: getattr(getattr(head, "bce", None), "record", head) for name, head in heads(criterion).items()}
-    return {name: record for name, record in noted.items() if isinstance(record, (Record, BalancedDETRLoss))}
+    return {name: record for name, record in noted.items() if isinstance(record, Called)}
 
 
 def gain_ratio(criterion: object) -> float:
