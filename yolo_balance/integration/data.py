@@ -122,6 +122,12 @@ def _refusal(dataset: Dataset, image: str) -> str:
     return " ".join(message.rpartition("ignoring corrupt image/label: ")[2].split())
 
 
+def has_objects(image: str) -> bool:
+    """Return whether the label file of an image has a line, whatever `classes` keeps of it."""
+    label = Path(img2label_paths([image])[0])
+    return label.is_file() and bool(label.read_text(encoding="utf-8-sig").strip())
+
+
 def class_names(names: Mapping[int, str]) -> list[str]:
     """Return names by class id; a name that two classes share gets the class's id behind it."""
     ordered = [str(names[i]) for i in range(len(names))]

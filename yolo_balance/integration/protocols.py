@@ -45,6 +45,8 @@ class Arguments(Protocol):
     mode: str
     model: str
     data: str
+    classes: list[int] | int | None
+    single_cls: bool
     split: str
     imgsz: int
     multi_scale: float

@@ -14,7 +14,7 @@ from ultralytics.utils import LOGGER
 from yolo_balance.config import RecallConfig
 from yolo_balance.errors import HostError
 from yolo_balance.integration.compat import mix_in, ranks
-from yolo_balance.integration.data import class_names
+from yolo_balance.integration.data import class_names, has_objects
 from yolo_balance.integration.protocols import Labelled, Predicted, Validator
 from yolo_balance.recall import ImageOutcome, Outcomes, RecallReport
 from yolo_balance.views.recall.report_console import render_report
@@ -27,6 +27,9 @@ else:
 
 class RecallValidatorMixin(Stock):
     """Adds a recall report to every validation; Ultralytics' own metrics stay as they are.
+
+    With Ultralytics' `classes`, boxes of other classes are left out, and so are images whose objects are all of other
+    classes: such an image is not clean. `single_cls` makes all boxes one class and leaves only the images out.
 
     Overlap is what the task itself matches by: IoU of boxes or of masks, similarity of key points (OKS), ProbIoU of
     oriented boxes. Ultralytics computes it once and we read it there.
@@ -59,10 +62,14 @@ class RecallValidatorMixin(Stock):
     def _process_batch(self, preds: Predicted, batch: Labelled) -> dict[str, object]:
         self._overlap = None
         answer = super()._process_batch(preds, batch)
-        self._images.append(self._outcome(preds, batch))
+        if self.args.classes is None or len(batch["cls"]) or not has_objects(str(batch["im_file"])):
+            self._images.append(self._outcome(preds, batch))
         return answer
 
     def _outcome(self, preds: Predicted, batch: Labelled) -> ImageOutcome:
+        chosen = np.ones(len(preds["cls"]), bool)
+        if self.args.classes is not None and not self.args.single_cls:
+            chosen = np.isin(preds["cls"].cpu().numpy(), self.args.classes)
         objects, boxes = len(batch["cls"]), len(preds["cls"])
         if self._overlap is None and objects and boxes:
             raise HostError(
@@ -77,13 +84,13 @@ class RecallValidatorMixin(Stock):
         scaled = (_corners(together) - np.array([*pad, *pad])) / np.array([ratio[1], ratio[0]] * 2)
         in_file = np.clip(scaled, 0, np.array([width, height] * 2), dtype=np.float32)
         return ImageOutcome.of(
-            np.zeros((objects, boxes)) if self._overlap is None else self._overlap.cpu().numpy(),
+            (np.zeros((objects, boxes)) if self._overlap is None else self._overlap.cpu().numpy())[:, chosen],
             batch["cls"].cpu().numpy(),
-            preds["cls"].cpu().numpy(),
-            preds["conf"].cpu().numpy(),
+            preds["cls"].cpu().numpy()[chosen],
+            preds["conf"].cpu().numpy()[chosen],
             threshold=self.recall.iou,
             object_box=in_file[:objects],
-            box=in_file[objects:],
+            box=in_file[objects:][chosen],
             file=str(batch["im_file"]),
         )
 
