@@ -103,7 +103,12 @@ class Scan:
 
     @classmethod
     def of(cls, dataset: Dataset) -> Scan:
-        """Count the images of a data set after Ultralytics' scan; the reason is that of Ultralytics' own check."""
+        """Count the images of a data set after Ultralytics' scan; the reason is that of Ultralytics' own check.
+
+        A data set of a user's own that reads no label files has no such images.
+        """
+        if not hasattr(dataset, "label_files"):
+            return cls(0, "", 0)
         empty = [label["im_file"] for label in dataset.labels if not len(label["cls"])]
         unlabelled = sum(not os.path.isfile(file) for file in img2label_paths(empty))
         ignored = len(dataset.label_files) - len(dataset.labels)

@@ -377,6 +377,7 @@ class Validator(Protocol):
     args: Arguments
     names: dict[int, str]
     metrics: Metrics
+    dataloader: Loader
     save_dir: Path
 
     def init_metrics(self, model: nn.Module) -> None: ...

@@ -147,6 +147,32 @@ def test_some_classes_are_read_as_among_all(make_data, tmp_path, kept):
     assert len(boxes[1]) == len(some.confidence)  # and no box besides
 
 
+def test_images_that_the_reading_lacks_are_counted_everywhere(weights, make_data, tmp_path, capsys, caplog):
+    caplog.set_level(logging.INFO)
+    file = make_data([[0]], [[0], [1], [2], [2], [], [], []])
+    labels = file.parent / "labels" / "val"
+    (labels / "00002.txt").write_text("7 0.5 0.5 0.2 0.2\n")
+    (labels / "00003.txt").write_text("2 0.5 0.5 1.2 0.2\n")
+    (labels / "00006.txt").unlink()
+    out, targets = tmp_path / "out", tmp_path / "targets.yaml"
+    assert main(["report", *words(weights, "--out", out, data=file)]) == 0
+    content = json.loads((out / "recall.json").read_text())
+    assert (content["images"], content["ignored"], content["unlabelled"]) == (5, 2, 1)
+    assert content["first_ignored"].startswith("00002.png: Label class 7 exceeds dataset class count 3")
+    lines = (
+        f"2 of 7 images could not be used ({content['first_ignored']})",
+        "No label file for 1 of 5 images, which count as defect-free",
+    )
+    targets.write_text("scratch: 0.5")
+    main(["gate", str(out / "recall.json"), "--targets", str(targets)])
+    for text in (caplog.text, (out / "recall.html").read_text(), capsys.readouterr().out):
+        assert all(line in text for line in lines)
+    older = {key: v for key, v in content.items() if key not in ("ignored", "first_ignored", "unlabelled")}
+    read = RecallReport.from_dict(older)
+    assert (read.ignored, read.unlabelled, read.first_ignored) == (0, 0, "")
+    assert "could not be used" not in str(read)
+
+
 def fails(capsys, *given):
     """The lines `report` prints on its way to exit code 1; nothing may be left behind."""
     before = sorted(Path().rglob("*"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from ultralytics.utils import LOGGER
 from yolo_balance.config import RecallConfig
 from yolo_balance.errors import HostError
 from yolo_balance.integration.compat import mix_in, ranks
-from yolo_balance.integration.data import class_names, has_objects
+from yolo_balance.integration.data import Scan, class_names, has_objects
 from yolo_balance.integration.protocols import Labelled, Predicted, Validator
 from yolo_balance.recall import ImageOutcome, Outcomes, RecallReport
 from yolo_balance.views.recall.report_console import render_report
@@ -45,6 +46,7 @@ class RecallValidatorMixin(Stock):
     recall_report: RecallReport | None = None
     _images: list[ImageOutcome]
     _overlap: torch.Tensor | None = None
+    _scan: Scan | None = None
 
     def init_metrics(self, model: torch.nn.Module) -> None:
         """Prepare a validation; ours starts empty."""
@@ -109,7 +111,8 @@ class RecallValidatorMixin(Stock):
     def get_stats(self) -> dict[str, object]:
         """Return Ultralytics' metrics and one `recall/...` entry per class and budget, for results.csv and loggers."""
         assert self.outcomes is not None  # gathered just before, on the rank that reads
-        self.recall_report = RecallReport.of(
+        self._scan = self._scan or Scan.of(self.dataloader.dataset)  # the same in every epoch
+        report = RecallReport.of(
             self.outcomes,
             class_names(self.names),
             false_alarms=self.recall.false_alarms,
@@ -119,7 +122,9 @@ class RecallValidatorMixin(Stock):
             targets=self.recall.targets,
             floor=self.args.conf,
         )
-        return {**super().get_stats(), **recall_columns(self.recall_report)}
+        scan = self._scan
+        self.recall_report = replace(report, ignored=scan.ignored, first_ignored=scan.first, unlabelled=scan.unlabelled)
+        return {**super().get_stats(), **recall_columns(report)}
 
     def print_results(self) -> None:
         """Print Ultralytics' lines and our table."""
