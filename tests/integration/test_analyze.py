@@ -132,6 +132,17 @@ def test_images_without_a_label_file_are_background_and_named(make_data):
     assert {"ignored", "unlabelled"} <= set(kinds(content))
 
 
+def test_images_of_a_list_that_are_gone_are_ignored_and_not_unlabelled(make_data):
+    file = make_data([[0], [0], [1], []], [[0], []])
+    files = sorted(map(str, (file.parent / "images" / "train").iterdir()))
+    (file.parent / "train.txt").write_text("\n".join([*files, "/nowhere/images/a.png", "/nowhere/images/b.png"]))
+    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "train": "train.txt"}))
+    content = analyze(file)
+    train = content["splits"]["train"]
+    assert (train["images"], train["ignored"], train["unlabelled"]) == (4, 2, 0)
+    assert next(iter(kinds(content))) == "ignored"  # the first finding
+
+
 @pytest.mark.parametrize(
     ("train", "val"),
     [([[0]], [[0]]), ([[1]] * 3, [[1]]), ([[0], [1]], [[2], [2]]), ([[], []], [[]]), ([[0], []], [[]])],

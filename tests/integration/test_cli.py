@@ -155,6 +155,15 @@ def test_data_that_cannot_be_trained_on_is_one_line(make_data, write, capsys, im
     assert message in lines[0]
 
 
+def test_a_train_split_whose_labels_are_all_refused_names_their_number_and_the_reason(make_data, write, capsys):
+    file = make_data([[0], [1], [2], [], []], [[0]])
+    for label in (file.parent / "labels" / "train").iterdir():
+        label.write_text("".join(f"{row} 0.91\n" for row in label.read_text().splitlines()))  # a confidence column
+    (line,) = fails(write(data=str(file)), capsys)
+    assert "has 5 images, 3 of them not usable (00000.png: labels require 5 columns" in line
+    assert "), the other 2 background; expected at least one labelled box" in line
+
+
 def test_labels_that_are_missing_altogether_are_one_line(make_data, write, capsys):
     file = make_data([[0], [1]], [[0]])
     for label in (file.parent / "labels" / "train").iterdir():

@@ -46,6 +46,7 @@ def find(
     """Return every finding, most important first."""
     detects = task != "classify"
     found = [
+        *_ignored(splits),
         *_absent(splits),
         *_shared(duplicates),
         *_few_in_val(splits, needs),
@@ -54,7 +55,7 @@ def find(
     ]
     if detects:
         found += [*_one_image(splits), *_inseparable(splits), *_tiny(splits, imgsz), *_background(splits)]
-    return (*found, *_copies_within(splits, duplicates), *_unread(splits))
+    return (*found, *_copies_within(splits, duplicates), *_unlabelled(splits))
 
 
 def _absent(splits: Splits) -> Iterator[Finding]:
@@ -234,7 +235,7 @@ def _copies_within(splits: Splits, duplicates: Duplicates) -> Iterator[Finding]:
         )
 
 
-def _unread(splits: Splits) -> Iterator[Finding]:
+def _ignored(splits: Splits) -> Iterator[Finding]:
     for split, figures in splits.items():
         if figures.ignored:
             yield _about(
@@ -243,6 +244,10 @@ def _unread(splits: Splits) -> Iterator[Finding]:
                 f"Ultralytics ignores {counted(figures.ignored, 'image')} of {split}. The log of the scan says which "
                 "and why.",
             )
+
+
+def _unlabelled(splits: Splits) -> Iterator[Finding]:
+    for split, figures in splits.items():
         if figures.unlabelled:
             yield _about(
                 "unlabelled",

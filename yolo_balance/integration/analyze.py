@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,7 +19,8 @@ from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.files import write_whole
 from yolo_balance.integration.arguments import argument_problems, complete
 from yolo_balance.integration.compat import one_line
-from yolo_balance.integration.data import DataContent, box_classes, class_names, read_data, resolve_data, scan
+from yolo_balance.integration.data import Scan, box_classes, class_names, read_data, resolve_data, scan
+from yolo_balance.integration.protocols import DataContent
 from yolo_balance.resolution import resolve
 from yolo_balance.sampling import ClassStatistics
 from yolo_balance.views.analysis import analysis_page
@@ -177,6 +177,7 @@ def _labelled(
         if not data.get(split):
             continue
         dataset = scan(cfg, data, split, split)
+        refused = Scan.of(dataset)
         labels.append(
             Labels(
                 split,
@@ -184,8 +185,8 @@ def _labelled(
                 [label["im_file"] for label in dataset.labels],
                 np.concatenate([label["bboxes"] for label in dataset.labels]).astype(np.float64)[:, 2:4],
                 np.array([label["shape"] for label in dataset.labels], np.float64),
-                ignored=len(dataset.label_files) - len(dataset.labels),
-                unlabelled=sum(not os.path.isfile(file) for file in dataset.label_files),
+                ignored=refused.ignored,
+                unlabelled=refused.unlabelled,
             )
         )
     return names, labels

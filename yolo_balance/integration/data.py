@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TypedDict
 
 import numpy as np
 from ultralytics.cfg import get_cfg
 from ultralytics.data.build import build_yolo_dataset
-from ultralytics.data.utils import check_det_dataset
+from ultralytics.data.utils import check_det_dataset, img2label_paths, verify_image_label
 from ultralytics.utils import SETTINGS
 
 from yolo_balance import demo
 from yolo_balance.arrays import Floats32, Ints
 from yolo_balance.errors import DataError
 from yolo_balance.integration.compat import one_line
-from yolo_balance.integration.protocols import Dataset, ImageFolder
+from yolo_balance.integration.protocols import DataContent, Dataset, ImageFolder
 
 BOX_TASKS = ("detect", "segment", "pose", "obb")
 """Tasks whose labels are boxes; some have more than boxes."""
 
 DEMO = "demo"
-
-
-class DataContent(TypedDict, total=False):
-    """A data YAML as Ultralytics completes it: each split is a folder, a list file or several of them."""
-
-    train: str | list[str]
-    val: str | list[str]
-    test: str | list[str] | None
-    names: dict[int, str]
-    kpt_shape: list[int]
 
 
 def resolve_data(data: object, task: str) -> str:
@@ -77,10 +68,13 @@ def check_labels(arguments: Mapping[str, object], data: DataContent, task: str) 
     cfg = get_cfg(overrides={**arguments, "cache": False, "task": task})
     train = scan(cfg, data, "train", "train")
     if not any(map(len, box_classes(train))):
-        raise DataError(
-            f"data: the train split {data['train']} has {len(train)} images and no object, all are background; "
-            "expected at least one labelled box"
-        )
+        unusable, rest = Scan.of(train), f"{len(train)} images and no object, all are background"
+        if unusable.ignored:
+            rest = (
+                f"{unusable.ignored + len(train)} images, {unusable.ignored} of them not usable ({unusable.first}), "
+                f"the other {len(train)} background"
+            )
+        raise DataError(f"data: the train split {data['train']} has {rest}; expected at least one labelled box")
     return train, scan(cfg, data, cfg.split or "val", "val")
 
 
@@ -91,6 +85,52 @@ def scan(cfg: SimpleNamespace, data: Mapping[str, object], split: str, mode: str
     except Exception as e:  # whatever a user's files provoke
         raise DataError(f"data: the {split} split {data[split]} cannot be used ({one_line(e)})") from e
     return dataset
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Images of a split that have no usable label.
+
+    Attributes:
+        ignored: Images that Ultralytics left out of the split, because the image or its label file is not usable.
+        first: Name of the first such image and the reason; empty without any.
+        unlabelled: Images of the split without a label file; Ultralytics takes them for background.
+    """
+
+    ignored: int
+    first: str
+    unlabelled: int
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Scan:
+        """Count the images of a data set after Ultralytics' scan; the reason is that of Ultralytics' own check.
+
+        A data set of a user's own that reads no label files has no such images.
+        """
+        if not hasattr(dataset, "label_files"):
+            return cls(0, "", 0)
+        empty = [label["im_file"] for label in dataset.labels if not len(label["cls"])]
+        unlabelled = sum(not os.path.isfile(file) for file in img2label_paths(empty))
+        ignored = len(dataset.label_files) - len(dataset.labels)
+        if not ignored:
+            return cls(0, "", unlabelled)
+        used = set(dataset.im_files)
+        image = next((file for file in dataset.get_img_files(dataset.img_path) if file not in used), "")
+        return cls(ignored, f"{Path(image).name}: {_refusal(dataset, image)}", unlabelled)
+
+
+def _refusal(dataset: Dataset, image: str) -> str:
+    keypoints, dimensions = dataset.data.get("kpt_shape") or (0, 0)
+    classes, label = len(dataset.data["names"]), img2label_paths([image])[0]
+    options = dataset.use_keypoints, classes, keypoints, dimensions, dataset.single_cls
+    message = str(verify_image_label((image, label, "", *options))[-1])
+    return " ".join(message.rpartition("ignoring corrupt image/label: ")[2].split())
+
+
+def has_objects(image: str) -> bool:
+    """Return whether the label file of an image has a line, whatever `classes` keeps of it."""
+    label = Path(img2label_paths([image])[0])
+    return label.is_file() and bool(label.read_text(encoding="utf-8-sig").strip())
 
 
 def class_names(names: Mapping[int, str]) -> list[str]:

@@ -45,6 +45,8 @@ class Arguments(Protocol):
     mode: str
     model: str
     data: str
+    classes: list[int] | int | None
+    single_cls: bool
     split: str
     imgsz: int
     multi_scale: float
@@ -140,16 +142,31 @@ class Dataset(Sized, Protocol):
 
     augment: bool
     cache: str | bool | None
-    im_files: list[str]
-    label_files: list[str]
+    data: DataContent
+    im_files: list[str]  # those that are used
+    img_path: str | list[str]
+    label_files: list[str]  # of all images, the refused ones too
     labels: list[ImageLabels]
     max_buffer_length: int
+    single_cls: bool
     transforms: object
+    use_keypoints: bool
 
     def __getitem__(self, index: int) -> dict[str, object]: ...
     def get_image_and_label(self, index: int) -> dict[str, object]: ...  # before any transform
+    def get_img_files(self, img_path: str | list[str]) -> list[str]: ...  # all, the refused ones too
     def build_transforms(self, hyp: object) -> object: ...
     def collate_fn(self, batch: list[dict[str, object]]) -> Batch: ...
+
+
+class DataContent(TypedDict, total=False):
+    """A data YAML as Ultralytics completes it: each split is a folder, a list file or several of them."""
+
+    train: str | list[str]
+    val: str | list[str]
+    test: str | list[str] | None
+    names: dict[int, str]
+    kpt_shape: list[int]
 
 
 class ImageLabels(TypedDict):
@@ -360,6 +377,7 @@ class Validator(Protocol):
     args: Arguments
     names: dict[int, str]
     metrics: Metrics
+    dataloader: Loader
     save_dir: Path
 
     def init_metrics(self, model: nn.Module) -> None: ...

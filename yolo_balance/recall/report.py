@@ -81,6 +81,9 @@ class RecallReport:
         clean_images: Images without objects; 0 means that false boxes were counted per image.
         budgets: One entry per budget.
         details: Details in the report of a finished model; None during training.
+        ignored: Images of the split that Ultralytics could not use; `images` is without them.
+        first_ignored: Name of the first ignored image and the reason; empty without any.
+        unlabelled: Images of the split without a label file, which count as images without objects.
     """
 
     split: str
@@ -90,11 +93,17 @@ class RecallReport:
     clean_images: int
     budgets: tuple[BudgetRecall, ...]
     details: Details | None = None
+    ignored: int = 0
+    first_ignored: str = ""
+    unlabelled: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a report that cannot be; raises ValueError that begins with the key."""
         if not 0 < self.confidence < 1:
             raise ValueError(f"confidence: expected a level in (0, 1), got {shown(self.confidence)}")
+        for key, count in (("ignored", self.ignored), ("unlabelled", self.unlabelled)):
+            if count < 0:
+                raise ValueError(f"{key}: expected a number of images, got {count}")
         if not self.budgets:
             raise ValueError("budgets: expected at least one")
         for i, budget in enumerate(self.budgets):
@@ -199,7 +208,7 @@ class RecallReport:
 
         More keys than ours are ignored. Required are `schema`, `split`, `iou`, `images`, `clean_images` and `budgets`;
         per budget `false_alarms`, `threshold` and `classes`; per class `n`, `hits`, `recall`, `low`, `high` and
-        `threshold`. Left out, `confidence` is 0.95 and `measured` is not known.
+        `threshold`. Left out, `confidence` is 0.95, `measured` is not known, and `ignored` and `unlabelled` are 0.
 
         Args:
             content: Content of the JSON.

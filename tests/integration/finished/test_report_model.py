@@ -6,9 +6,11 @@ import json
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from helpers.generated_images import write_split
+from helpers.validations import lively
 from ultralytics import YOLO
 
 from yolo_balance import RecallReport
@@ -16,6 +18,7 @@ from yolo_balance.cli import main
 from yolo_balance.config import RecallConfig
 from yolo_balance.errors import ConfigError
 from yolo_balance.integration.finished.report_model import report
+from yolo_balance.integration.finished.validate_once import validated
 
 QUICK = {"imgsz": 32, "batch": 8, "plots": False, "device": "cpu", "verbose": False}
 
@@ -118,6 +121,58 @@ def test_one_class_for_all(weights, data, tmp_path, capsys):
     assert line.endswith(f"expected those of {data} with single_cls in their order, item")
 
 
+@pytest.mark.parametrize("kept", [[1, 2], [0], 2], ids=str)
+def test_some_classes_are_read_as_among_all(make_data, tmp_path, kept):
+    """Boxes of other classes do not count, and an image that holds objects of other classes only is not read."""
+    labels = [[0], [0], [1], [0, 2], [2], [1, 2], [], [], []]
+    file = make_data([[0]], labels)
+    model, ids = lively("yolo11n.yaml", tmp_path), np.atleast_1d(kept).tolist()
+    every, some = (
+        validated(model, RecallConfig(), data=str(file), **QUICK, **more).outcomes for more in ({}, {"classes": kept})
+    )
+    assert set(every.predicted.tolist()) == {0, 1, 2}
+    read = {f"{i:05d}.png" for i, objects in enumerate(labels) if not objects or set(objects) & set(ids)}
+    assert {Path(file).name for file in some.files} == read
+    assert some.clean_images == 3
+    assert some.objects.tolist() == [count if c in ids else 0 for c, count in enumerate(every.objects)]
+    boxes = [
+        sorted(
+            (Path(o.files[i]).name, c, score)
+            for i, c, score in zip(o.image, o.predicted, o.confidence, strict=True)
+            if Path(o.files[i]).name in read and c in ids
+        )
+        for o in (every, some)
+    ]
+    assert boxes[0] == boxes[1]
+    assert len(boxes[1]) == len(some.confidence)  # and no box besides
+
+
+def test_images_that_the_reading_lacks_are_counted_everywhere(weights, make_data, tmp_path, capsys, caplog):
+    caplog.set_level(logging.INFO)
+    file = make_data([[0]], [[0], [1], [2], [2], [], [], []])
+    labels = file.parent / "labels" / "val"
+    (labels / "00002.txt").write_text("7 0.5 0.5 0.2 0.2\n")
+    (labels / "00003.txt").write_text("2 0.5 0.5 1.2 0.2\n")
+    (labels / "00006.txt").unlink()
+    out, targets = tmp_path / "out", tmp_path / "targets.yaml"
+    assert main(["report", *words(weights, "--out", out, data=file)]) == 0
+    content = json.loads((out / "recall.json").read_text())
+    assert (content["images"], content["ignored"], content["unlabelled"]) == (5, 2, 1)
+    assert content["first_ignored"].startswith("00002.png: Label class 7 exceeds dataset class count 3")
+    lines = (
+        f"2 of 7 images could not be used ({content['first_ignored']})",
+        "No label file for 1 of 5 images, which count as defect-free",
+    )
+    targets.write_text("scratch: 0.5")
+    main(["gate", str(out / "recall.json"), "--targets", str(targets)])
+    for text in (caplog.text, (out / "recall.html").read_text(), capsys.readouterr().out):
+        assert all(line in text for line in lines)
+    older = {key: v for key, v in content.items() if key not in ("ignored", "first_ignored", "unlabelled")}
+    read = RecallReport.from_dict(older)
+    assert (read.ignored, read.unlabelled, read.first_ignored) == (0, 0, "")
+    assert "could not be used" not in str(read)
+
+
 def fails(capsys, *given):
     """The lines `report` prints on its way to exit code 1; nothing may be left behind."""
     before = sorted(Path().rglob("*"))
@@ -137,6 +192,7 @@ def fails(capsys, *given):
         ({"split": "tset"}, "split: expected one of val, test, train, got tset"),
         ({"spilt": "test"}, "spilt: unknown key, the nearest valid one is split"),
         ({"imgsz": "big"}, "imgsz: "),
+        ({"fraction": "[1,0.5,1]"}, "fraction: expected 1, got [1, 0.5, 1]; recall is read on the whole split"),
         ({"device": "cuda:7"}, "device: cuda:7 cannot be used"),
         ({"balance.recall.io": 0.5}, "balance.recall.io: unknown key, the nearest valid one is balance.recall.iou"),
         ({"balance.losses.isr.k": 0.5}, "balance.losses.isr.k: expected a key of balance.recall"),

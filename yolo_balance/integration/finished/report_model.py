@@ -103,6 +103,8 @@ def check_arguments(
         problems.append(f"data: expected a file, got {arguments['data']}; nothing is downloaded")
     if arguments.setdefault("split", "val") not in SPLITS:
         problems.append(f"split: expected one of {', '.join(SPLITS)}, got {arguments['split']}")
+    if (fraction := arguments.get("fraction")) not in (None, 1):
+        problems.append(f"fraction: expected 1, got {fraction}; recall is read on the whole split")
     if problems or balance is None:
         raise ConfigError(problems)
     return balance.recall

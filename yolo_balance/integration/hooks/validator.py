@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from ultralytics.utils import LOGGER
 from yolo_balance.config import RecallConfig
 from yolo_balance.errors import HostError
 from yolo_balance.integration.compat import mix_in, ranks
-from yolo_balance.integration.data import class_names
+from yolo_balance.integration.data import Scan, class_names, has_objects
 from yolo_balance.integration.protocols import Labelled, Predicted, Validator
 from yolo_balance.recall import ImageOutcome, Outcomes, RecallReport
 from yolo_balance.views.recall.report_console import render_report
@@ -27,6 +28,9 @@ else:
 
 class RecallValidatorMixin(Stock):
     """Adds a recall report to every validation; Ultralytics' own metrics stay as they are.
+
+    With Ultralytics' `classes`, boxes of other classes are left out, and so are images whose objects are all of other
+    classes: such an image is not clean. `single_cls` makes all boxes one class and leaves only the images out.
 
     Overlap is what the task itself matches by: IoU of boxes or of masks, similarity of key points (OKS), ProbIoU of
     oriented boxes. Ultralytics computes it once and we read it there.
@@ -42,6 +46,7 @@ class RecallValidatorMixin(Stock):
     recall_report: RecallReport | None = None
     _images: list[ImageOutcome]
     _overlap: torch.Tensor | None = None
+    _scan: Scan | None = None
 
     def init_metrics(self, model: torch.nn.Module) -> None:
         """Prepare a validation; ours starts empty."""
@@ -59,10 +64,14 @@ class RecallValidatorMixin(Stock):
     def _process_batch(self, preds: Predicted, batch: Labelled) -> dict[str, object]:
         self._overlap = None
         answer = super()._process_batch(preds, batch)
-        self._images.append(self._outcome(preds, batch))
+        if self.args.classes is None or len(batch["cls"]) or not has_objects(str(batch["im_file"])):
+            self._images.append(self._outcome(preds, batch))
         return answer
 
     def _outcome(self, preds: Predicted, batch: Labelled) -> ImageOutcome:
+        chosen = np.ones(len(preds["cls"]), bool)
+        if self.args.classes is not None and not self.args.single_cls:
+            chosen = np.isin(preds["cls"].cpu().numpy(), self.args.classes)
         objects, boxes = len(batch["cls"]), len(preds["cls"])
         if self._overlap is None and objects and boxes:
             raise HostError(
@@ -77,13 +86,13 @@ class RecallValidatorMixin(Stock):
         scaled = (_corners(together) - np.array([*pad, *pad])) / np.array([ratio[1], ratio[0]] * 2)
         in_file = np.clip(scaled, 0, np.array([width, height] * 2), dtype=np.float32)
         return ImageOutcome.of(
-            np.zeros((objects, boxes)) if self._overlap is None else self._overlap.cpu().numpy(),
+            (np.zeros((objects, boxes)) if self._overlap is None else self._overlap.cpu().numpy())[:, chosen],
             batch["cls"].cpu().numpy(),
-            preds["cls"].cpu().numpy(),
-            preds["conf"].cpu().numpy(),
+            preds["cls"].cpu().numpy()[chosen],
+            preds["conf"].cpu().numpy()[chosen],
             threshold=self.recall.iou,
             object_box=in_file[:objects],
-            box=in_file[objects:],
+            box=in_file[objects:][chosen],
             file=str(batch["im_file"]),
         )
 
@@ -102,7 +111,8 @@ class RecallValidatorMixin(Stock):
     def get_stats(self) -> dict[str, object]:
         """Return Ultralytics' metrics and one `recall/...` entry per class and budget, for results.csv and loggers."""
         assert self.outcomes is not None  # gathered just before, on the rank that reads
-        self.recall_report = RecallReport.of(
+        self._scan = self._scan or Scan.of(self.dataloader.dataset)  # the same in every epoch
+        report = RecallReport.of(
             self.outcomes,
             class_names(self.names),
             false_alarms=self.recall.false_alarms,
@@ -112,7 +122,9 @@ class RecallValidatorMixin(Stock):
             targets=self.recall.targets,
             floor=self.args.conf,
         )
-        return {**super().get_stats(), **recall_columns(self.recall_report)}
+        scan = self._scan
+        self.recall_report = replace(report, ignored=scan.ignored, first_ignored=scan.first, unlabelled=scan.unlabelled)
+        return {**super().get_stats(), **recall_columns(report)}
 
     def print_results(self) -> None:
         """Print Ultralytics' lines and our table."""

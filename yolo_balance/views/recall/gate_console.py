@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from yolo_balance.recall.decisions.gate import Gate
 from yolo_balance.text import plain
+from yolo_balance.views.recall.report_console import left_out
 from yolo_balance.views.tables import table
 
 
@@ -21,5 +22,6 @@ def render_gate(gate: Gate) -> str:
     return (
         f"Promised recall on {plain(report.split)} (IoU {report.iou:g}, {report.confidence:.0%} intervals; "
         f"budget: false boxes per {report.per})\n"
+        + "".join(f"{line}\n" for line in left_out(report))
         + table(("verdict", "class", "recall", "n", "target", "budget", "needed"), rows, "lllrl")
     )

@@ -18,7 +18,7 @@ from yolo_balance.text import percent
 from yolo_balance.views.pages import environment
 from yolo_balance.views.recall import crops, detail_sections, page_plots, worst_errors
 from yolo_balance.views.recall.changes import Changes, against, same_budget, since_last_epoch
-from yolo_balance.views.recall.report_console import sharing
+from yolo_balance.views.recall.report_console import left_out, sharing
 from yolo_balance.views.recall.verdict_words import NO_DATA, NO_TARGET, WORDS, independent, needed, verdict
 
 MOST_PLOTS = 24  # classes with plots; the tables have all
@@ -61,6 +61,7 @@ def render(
             title=reading.title,
             note=reading.note,
             per=report.per,
+            left_out=left_out(report),
             verdict=verdict,
             needed=needed,
             independent=independent,

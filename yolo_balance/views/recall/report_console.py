@@ -30,10 +30,22 @@ def render_report(report: RecallReport) -> str:
     return "\n".join(
         [
             f"Recall per class on {plain(report.split)} ({level}; {basis})",
+            *left_out(report),
             table(headings, rows, "lrl"),
             *filter(None, (sharing(budget, report.per) for budget in report.budgets)),
         ]
     )
+
+
+def left_out(report: RecallReport) -> list[str]:
+    """Return a line for the images that Ultralytics could not use, and one for those without a label file."""
+    lines = []
+    if report.ignored:
+        reason = f" ({plain(report.first_ignored)})" if report.first_ignored else ""
+        lines.append(f"{report.ignored} of {report.ignored + report.images} images could not be used{reason}")
+    if report.unlabelled:
+        lines.append(f"No label file for {report.unlabelled} of {report.images} images, which count as defect-free")
+    return lines
 
 
 def sharing(budget: BudgetRecall, per: str) -> str:
