@@ -133,6 +133,43 @@ def test_sources_are_files_folders_and_globs(predict, finished, tmp_path):
         assert sum(line.split("  ")[0].rstrip() in ("pass", "review", "reject", "unread") for line in lines) == count
 
 
+def test_images_that_are_not_judged_are_named_and_the_exit_code_is_1(predict, finished, tmp_path):
+    _, images = finished
+    parts = tmp_path / "parts"
+    files = ["lotA/0.png", "lotA/1.png", "lotB/deep/2.PNG", "photo.jfif", "noname", ".hidden.png", "lotB/.x/3.png"]
+    for name in ("a.png", *files):
+        (parts / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(images / "a.png", parts / name)
+    for name in ("notes.txt", "lotA/labels.csv", ".DS_Store"):
+        (parts / name).write_text("BMW, P1 crack")
+    code, lines, errors = predict("save=false", source=parts)
+    assert (code, errors) == (1, [])
+    assert lines[-2:] == [
+        f"not judged: 3 images in lotA/ and lotB/deep/ ({parts}/**/* reads them)",
+        "not judged: 4 images of a name or suffix that is not read, .hidden.png, lotB/.x/3.png, noname and photo.jfif",
+    ]
+    code, lines, errors = predict("save=false", source=f"{parts}/**/*")
+    assert (code, errors) == (1, [])
+    assert sum(str(parts) in line for line in lines) == 5  # four images, and the line of those left out
+    assert "3 images of a name or suffix" in lines[-1]
+    for name in files[3:]:
+        (parts / name).unlink()
+    code, lines, errors = predict("save=false", source=f"{parts}/**/*")
+    assert (code, errors, lines[-1].partition(":")[0]) == (0, [], "Written")
+    (parts / "a.png").unlink()
+    hint = f"source: not judged: 3 images in lotA/ and lotB/deep/ ({parts}/**/* reads them)"
+    assert predict(source=parts)[::2] == (1, [hint])
+
+
+def test_a_list_names_every_image_or_says_which_are_not_judged(predict, finished, tmp_path):
+    _, images = finished
+    shutil.copy(images / "a.png", tmp_path / "b.jfif")
+    (tmp_path / "list.txt").write_text(f"{images / 'a.png'}\n{tmp_path / 'b.jfif'}\n")
+    code, lines, _ = predict("save=false", source=tmp_path / "list.txt")
+    assert code == 1
+    assert lines[-1] == f"not judged: 1 image of a name or suffix that is not read, {tmp_path / 'b.jfif'}"
+
+
 def test_a_folder_by_the_number_of_a_camera_is_a_folder(predict, finished, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(finished[1], tmp_path / "0")

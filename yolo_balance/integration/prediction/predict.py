@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Literal
 
 from ultralytics import YOLO
-from ultralytics.data.loaders import LoadImagesAndVideos
 
 from yolo_balance.errors import BalanceError, ConfigError, HostError
 from yolo_balance.files import csv_text, write_whole
@@ -18,6 +17,7 @@ from yolo_balance.integration.arguments import argument_problems
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import class_names
 from yolo_balance.integration.prediction.attach_thresholds import attach_thresholds
+from yolo_balance.integration.prediction.sources import passed_over, source_files
 from yolo_balance.integration.protocols import Prediction
 from yolo_balance.recall.decisions.thresholds import Zone
 from yolo_balance.run_folder.names import THRESHOLDS
@@ -66,7 +66,7 @@ def predict(
     thresholds: str | Path | None = None,
     arguments: Mapping[str, object] | None = None,
     each: Callable[[ImageDecision], None] = lambda decision: None,
-) -> tuple[list[ImageDecision], Path]:
+) -> tuple[list[ImageDecision], Path, list[str]]:
     """Predict at thresholds and write `zones.csv` into the run's folder.
 
     Args:
@@ -78,14 +78,15 @@ def predict(
         each: Called with every decision as it is made.
 
     Returns:
-        All decisions in Ultralytics' order, and the path of `zones.csv`.
+        All decisions in Ultralytics' order, the path of `zones.csv`, and a line for each reason why images of the
+        source are not judged.
 
     Raises:
         ConfigError: With every problem of the arguments, or of the thresholds.
         HostError: The weights cannot be used, or report no boxes.
     """
     options = {"save": True, "verbose": False, **(arguments or {})}
-    files, problems = _files(source)
+    files, problems = source_files(source)
     if not Path(weights).exists():
         problems.insert(0, f"weights: expected a checkpoint or exported model on disk, found no {weights}")
     problems += [f"{key}: not an option of predict, {why}" for key, why in TAKEN.items() if key in options]
@@ -100,26 +101,14 @@ def predict(
     except Exception as e:  # no model, or an exported one whose runtime is not installed
         raise HostError(f"weights: {weights} cannot be loaded ({one_line(e)})") from e
 
-    decisions = []
+    decisions, left_out = [], passed_over(source, files)
     for result in model.predict(str(Path(source).absolute()), stream=True, **options):
         decisions.append(_decision(result))
         each(decisions[-1])
     for file in sorted(set(files) - {decision.file for decision in decisions}):  # Ultralytics goes on with a warning
         decisions.append(ImageDecision(file, "unread"))
         each(decisions[-1])
-    return decisions, _write(decisions, Path(model.predictor.save_dir))
-
-
-def _files(source: str | Path) -> tuple[list[str], list[str]]:
-    """Return the files that a source names, and a line if it names none; a source has to be on disk."""
-    try:
-        loader = LoadImagesAndVideos(source)
-    except Exception:  # nothing there, or nothing that is read
-        what = "expected an image, a video, a folder or glob of them, or a .txt or .csv file that lists them"
-        return [], [f"source: {what}, got {plain(str(source))}"]
-    if loader.cap is not None:
-        loader.cap.release()
-    return list(loader.files), []
+    return decisions, _write(decisions, Path(model.predictor.save_dir)), left_out
 
 
 def _beside(weights: Path) -> Path:
