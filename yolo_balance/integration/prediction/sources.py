@@ -12,6 +12,7 @@ from pathlib import Path
 from ultralytics.data.loaders import LoadImagesAndVideos
 from ultralytics.data.utils import IMG_FORMATS, VID_FORMATS
 
+from yolo_balance.integration.prediction.file_names import video_problems
 from yolo_balance.text import counted, listed, plain
 
 IMAGE = re.compile(
@@ -24,6 +25,9 @@ IMAGE = re.compile(
 
 def source_files(source: str | Path) -> tuple[list[str], list[str]]:
     """Return the files that Ultralytics reads of a source, and a line if there are none; a source has to be on disk."""
+    entries = [glob.glob(f"{glob.escape(path)}/*") if os.path.isdir(path) else [path] for path in _paths(str(source))]
+    if problems := video_problems([file for files in entries for file in files]):
+        return [], problems
     try:
         loader = LoadImagesAndVideos(source)
     except Exception:  # nothing there, or nothing that is read
