@@ -8,8 +8,8 @@
 # training. The demo set has no test split, so val is read, which chose best.pt as well; on your own data read a split
 # that neither training nor you have looked at.
 #
-# Exit code: 0 targets met and images predicted; 1 a target missed, or a mistake said in one line; 2 too few objects to
-# say; 3 a bug; 130 interrupted.
+# Exit code: 0 targets met and images predicted; 1 a target missed, images not judged, or a mistake said in one line;
+# 2 too few objects to say; 3 a bug; 130 interrupted.
 set -u
 
 CONFIG=${CONFIG:-cfg/defects.yaml}

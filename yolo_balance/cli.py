@@ -124,7 +124,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("YOLO_OFFLINE", "true")  # read when Ultralytics is imported: it then fetches no package
     from yolo_balance.integration.prediction.predict import predict
 
-    verdicts, file = predict(
+    verdicts, file, left_out = predict(
         arguments.weights,
         arguments.source,
         thresholds=arguments.thresholds,
@@ -134,8 +134,8 @@ def _predict(arguments: argparse.Namespace) -> int:
     zones = Counter({"pass": 0, "review": 0, "reject": 0})
     zones.update(verdict.zone for verdict in verdicts)
     counts = [f"{count} {zone}" for zone, count in zones.items()]
-    _print(f"\n{', '.join(counts)}\nWritten: {file}")
-    return OK
+    _print("\n".join(["", ", ".join(counts), f"Written: {file}", *left_out]))
+    return USER_ERROR if left_out else OK
 
 
 def _init(arguments: argparse.Namespace) -> int:

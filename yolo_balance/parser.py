@@ -113,7 +113,11 @@ def _add_finished(verbs: _Verbs) -> None:
         "--budget", type=float, metavar="0.1", help="false boxes per clean image; the report's first when left out"
     )
 
-    predict = verbs.add_parser("predict", help="pass, review or reject images at the thresholds of a model")
+    predict = verbs.add_parser(
+        "predict",
+        help="pass, review or reject images at the thresholds of a model",
+        epilog="exit code: 0; 1 images of SOURCE are not judged, or an error in one line; 3 a bug",
+    )
     predict.add_argument("weights", metavar="WEIGHTS", help="a checkpoint or exported model")
     predict.add_argument("source", metavar="SOURCE", help="an image, a video, a folder or a glob")
     _add_overrides(predict, "what Ultralytics' predict accepts")

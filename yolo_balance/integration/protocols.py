@@ -445,6 +445,7 @@ class Predictor(Protocol):
     save_dir: Path
 
     def pre_transform(self, im: Images) -> Images: ...
+    def save_predicted_images(self, save_path: Path, frame: int | None = 0) -> None: ...  # the annotated picture
 
 
 class PredictedBoxes(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
 import sys
 
@@ -17,6 +18,7 @@ from ultralytics.utils import LOGGER
 from yolo_balance import attach_thresholds
 from yolo_balance.cli import main
 from yolo_balance.files import csv_text
+from yolo_balance.integration.prediction import predict as api
 from yolo_balance.recall import Thresholds
 from yolo_balance.recall.decisions.thresholds import BudgetThresholds, ZoneBudgets
 
@@ -131,6 +133,80 @@ def test_sources_are_files_folders_and_globs(predict, finished, tmp_path):
         code, lines, _ = predict("save=false", source=source)
         assert code == 0
         assert sum(line.split("  ")[0].rstrip() in ("pass", "review", "reject", "unread") for line in lines) == count
+
+
+def test_images_that_are_not_judged_are_named_and_the_exit_code_is_1(predict, finished, tmp_path):
+    _, images = finished
+    parts = tmp_path / "parts"
+    files = ["lotA/0.png", "lotA/1.png", "lotB/deep/2.PNG", "photo.jfif", "noname", ".hidden.png", "lotB/.x/3.png"]
+    for name in ("a.png", *files):
+        (parts / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(images / "a.png", parts / name)
+    for name in ("notes.txt", "lotA/labels.csv", ".DS_Store"):
+        (parts / name).write_text("BMW, P1 crack")
+    code, lines, errors = predict("save=false", source=parts)
+    assert (code, errors) == (1, [])
+    assert lines[-2:] == [
+        f"not judged: 3 images in lotA/ and lotB/deep/ ({parts}/**/* reads them)",
+        "not judged: 4 images of a name or suffix that is not read, .hidden.png, lotB/.x/3.png, noname and photo.jfif",
+    ]
+    code, lines, errors = predict("save=false", source=f"{parts}/**/*")
+    assert (code, errors) == (1, [])
+    assert sum(str(parts) in line for line in lines) == 5  # four images, and the line of those left out
+    assert "3 images of a name or suffix" in lines[-1]
+    for name in files[3:]:
+        (parts / name).unlink()
+    code, lines, errors = predict("save=false", source=f"{parts}/**/*")
+    assert (code, errors, lines[-1].partition(":")[0]) == (0, [], "Written")
+    (parts / "a.png").unlink()
+    hint = f"source: not judged: 3 images in lotA/ and lotB/deep/ ({parts}/**/* reads them)"
+    assert predict(source=parts)[::2] == (1, [hint])
+
+
+def test_a_list_names_every_image_or_says_which_are_not_judged(predict, finished, tmp_path):
+    _, images = finished
+    shutil.copy(images / "a.png", tmp_path / "b.jfif")
+    (tmp_path / "list.txt").write_text(f"{images / 'a.png'}\n{tmp_path / 'b.jfif'}\n")
+    code, lines, _ = predict("save=false", source=tmp_path / "list.txt")
+    assert code == 1
+    assert lines[-1] == f"not judged: 1 image of a name or suffix that is not read, {tmp_path / 'b.jfif'}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such file names")
+def test_an_image_whose_name_is_not_utf_8_is_judged_and_its_picture_left_out(predict, finished, tmp_path, monkeypatch):
+    warned = []
+    monkeypatch.setattr(LOGGER, "warning", lambda text, *a: warned.append(text))
+    shutil.copytree(finished[1], tmp_path / "parts")
+    odd = os.fsdecode(os.fsencode(tmp_path / "parts") + b"/Ma\xdf.png")
+    shutil.copy(tmp_path / "parts" / "a.png", odd)
+    code, _, errors = predict(source=tmp_path / "parts")
+    assert (code, errors) == (0, [])
+    folder = tmp_path / "runs" / "predict"
+    zones = {row["file"].rpartition("/")[2]: row["zone"] for row in rows(folder)}
+    assert zones["Ma\\udcdf.png"] == zones["a.png"]
+    assert len(zones) == 5
+    assert [line for line in warned if "not saved" in line] == [
+        f"{folder}/Ma\\udcdf.png: not saved, OpenCV writes no picture whose name is not UTF-8"
+    ]
+    assert len(list(folder.glob("*.jpg"))) == 3
+    os.rename(odd, os.fsencode(tmp_path / "parts") + b"/\xdf.avi")
+    assert predict(source=tmp_path / "parts")[::2] == (
+        1,
+        [f"source: expected a name in UTF-8, which OpenCV needs to open a video, got {tmp_path}/parts/\\udcdf.avi"],
+    )
+
+
+def test_an_interrupted_predict_keeps_the_rows_of_the_images_that_it_judged(finished, tmp_path):
+    run, images = finished
+
+    def stop(decision):
+        if decision.file.endswith("a.png"):  # the second
+            raise KeyboardInterrupt
+
+    given = {"imgsz": 64, "rect": False, "device": "cpu", "project": str(tmp_path), "save": False}
+    with pytest.raises(KeyboardInterrupt):
+        api.predict(run / "weights" / "best.pt", images, arguments=given, each=stop)
+    assert [row["file"] for row in rows(tmp_path / "predict")] == [str(images / name) for name in ("=b.png", "a.png")]
 
 
 def test_a_folder_by_the_number_of_a_camera_is_a_folder(predict, finished, tmp_path, monkeypatch):

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from ultralytics import YOLO
-from ultralytics.data.loaders import LoadImagesAndVideos
 
 from yolo_balance.errors import BalanceError, ConfigError, HostError
-from yolo_balance.files import csv_text, write_whole
+from yolo_balance.files import csv_text
 from yolo_balance.integration.arguments import argument_problems
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import class_names
 from yolo_balance.integration.prediction.attach_thresholds import attach_thresholds
+from yolo_balance.integration.prediction.file_names import leave_out_pictures
+from yolo_balance.integration.prediction.sources import passed_over, source_files
 from yolo_balance.integration.protocols import Prediction
 from yolo_balance.recall.decisions.thresholds import Zone
 from yolo_balance.run_folder.names import THRESHOLDS
@@ -66,8 +66,8 @@ def predict(
     thresholds: str | Path | None = None,
     arguments: Mapping[str, object] | None = None,
     each: Callable[[ImageDecision], None] = lambda decision: None,
-) -> tuple[list[ImageDecision], Path]:
-    """Predict at thresholds and write `zones.csv` into the run's folder.
+) -> tuple[list[ImageDecision], Path, list[str]]:
+    """Predict at thresholds and write `zones.csv` into the run's folder, a row as each image is judged.
 
     Args:
         weights: A checkpoint or exported model on disk.
@@ -78,14 +78,15 @@ def predict(
         each: Called with every decision as it is made.
 
     Returns:
-        All decisions in Ultralytics' order, and the path of `zones.csv`.
+        All decisions in Ultralytics' order, the path of `zones.csv`, and a line for each reason why images of the
+        source are not judged.
 
     Raises:
         ConfigError: With every problem of the arguments, or of the thresholds.
         HostError: The weights cannot be used, or report no boxes.
     """
     options = {"save": True, "verbose": False, **(arguments or {})}
-    files, problems = _files(source)
+    files, problems = source_files(source)
     if not Path(weights).exists():
         problems.insert(0, f"weights: expected a checkpoint or exported model on disk, found no {weights}")
     problems += [f"{key}: not an option of predict, {why}" for key, why in TAKEN.items() if key in options]
@@ -100,26 +101,30 @@ def predict(
     except Exception as e:  # no model, or an exported one whose runtime is not installed
         raise HostError(f"weights: {weights} cannot be loaded ({one_line(e)})") from e
 
+    left_out = passed_over(source, files)
+    model.add_callback("on_predict_start", leave_out_pictures)
+    results = model.predict(str(Path(source).absolute()), stream=True, **options)
+    table = Path(model.predictor.save_dir) / ZONES
+    table.parent.mkdir(parents=True, exist_ok=True)  # Ultralytics makes it only where it saves
     decisions = []
-    for result in model.predict(str(Path(source).absolute()), stream=True, **options):
-        decisions.append(_decision(result))
-        each(decisions[-1])
-    for file in sorted(set(files) - {decision.file for decision in decisions}):  # Ultralytics goes on with a warning
-        decisions.append(ImageDecision(file, "unread"))
-        each(decisions[-1])
-    return decisions, _write(decisions, Path(model.predictor.save_dir))
+    with table.open("w", newline="", encoding="utf-8", errors="backslashreplace") as rows:
+        csv.writer(rows).writerow(COLUMNS)
+        for decision in _decided(results, files):
+            csv.writer(rows).writerow(decision.row())
+            rows.flush()  # a predict that is killed keeps the rows of the images that it judged
+            decisions.append(decision)
+            each(decision)
+    return decisions, table, left_out
 
 
-def _files(source: str | Path) -> tuple[list[str], list[str]]:
-    """Return the files that a source names, and a line if it names none; a source has to be on disk."""
-    try:
-        loader = LoadImagesAndVideos(source)
-    except Exception:  # nothing there, or nothing that is read
-        what = "expected an image, a video, a folder or glob of them, or a .txt or .csv file that lists them"
-        return [], [f"source: {what}, got {plain(str(source))}"]
-    if loader.cap is not None:
-        loader.cap.release()
-    return list(loader.files), []
+def _decided(results: Iterable[Prediction], files: Sequence[str]) -> Iterator[ImageDecision]:
+    """Yield the decision on each image that Ultralytics reads, then on those that it could not read."""
+    unread = set(files)
+    for result in results:
+        unread.discard(result.path)
+        yield _decision(result)
+    for file in sorted(unread):  # Ultralytics goes on with a warning
+        yield ImageDecision(file, "unread")
 
 
 def _beside(weights: Path) -> Path:
@@ -138,11 +143,3 @@ def _decision(result: Prediction) -> ImageDecision:
     zone: Zone = vars(result)["zone"]
     found = zip(boxes.cls.int().tolist(), boxes.conf.tolist(), strict=True)
     return ImageDecision(result.path, zone, tuple((names[c], confidence) for c, confidence in found))
-
-
-def _write(decisions: list[ImageDecision], folder: Path) -> Path:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows([COLUMNS, *(decision.row() for decision in decisions)])
-    folder.mkdir(parents=True, exist_ok=True)  # Ultralytics makes it only where it saves
-    write_whole(folder / ZONES, text.getvalue())
-    return folder / ZONES
