@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from yolo_balance.config import BalanceConfig
 from yolo_balance.errors import HostError
@@ -20,11 +21,28 @@ MIXINS: dict[str, type[BalancedTrainerMixin]] = {
 }
 """Mixin of a balanced trainer by task."""
 
+if TYPE_CHECKING:
+    Stock = YOLOModel
+else:
+    Stock = object
+
+
+class AttachedModel(Stock):
+    """A model whose runs `attach` balances; it refuses the runs that no callback reaches."""
+
+    def tune(self, use_ray: bool = False, iterations: int = 10, *args: object, **kwargs: object) -> object:
+        """Raise HostError: Ultralytics trains each trial in another process, or without callbacks under Ray."""
+        raise HostError(
+            "attach: model.tune() does not hand attach on to its trials, each of which would be trained without "
+            "balance; call model.train() for each trial, or tune a model without attach"
+        )
+
 
 def attach(model: YOLOModel, balance: BalanceConfig | str | Path | Mapping[str, object] | None) -> YOLOModel:
     """Balance every later `model.train(...)`; the rest of the script stays.
 
     The run is the same as with `BalancedDetectionTrainer.configured(balance)`, also for a trainer class of your own.
+    `model.tune(...)` raises HostError before its first trial, because trials would be trained without balance.
 
     Args:
         model: An `ultralytics.YOLO` of a task with boxes or of image classification.
@@ -49,7 +67,7 @@ def attach(model: YOLOModel, balance: BalanceConfig | str | Path | Mapping[str, 
         registered = model.callbacks[event]  # attached again: the last one counts
         registered[:] = [other for other in registered if getattr(other, "func", other) not in (draw_demo, adopt)]
         model.add_callback(event, hook)
-    return model
+    return mix_in(model, AttachedModel)
 
 
 def draw_demo(trainer: Trainer) -> None:
