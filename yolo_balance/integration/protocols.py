@@ -48,6 +48,7 @@ class Arguments(Protocol):
     split: str
     imgsz: int
     multi_scale: float
+    copy_paste: float
     nbs: int
     time: float | None
     seed: int
@@ -161,6 +162,7 @@ class ImageLabels(TypedDict):
     shape: tuple[int, int]
     cls: Floats32
     bboxes: Floats32
+    segments: Sequence[Floats32]  # outlines, none where labels are boxes
 
 
 class FolderTree(Protocol):
