@@ -1,6 +1,8 @@
-"""A run whose hooks are not called stops at its first batch, with one line that names the hook."""
+"""A run whose hooks are not called stops in its first epoch, with one line that names the hook."""
 
 from __future__ import annotations
+
+import itertools
 
 import pytest
 import torch
@@ -140,7 +142,7 @@ def test_a_data_set_that_reads_other_images_stops_the_run(built):
             return super().__getitem__((index + 1) % len(self))
 
     built.train_loader.dataset.__class__ = Shuffled
-    with pytest.raises(HostError, match="to load the images of the plan and Shuffled to read each by"):
+    with pytest.raises(HostError, match="to load the images of the plan, and Shuffled not to choose others"):
         HookWatch().batch(first_batch(built), built.train_loader)
 
 
@@ -148,7 +150,7 @@ def test_a_data_set_that_reads_its_images_otherwise_stops_the_run(built):
     dataset = built.train_loader.dataset
     dataset.transforms = dataset.build_transforms(get_cfg(overrides={"mosaic": 0.0}))
     dataset.get_image_and_label = lambda index: YOLODataset.get_image_and_label(dataset, index)
-    with pytest.raises(HostError, match="to read each by get_image_and_label first"):
+    with pytest.raises(HostError, match="YOLODataset to read each image by get_image_and_label first"):
         HookWatch().batch(first_batch(built), built.train_loader)
 
 
@@ -196,6 +198,40 @@ def test_only_the_first_batch_is_compared_with_the_plan(built):
     watch = HookWatch()
     watch.batch(first_batch(built), built.train_loader)
     watch.batch({"cls": torch.zeros(3)}, built.train_loader)
+
+
+class Choosing(YOLODataset):
+    """Reads another image than the index given once `chooses` is set, as weighted data sets of tutorials do."""
+
+    chooses = False
+
+    def __getitem__(self, index):
+        return super().__getitem__((index + 1) % len(self) if self.chooses else index)
+
+
+def choosing(built):
+    dataset = built.train_loader.dataset
+    dataset.__class__ = type("Choosing", (type(dataset).__mro__[1], Choosing), {})
+    return dataset
+
+
+def test_a_data_set_that_chooses_late_in_the_first_epoch_stops_the_run(built):
+    dataset, watch = choosing(built), HookWatch()
+    watch.batch(first_batch(built), built.train_loader)
+    dataset.chooses = True
+    for loaded in itertools.islice(built.train_loader, 2, 3):
+        with pytest.raises(HostError, match=r"^balance.sampling: Choosing.__getitem__ gave other images than the plan"):
+            watch.batch(loaded, built.train_loader)
+
+
+def test_the_epochs_after_the_first_are_not_compared(built):
+    dataset, watch = choosing(built), HookWatch()
+    watch.batch(first_batch(built), built.train_loader)
+    for loaded in built.train_loader:
+        watch.batch(loaded, built.train_loader)
+    dataset.chooses = True
+    for loaded in built.train_loader:
+        watch.batch(loaded, built.train_loader)
 
 
 def test_a_validation_that_reads_no_recall_stops_the_run(built):

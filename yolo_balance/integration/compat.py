@@ -1,5 +1,7 @@
 """Differences between releases of Ultralytics, and what every room here needs: ranks, mix_in, quiet, one_line.
 
+`check_release` runs when `yolo_balance.integration` is imported.
+
 Supported: ultralytics >= 8.4.0. The differences, and the place that deals with each:
 
 * 8.4.0 starts a loader's workers when the loader is built, later releases at its first epoch: a loader whose sampler
@@ -12,6 +14,8 @@ Supported: ultralytics >= 8.4.0. The differences, and the place that deals with 
   the backward pass of the mask waits for the device once more there.
 * The latest releases cap gradient accumulation by the length of the run; we do so on every release when attached
   (`training.attach.adopt`).
+* Up to 8.4.139 the processes of several devices get neither callbacks nor a class made by `configured`: such a run is
+  refused there (`check_devices`).
 * Later releases rebuild the loader after running out of memory; 8.4.0 has no such retry.
 * Later releases restore an end-to-end model's gain schedule on resume; 8.4.0 starts it anew, and so do we on it.
 * Up to 8.4.100 the DETR loss of a layer takes masks before `postfix`, later releases do not: it goes by name
@@ -28,9 +32,32 @@ from contextlib import contextmanager, redirect_stdout
 from typing import TypeVar
 
 import torch.distributed as dist
+import ultralytics
 from ultralytics.utils import LOGGER
+from ultralytics.utils.checks import parse_version
+
+from yolo_balance.errors import HostError
+from yolo_balance.integration.protocols import Trainer
 
 T = TypeVar("T")
+OLDEST = "8.4.0"
+SEVERAL_DEVICES = "8.4.140"
+"""First release whose processes of several devices get callbacks and the trainer's own class."""
+
+
+def check_release() -> None:
+    """Raise HostError unless the installed Ultralytics is supported."""
+    if parse_version(ultralytics.__version__) < parse_version(OLDEST):
+        raise HostError(f"ultralytics: expected release {OLDEST} or later, got {ultralytics.__version__}")
+
+
+def check_devices(trainer: Trainer) -> None:
+    """Raise HostError where a trainer is about to start processes that would train without balance."""
+    if trainer.ddp and parse_version(ultralytics.__version__) < parse_version(SEVERAL_DEVICES):
+        raise HostError(
+            f"device: expected one device with ultralytics {ultralytics.__version__}, got {trainer.world_size}; "
+            f"several need ultralytics {SEVERAL_DEVICES} or later, earlier releases would train them without balance"
+        )
 
 
 def ranks() -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The self-check of a run's first batch and first validation: every hook has been called, or the run stops.
+"""The self-check of a run's first epoch and first validation: every hook has been called, or the run stops.
 
 A release of Ultralytics, or a class of a user's, that no longer calls a hook would train as stock without a word.
 """
@@ -25,21 +25,30 @@ class HookWatch:
     def __init__(self, criterion: object | None = None):
         self.criterion = criterion
         self._records = {} if criterion is None else records(criterion)
-        self._loaded = False
+        self._batches = 0
         self._objects = 0
 
     def batch(self, batch: Batch, loader: Loader) -> None:
-        """Look at a batch of the train loader before it goes to the device; at every batch but the first, do nothing.
+        """Check a batch of the train loader before it goes to the device.
+
+        The first batch is compared with the plan. In the batches of the first epoch, each image is compared with the
+        one that the sampler gave: a data set may choose for itself now and then.
 
         Raises:
             HostError: The batch does not follow the loader's plan.
         """
         self._objects = len(batch["cls"])
-        if self._loaded:
+        if not isinstance(loader.batch_sampler, EpochBatches) or self._batches >= len(loader):
             return
-        self._loaded = True
-        if isinstance(loader.batch_sampler, EpochBatches):
+        self._batches += 1
+        if self._batches == 1:
             self._check_plan(batch, loader, loader.batch_sampler)
+        if any(images[:1] != [images.sampled] for images in batch.get("drawn", ())):
+            name = type(loader.dataset).__name__
+            raise HostError(
+                f"balance.sampling: {name}.__getitem__ gave other images than the plan asks for; take the choice of "
+                f"images out of {name}, or leave balance.sampling out"
+            )
 
     def step(self) -> None:
         """After a batch's loss: check that it called the criterion's hooks, until each has been called once.
@@ -88,10 +97,14 @@ class HookWatch:
                 f"balance.sampling: expected collate_fn of {type(dataset).__name__} to keep the key drawn, which says "
                 "of which images a sample was made"
             )
-        if [images[:1] for images in drawn] != [[i] for i in planned]:
+        if not all(drawn):
             raise HostError(
-                f"balance.sampling: expected {type(loader).__name__} to load the images of the plan and "
-                f"{type(dataset).__name__} to read each by get_image_and_label first"
+                f"balance.sampling: expected {type(dataset).__name__} to read each image by get_image_and_label first"
+            )
+        if [images.sampled for images in drawn] != planned:
+            raise HostError(
+                f"balance.sampling: expected {type(loader).__name__} to load the images of the plan, and "
+                f"{type(dataset).__name__} not to choose others"
             )
         mixing = [] if dataset.partners is None else mix_transforms(dataset.transforms)
         stock = [transform for transform in mixing if not isinstance(transform.get_indexes, PartnerIndexes)]

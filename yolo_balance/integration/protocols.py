@@ -50,6 +50,7 @@ class Arguments(Protocol):
     split: str
     imgsz: int
     multi_scale: float
+    copy_paste: float
     nbs: int
     time: float | None
     seed: int
@@ -85,6 +86,7 @@ class Trainer(Protocol):
     device: torch.device
     amp: bool
     world_size: int
+    ddp: bool  # whether `train` starts a process per device
     train_loader: Loader
     test_loader: Loader
     validator: Validator
@@ -102,6 +104,7 @@ class Trainer(Protocol):
     best: Path
 
     def add_callback(self, event: str, callback: Callback) -> None: ...
+    def train(self) -> object: ...
     def get_dataset(self) -> dict[str, object]: ...
     def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Loader: ...
     def get_validator(self) -> Validator: ...
@@ -176,6 +179,7 @@ class ImageLabels(TypedDict):
     shape: tuple[int, int]
     cls: Floats32
     bboxes: Floats32
+    segments: Sequence[Floats32]  # outlines, none where labels are boxes
 
 
 class FolderTree(Protocol):
@@ -408,9 +412,10 @@ class YOLOModel(Protocol):
 
     def add_callback(self, event: str, func: Callback) -> None: ...
     def train(self, trainer: object = None, **kwargs: object) -> object: ...
+    def tune(self, use_ray: bool = False, iterations: int = 10, *args: object, **kwargs: object) -> object: ...
     def val(self, validator: object = None, **kwargs: object) -> object: ...
     def predict(self, source: object = None, stream: bool = False, **kwargs: object) -> Iterable[Prediction]: ...
-    def _smart_load(self, key: str) -> Callable[..., Validator]: ...  # of the key `validator`
+    def _smart_load(self, key: str) -> Callable[..., Validator]: ...  # of the key `validator`; a trainer of `trainer`
 
 
 class Backend(Protocol):

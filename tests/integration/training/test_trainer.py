@@ -242,3 +242,13 @@ def test_attach_refuses_what_it_cannot_balance(tiny_data, tmp_path):
         attached.train(trainer=BalancedDetectionTrainer, **arguments(tiny_data, tmp_path, "both"))
     with pytest.raises(ConfigError, match=r"balance\.recall\.targets\.dent: the data has no class dent"):
         run(tiny_data, tmp_path, "names", way="attach", balance={"recall": {"targets": {"dent": 0.9}}})
+
+
+@pytest.mark.parametrize("options", [{}, {"use_ray": True}])
+def test_tuning_an_attached_model_is_refused_before_the_first_trial(tiny_data, tmp_path, options):
+    model = attach(attach(YOLO("yolo11n.yaml"), {"auto": True}), {"auto": True})
+    with pytest.raises(HostError, match=r"^attach: model.tune\(\) does not hand attach on to its trials.*$"):
+        model.tune(iterations=1, space={"lr0": (1e-4, 1e-3)}, **options, **arguments(tiny_data, tmp_path, "trial"))
+    assert not list(tmp_path.iterdir())
+    assert type(model).__name__ == "YOLO"
+    assert isinstance(model, YOLO)

@@ -32,9 +32,11 @@ class PickedImages(list[int]):
     """Index of the image itself, then of every tile and partner picked for it.
 
     Attributes:
+        sampled: Index that the sampler gave.
         stock: Tiles and partners that Ultralytics chose and not the partner stream.
     """
 
+    sampled = -1
     stock = 0
 
 
@@ -156,6 +158,7 @@ class CountingMixin(Stock):
 
     def __getitem__(self, index: int) -> dict[str, object]:
         self._picked, stream = PickedImages(), self.partners
+        self._picked.sampled = index
         before = 0 if stream is None else stream.dealt
         if stream is not None:
             stream.show(index)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from yolo_balance.config import BalanceConfig
 from yolo_balance.errors import HostError
-from yolo_balance.integration.compat import mix_in
+from yolo_balance.integration.compat import check_devices, mix_in
 from yolo_balance.integration.data import BOX_TASKS, resolve_data
 from yolo_balance.integration.protocols import Callback, Trainer, YOLOModel
 from yolo_balance.integration.training.classification import BalancedClassificationMixin
@@ -20,11 +21,39 @@ MIXINS: dict[str, type[BalancedTrainerMixin]] = {
 }
 """Mixin of a balanced trainer by task."""
 
+if TYPE_CHECKING:
+    Stock = YOLOModel
+else:
+    Stock = object
+
+
+class AttachedModel(Stock):
+    """A model whose runs `attach` balances; it refuses the runs that no callback reaches."""
+
+    def train(self, trainer: object = None, **kwargs: object) -> object:
+        """Train as Ultralytics does. Raises HostError on several devices that the release trains without balance."""
+        build = cast("Callable[..., Trainer]", trainer or self._smart_load("trainer"))
+
+        def checked(**options: object) -> Trainer:
+            built = build(**options)
+            check_devices(built)
+            return built
+
+        return super().train(checked, **kwargs)
+
+    def tune(self, use_ray: bool = False, iterations: int = 10, *args: object, **kwargs: object) -> object:
+        """Raise HostError: Ultralytics trains each trial in another process, or without callbacks under Ray."""
+        raise HostError(
+            "attach: model.tune() does not hand attach on to its trials, each of which would be trained without "
+            "balance; call model.train() for each trial, or tune a model without attach"
+        )
+
 
 def attach(model: YOLOModel, balance: BalanceConfig | str | Path | Mapping[str, object] | None) -> YOLOModel:
     """Balance every later `model.train(...)`; the rest of the script stays.
 
     The run is the same as with `BalancedDetectionTrainer.configured(balance)`, also for a trainer class of your own.
+    `model.tune(...)` raises HostError before its first trial, because trials would be trained without balance.
 
     Args:
         model: An `ultralytics.YOLO` of a task with boxes or of image classification.
@@ -35,7 +64,8 @@ def attach(model: YOLOModel, balance: BalanceConfig | str | Path | Mapping[str, 
 
     Raises:
         ConfigError: With every problem of the configuration.
-        HostError: The model has another task.
+        HostError: The model has another task. `model.train(...)` raises it on several devices with a release of
+            Ultralytics before 8.4.140.
 
     Example:
         model = attach(YOLO("yolo26n.pt"), {"sampling": {"strategy": "repeat_factor"}})
@@ -49,7 +79,7 @@ def attach(model: YOLOModel, balance: BalanceConfig | str | Path | Mapping[str, 
         registered = model.callbacks[event]  # attached again: the last one counts
         registered[:] = [other for other in registered if getattr(other, "func", other) not in (draw_demo, adopt)]
         model.add_callback(event, hook)
-    return model
+    return mix_in(model, AttachedModel)
 
 
 def draw_demo(trainer: Trainer) -> None:

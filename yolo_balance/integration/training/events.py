@@ -16,6 +16,7 @@ from yolo_balance.integration.finished.class_shifts import Calibrated, calibrate
 from yolo_balance.integration.hook_watch import HookWatch
 from yolo_balance.integration.hooks.loader import start_epoch
 from yolo_balance.integration.training.best_checkpoint import RunSelection
+from yolo_balance.integration.training.other_options import option_remarks
 from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
 from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.run_sampling import RunSampling
@@ -69,6 +70,8 @@ def start(trainer: RunningTrainer) -> None:
         schedule = trainer.sampling.schedule
         for line in training_console.remarks(schedule, balance.names, image_files(trainer.train_loader.dataset)):
             LOGGER.warning(line)
+    for line in option_remarks(trainer, trainer.losses):
+        LOGGER.warning(line)
     factors = None if trainer.losses is None else trainer.losses.factors
     resolution = resolved(balance.config, balance.statistics, balance.names, schedule, factors)
     BalanceFile(balance.asked.model_dump(exclude_unset=True), resolution).save(trainer.save_dir)

@@ -16,6 +16,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 from yolo_balance.config import BalanceConfig, LossesConfig
 from yolo_balance.integration import contract, protocols
 from yolo_balance.integration.arguments import complete
+from yolo_balance.integration.compat import check_devices
 from yolo_balance.integration.data import box_classes, class_names, image_files, resolve_data
 from yolo_balance.integration.finished.class_shifts import class_layers
 from yolo_balance.integration.finished.final_files import read_baseline
@@ -79,6 +80,11 @@ class BalancedTrainerMixin(Stock):
             ConfigError: With every problem of the configuration.
         """
         return type(cls.__name__, (cls,), {"asked": BalanceConfig.load(balance), "__module__": cls.__module__})
+
+    def train(self) -> object:
+        """Train as Ultralytics does. Raises HostError on several devices that the release trains without balance."""
+        check_devices(self)
+        return super().train()
 
     def get_dataset(self) -> dict[str, Any]:
         """Return Ultralytics' data dictionary; `data: demo` is drawn first."""
