@@ -47,6 +47,7 @@ class Exposure:
         picked: (2, C) boxes of every image picked in this epoch: the loader's own, and tiles and partners.
         reached: (C,) boxes of those images in the batches, after cropping.
         before: (3, C) boxes drawn, reached and requested among those drawn, in the epochs before this one.
+        ended: Epochs that `before` sums.
     """
 
     def __init__(self, names: list[str], statistics: ClassStatistics):
@@ -55,6 +56,7 @@ class Exposure:
         self._plan: SamplingPlan | None = None
         self._forget()
         self.before: Floats = np.zeros((3, len(names)))
+        self.ended = 0
 
     @property
     def drawn(self) -> Ints:
@@ -68,10 +70,15 @@ class Exposure:
         total: Floats = self.before + np.stack([self.drawn, self.reached, self.requested * self.drawn.sum()])
         return total
 
+    @property
+    def epochs(self) -> int:
+        """Epochs that `total` sums."""
+        return self.ended + (self.images > 0)
+
     def start_epoch(self, plan: SamplingPlan | None, *, again: bool = False) -> None:
         """Start counting an epoch: a new one, or the same one `again`; without a plan images are drawn as in stock."""
         if not again:
-            self.before = self.total
+            self.before, self.ended = self.total, self.epochs
         if plan is not self._plan:  # most epochs share one, and the sums are over all boxes
             self.requested = self.natural if plan is None else self.statistics.box_shares(plan.expectation)
             self._plan = plan

@@ -106,8 +106,11 @@ def deviation_line(exposure: Exposure, epoch: int, sampling: SamplingConfig | No
     )
 
 
-def exposure_table(exposure: Exposure) -> str:
-    """Return the run's exposure over all epochs as a console table."""
+def exposure_table(exposure: Exposure, last: int) -> str:
+    """Return the exposure of the epochs that were counted, up to epoch `last`, as a console table.
+
+    A run that was resumed counts the epochs since; the heading then names them.
+    """
     drawn, reached, requested = map(shares, exposure.total)
     columns = np.stack([exposure.natural, requested, drawn, reached], axis=1)
     rows = [
@@ -115,4 +118,6 @@ def exposure_table(exposure: Exposure) -> str:
         for name, row, taken in zip(exposure.names, columns, lost(*exposure.total[:2]), strict=True)
     ]
     headings = ("class", "in the data", "asked for", "drawn", "reached", "lost to cropping")
-    return f"Exposure: shares of boxes over all epochs\n{table(headings, rows)}"
+    first = last - exposure.epochs + 1
+    epochs = "all epochs" if first == 1 else f"epoch {last}" if first == last else f"epochs {first} to {last}"
+    return f"Exposure: shares of boxes over {epochs}\n{table(headings, rows)}"

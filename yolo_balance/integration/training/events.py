@@ -137,7 +137,8 @@ def show_exposure(trainer: RunningTrainer) -> None:
     """Log the boxes that training was shown, and draw the feedback with `plots`."""
     if RANK not in (-1, 0):
         return
-    LOGGER.info(f"\n{training_console.exposure_table(trainer.exposure)}\n")
+    if trainer.exposure.epochs:  # none where every epoch was trained before the run was resumed
+        LOGGER.info(f"\n{training_console.exposure_table(trainer.exposure, trainer.epoch + 1)}\n")
     if trainer.args.plots:
         from yolo_balance.views import feedback_plot  # matplotlib is needed here only
 

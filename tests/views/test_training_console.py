@@ -1,0 +1,28 @@
+"""Laws of the remarks and tables of a training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from yolo_balance.sampling import ClassStatistics, Exposure
+from yolo_balance.views.training_console import exposure_table
+
+NAMES = ["scratch", "pit"]
+STATISTICS = ClassStatistics.of([[0], [0, 1]], 2)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "last", "heading"),
+    [(3, 3, "over all epochs"), (3, 7, "over epochs 5 to 7"), (1, 8, "over epoch 8"), (1, 1, "over all epochs")],
+)
+def test_the_exposure_names_the_epochs_that_it_sums(epochs, last, heading):
+    exposure = Exposure(NAMES, STATISTICS)
+    exposure.start_epoch(None)  # the loader is made before the first epoch starts
+    for epoch in range(epochs):
+        exposure.start_epoch(None)
+        exposure.start_epoch(None, again=True)
+        exposure.add(np.array([[3 - epoch, 1], [0, 0]]), [0, 1], 2)
+    assert exposure.epochs == epochs
+    first, *_ = exposure_table(exposure, last).splitlines()
+    assert first.endswith(heading)
