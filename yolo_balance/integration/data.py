@@ -18,9 +18,15 @@ from yolo_balance.arrays import Floats32, Ints
 from yolo_balance.errors import DataError
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.protocols import Dataset, ImageFolder
+from yolo_balance.text import counted, listed, plain
 
 BOX_TASKS = ("detect", "segment", "pose", "obb")
 """Tasks whose labels are boxes; some have more than boxes."""
+
+POLYGON_TASKS = ("segment", "obb")
+"""Tasks whose labels are polygons."""
+BOX_NUMBERS = 5
+"""Numbers in a row that is a box: class, centre and size."""
 
 DEMO = "demo"
 
@@ -89,8 +95,30 @@ def scan(cfg: SimpleNamespace, data: Mapping[str, object], split: str, mode: str
     try:
         dataset: Dataset = build_yolo_dataset(cfg, data[split], batch=1, data=data, mode=mode)
     except Exception as e:  # whatever a user's files provoke
-        raise DataError(f"data: the {split} split {data[split]} cannot be used ({one_line(e)})") from e
+        reason = (_box_rows(cfg, data, split) if cfg.task in POLYGON_TASKS else None) or one_line(e)
+        raise DataError(f"data: the {split} split {data[split]} cannot be used ({reason})") from e
     return dataset
+
+
+def _box_rows(cfg: SimpleNamespace, data: Mapping[str, object], split: str) -> str | None:
+    """Name the label files of a split with rows that are boxes and not polygons; None where there is none."""
+    detection = SimpleNamespace(**{**vars(cfg), "task": "detect"})  # takes rows of both kinds
+    try:
+        files = build_yolo_dataset(detection, data[split], batch=1, data=data, mode="val").label_files
+    except Exception:  # another fault, which the caller reports
+        return None
+    boxes = {}
+    for file in map(Path, files):
+        rows = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+        if found := sum(len(row.split()) == BOX_NUMBERS for row in rows):
+            boxes[file] = found
+    if not boxes:
+        return None
+    places = [f"{plain(str(file))} has {counted(count, 'such row')}" for file, count in boxes.items()]
+    return (
+        f"{counted(sum(boxes.values()), 'row')} in {counted(len(boxes), 'label file')}: expected a class and the "
+        f"corners of a polygon, got a box of {BOX_NUMBERS} numbers; {listed(places, 3)}"
+    )
 
 
 def class_names(names: Mapping[int, str]) -> list[str]:
