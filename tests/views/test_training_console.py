@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from yolo_balance.sampling import ClassStatistics, Exposure
-from yolo_balance.views.training_console import exposure_table
+from yolo_balance.views.training_console import exposure_table, unreached_lines
 
 NAMES = ["scratch", "pit"]
 STATISTICS = ClassStatistics.of([[0], [0, 1]], 2)
@@ -26,3 +26,15 @@ def test_the_exposure_names_the_epochs_that_it_sums(epochs, last, heading):
     assert exposure.epochs == epochs
     first, *_ = exposure_table(exposure, last).splitlines()
     assert first.endswith(heading)
+
+
+@pytest.mark.parametrize(("side", "cause"), [(1.96, "are 2.0 px or less"), (2.5, "after cropping and scaling")])
+def test_a_class_that_reaches_the_network_in_no_box_has_its_true_cause(side, cause):
+    exposure = Exposure(NAMES, STATISTICS)
+    for epoch in (1, 2):
+        exposure.start_epoch(None)
+        exposure.add(np.array([[3, 1], [0, 2]]), [0], 2)
+        assert exposure.unreached().tolist() == [1] * (epoch == 1)
+        (line,) = unreached_lines(exposure, [1], np.array([side]), epoch, 160)
+        assert line.startswith(f"Exposure: pit: 3 boxes drawn in epoch {epoch}, none reached the network: ")
+        assert cause in line

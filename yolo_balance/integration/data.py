@@ -14,7 +14,7 @@ from ultralytics.data.utils import check_det_dataset
 from ultralytics.utils import SETTINGS
 
 from yolo_balance import demo
-from yolo_balance.arrays import Floats32, Ints
+from yolo_balance.arrays import Floats, Floats32, Ints
 from yolo_balance.errors import DataError
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.protocols import Dataset, ImageFolder
@@ -132,6 +132,16 @@ def box_classes(dataset: Dataset | ImageFolder) -> list[Floats32 | Ints]:
     if hasattr(dataset, "samples"):
         return [np.array([sample[1]]) for sample in dataset.samples]
     return [label["cls"].ravel() for label in dataset.labels]
+
+
+def longest_sides(dataset: Dataset, imgsz: int, num_classes: int) -> Floats:
+    """Compute (C,) the largest shorter side of a class's boxes in px, images scaled to `imgsz`; 0 without a box."""
+    sides = np.zeros(num_classes)
+    for label in dataset.labels:
+        height, width = label["shape"]
+        shorter = (label["bboxes"][:, 2:4] * (width, height)).min(1) * imgsz / max(height, width)
+        np.maximum.at(sides, label["cls"].ravel().astype(np.int64), shorter)
+    return sides
 
 
 def image_files(dataset: Dataset | ImageFolder) -> list[str]:

@@ -1,4 +1,4 @@
-"""Boxes per class that the network was shown: requested, drawn, and reached (left after cropping)."""
+"""Boxes per class that the network was shown: requested, drawn, and reached (left after augmentation)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Exposure:
         requested: (C,) shares of boxes that the epoch's plan requests.
         images: Images the loader gave in this epoch, tiles and partners aside.
         picked: (2, C) boxes of every image picked in this epoch: the loader's own, and tiles and partners.
-        reached: (C,) boxes of those images in the batches, after cropping.
+        reached: (C,) boxes of those images in the batches, after augmentation.
         before: (3, C) boxes drawn, reached and requested among those drawn, in the epochs before this one.
         ended: Epochs that `before` sums.
     """
@@ -132,6 +132,11 @@ class Exposure:
             Deviation(self.names[c], float(self.requested[c]), float(drawn[c]), bool(abs(others[c]) > abs(own[c])))
             for c in np.flatnonzero(off)
         ]
+
+    def unreached(self) -> Ints:
+        """Return classes that were drawn for the first time in this epoch and reached the network in no box."""
+        first: Ints = np.flatnonzero((self.before[0] == 0) & (self.drawn > 0) & (self.reached == 0))
+        return first
 
 
 def lost(drawn: Ints | Floats, reached: Ints | Floats) -> Floats:

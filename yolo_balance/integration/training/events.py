@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from ultralytics.utils import LOGGER, RANK
 
-from yolo_balance.integration.data import image_files
+from yolo_balance.integration.data import image_files, longest_sides
 from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.class_shifts import Calibrated, calibrate
 from yolo_balance.integration.hook_watch import HookWatch
@@ -101,6 +101,11 @@ def _end_epoch(trainer: RunningTrainer) -> None:
         planned = len(trainer.train_loader.sampler) * max(trainer.world_size, 1)
         if line := training_console.deviation_line(exposure, trainer.epoch + 1, options, planned):
             LOGGER.warning(line)
+        if (classes := exposure.unreached()).size:
+            imgsz = trainer.args.imgsz
+            sides = longest_sides(trainer.train_loader.dataset, imgsz, len(exposure.names))
+            for line in training_console.unreached_lines(exposure, classes, sides[classes], trainer.epoch + 1, imgsz):
+                LOGGER.warning(line)
 
 
 def _end_batch(trainer: RunningTrainer) -> None:
