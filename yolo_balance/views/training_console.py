@@ -88,6 +88,10 @@ def deviation_line(exposure: Exposure, epoch: int, sampling: SamplingConfig | No
         planned: Images the plan has.
     """
     deviations = exposure.deviations()
+    if sampling is None or sampling.partners:
+        # The plan's own partners are dealt from the few images shown lately, three for each image that is shown. Their
+        # classes vary more than independent draws do, and even out over epochs.
+        deviations = [d for d in deviations if not d.partners or d.outside]
     if not deviations:
         return None
     if exposure.images < planned:
