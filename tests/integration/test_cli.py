@@ -164,6 +164,20 @@ def test_a_train_split_whose_labels_are_all_refused_names_their_number_and_the_r
     assert "), the other 2 background; expected at least one labelled box" in line
 
 
+def test_boxes_among_polygons_are_named_with_file_and_number(make_data, write, capsys):
+    file = make_data([[0], [1], [0], [1]], [[0], [1]])
+    for label in (file.parent / "labels").rglob("*.txt"):
+        label.write_text("0 0.1 0.1 0.5 0.1 0.5 0.5\n")
+    train = file.parent / "labels" / "train"
+    (train / "00001.txt").write_text("1 0.4 0.4 0.2 0.2\n" * 2)
+    (train / "00003.txt").write_text("1 0.4 0.4 0.2 0.2\n")
+    (line,) = fails(write(data=str(file), model="yolo11n-seg.yaml"), capsys)
+    assert "3 rows in 2 label files" in line
+    assert "expected a class and the corners of a polygon, got a box of 5 numbers" in line
+    assert f"{train / '00001.txt'} has 2 such rows" in line
+    assert f"{train / '00003.txt'} has 1 such row" in line
+
+
 def test_labels_that_are_missing_altogether_are_one_line(make_data, write, capsys):
     file = make_data([[0], [1]], [[0]])
     for label in (file.parent / "labels" / "train").iterdir():

@@ -19,7 +19,7 @@ class RunFigures:
         seed: Seed of the run.
         measured: Precision and training time.
         detections: Objects and false boxes, from which recall is resampled.
-        reached: By class name the share of boxes that was left of the class after cropping, mean over epochs.
+        reached: By class name the share of boxes that was left of the class after augmentation, mean over epochs.
     """
 
     seed: int

@@ -15,13 +15,19 @@ from ultralytics.data.utils import check_det_dataset, img2label_paths, verify_im
 from ultralytics.utils import SETTINGS
 
 from yolo_balance import demo
-from yolo_balance.arrays import Floats32, Ints
+from yolo_balance.arrays import Floats, Floats32, Ints
 from yolo_balance.errors import DataError
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.protocols import DataContent, Dataset, ImageFolder
+from yolo_balance.text import counted, listed, plain
 
 BOX_TASKS = ("detect", "segment", "pose", "obb")
 """Tasks whose labels are boxes; some have more than boxes."""
+
+POLYGON_TASKS = ("segment", "obb")
+"""Tasks whose labels are polygons."""
+BOX_NUMBERS = 5
+"""Numbers in a row that is a box: class, centre and size."""
 
 DEMO = "demo"
 
@@ -83,7 +89,8 @@ def scan(cfg: SimpleNamespace, data: Mapping[str, object], split: str, mode: str
     try:
         dataset: Dataset = build_yolo_dataset(cfg, data[split], batch=1, data=data, mode=mode)
     except Exception as e:  # whatever a user's files provoke
-        raise DataError(f"data: the {split} split {data[split]} cannot be used ({one_line(e)})") from e
+        reason = (_box_rows(cfg, data, split) if cfg.task in POLYGON_TASKS else None) or one_line(e)
+        raise DataError(f"data: the {split} split {data[split]} cannot be used ({reason})") from e
     return dataset
 
 
@@ -133,6 +140,27 @@ def has_objects(image: str) -> bool:
     return label.is_file() and bool(label.read_text(encoding="utf-8-sig").strip())
 
 
+def _box_rows(cfg: SimpleNamespace, data: Mapping[str, object], split: str) -> str | None:
+    """Name the label files of a split with rows that are boxes and not polygons; None where there is none."""
+    detection = SimpleNamespace(**{**vars(cfg), "task": "detect"})  # takes rows of both kinds
+    try:
+        files = build_yolo_dataset(detection, data[split], batch=1, data=data, mode="val").label_files
+    except Exception:  # another fault, which the caller reports
+        return None
+    boxes = {}
+    for file in map(Path, files):
+        rows = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+        if found := sum(len(row.split()) == BOX_NUMBERS for row in rows):
+            boxes[file] = found
+    if not boxes:
+        return None
+    places = [f"{plain(str(file))} has {counted(count, 'such row')}" for file, count in boxes.items()]
+    return (
+        f"{counted(sum(boxes.values()), 'row')} in {counted(len(boxes), 'label file')}: expected a class and the "
+        f"corners of a polygon, got a box of {BOX_NUMBERS} numbers; {listed(places, 3)}"
+    )
+
+
 def class_names(names: Mapping[int, str]) -> list[str]:
     """Return names by class id; a name that two classes share gets the class's id behind it."""
     ordered = [str(names[i]) for i in range(len(names))]
@@ -144,6 +172,16 @@ def box_classes(dataset: Dataset | ImageFolder) -> list[Floats32 | Ints]:
     if hasattr(dataset, "samples"):
         return [np.array([sample[1]]) for sample in dataset.samples]
     return [label["cls"].ravel() for label in dataset.labels]
+
+
+def longest_sides(dataset: Dataset, imgsz: int, num_classes: int) -> Floats:
+    """Compute (C,) the largest shorter side of a class's boxes in px, images scaled to `imgsz`; 0 without a box."""
+    sides = np.zeros(num_classes)
+    for label in dataset.labels:
+        height, width = label["shape"]
+        shorter = (label["bboxes"][:, 2:4] * (width, height)).min(1) * imgsz / max(height, width)
+        np.maximum.at(sides, label["cls"].ravel().astype(np.int64), shorter)
+    return sides
 
 
 def image_files(dataset: Dataset | ImageFolder) -> list[str]:

@@ -46,7 +46,7 @@ class EpochRecall:
 
 @dataclass(frozen=True)
 class Shares:
-    """Share of one class in all boxes: in the data, asked for, drawn, and left in the batches after cropping."""
+    """Share of one class in all boxes: in the data, asked for, drawn, and left in the batches after augmentation."""
 
     natural: float
     requested: float

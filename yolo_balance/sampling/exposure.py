@@ -1,4 +1,4 @@
-"""Boxes per class that the network was shown: requested, drawn, and reached (left after cropping)."""
+"""Boxes per class that the network was shown: requested, drawn, and reached (left after augmentation)."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ class Deviation:
         requested: Share of boxes that the plan requested.
         drawn: Share of boxes drawn.
         partners: Whether the deviation comes from tiles and partners, and not from the loader's own images.
+        outside: Whether Ultralytics chose any of the epoch's tiles and partners, and not the plan.
     """
 
     name: str
     requested: float
     drawn: float
     partners: bool
+    outside: bool
 
 
 class Exposure:
@@ -45,8 +47,10 @@ class Exposure:
         requested: (C,) shares of boxes that the epoch's plan requests.
         images: Images the loader gave in this epoch, tiles and partners aside.
         picked: (2, C) boxes of every image picked in this epoch: the loader's own, and tiles and partners.
-        reached: (C,) boxes of those images in the batches, after cropping.
+        outside: Tiles and partners of this epoch that Ultralytics chose, and not the plan.
+        reached: (C,) boxes of those images in the batches, after augmentation.
         before: (3, C) boxes drawn, reached and requested among those drawn, in the epochs before this one.
+        ended: Epochs that `before` sums.
     """
 
     def __init__(self, names: list[str], statistics: ClassStatistics):
@@ -55,6 +59,7 @@ class Exposure:
         self._plan: SamplingPlan | None = None
         self._forget()
         self.before: Floats = np.zeros((3, len(names)))
+        self.ended = 0
 
     @property
     def drawn(self) -> Ints:
@@ -68,40 +73,48 @@ class Exposure:
         total: Floats = self.before + np.stack([self.drawn, self.reached, self.requested * self.drawn.sum()])
         return total
 
+    @property
+    def epochs(self) -> int:
+        """Epochs that `total` sums."""
+        return self.ended + (self.images > 0)
+
     def start_epoch(self, plan: SamplingPlan | None, *, again: bool = False) -> None:
         """Start counting an epoch: a new one, or the same one `again`; without a plan images are drawn as in stock."""
         if not again:
-            self.before = self.total
+            self.before, self.ended = self.total, self.epochs
         if plan is not self._plan:  # most epochs share one, and the sums are over all boxes
             self.requested = self.natural if plan is None else self.statistics.box_shares(plan.expectation)
             self._plan = plan
         self._forget()
 
     def _forget(self) -> None:
-        self.images = 0
+        self.images = self.outside = 0
         self.picked: Ints = np.zeros((2, len(self.names)), np.int64)
         self.reached: Ints = np.zeros(len(self.names), np.int64)
 
-    def add(self, picked: Ints, classes: npt.ArrayLike, images: int) -> None:
+    def add(self, picked: Ints, classes: npt.ArrayLike, images: int, outside: int = 0) -> None:
         """Count one batch.
 
         Args:
             picked: (2, C) boxes of the images that the loader chose, and of their tiles and partners.
             classes: Class of every box in the batch.
             images: Images of the batch.
+            outside: Tiles and partners that Ultralytics chose, and not the plan.
         """
         self.picked += picked
         self.reached += np.bincount(np.asarray(classes, np.int64).ravel(), minlength=len(self.names))
         self.images += images
+        self.outside += outside
 
     def counts(self) -> Ints:
         """Return the epoch's counts in one array, to be summed over ranks."""
-        return np.concatenate([self.picked.ravel(), self.reached, [self.images]])
+        return np.concatenate([self.picked.ravel(), self.reached, [self.images, self.outside]])
 
     def set_counts(self, counts: Ints) -> None:
         """Restore the array that `counts` returned."""
         c = len(self.names)
-        self.picked, self.reached, self.images = counts[: 2 * c].reshape(2, c), counts[2 * c : 3 * c], int(counts[-1])
+        self.picked, self.reached = counts[: 2 * c].reshape(2, c), counts[2 * c : 3 * c]
+        self.images, self.outside = map(int, counts[3 * c :])
 
     def rows(self, epoch: int) -> list[tuple[str, ...]]:
         """Return one row per class in the order of COLUMNS; `epoch` counts from 1 as in results.csv."""
@@ -121,10 +134,16 @@ class Exposure:
         drawn = shares(self.drawn)
         off = np.abs(drawn - self.requested) > TOLERANCE + chance
         own, others = (shares(boxes) - self.requested if boxes.any() else np.zeros_like(drawn) for boxes in self.picked)
+        partners, outside = np.abs(others) > np.abs(own), self.outside > 0
         return [
-            Deviation(self.names[c], float(self.requested[c]), float(drawn[c]), bool(abs(others[c]) > abs(own[c])))
+            Deviation(self.names[c], float(self.requested[c]), float(drawn[c]), bool(partners[c]), outside)
             for c in np.flatnonzero(off)
         ]
+
+    def unreached(self) -> Ints:
+        """Return classes that were drawn for the first time in this epoch and reached the network in no box."""
+        first: Ints = np.flatnonzero((self.before[0] == 0) & (self.drawn > 0) & (self.reached == 0))
+        return first
 
 
 def lost(drawn: Ints | Floats, reached: Ints | Floats) -> Floats:

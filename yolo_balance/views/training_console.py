@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from yolo_balance.arrays import Floats, Ints
 from yolo_balance.config import SamplingConfig
 from yolo_balance.sampling import Exposure, SamplingSchedule
 from yolo_balance.sampling.exposure import lost
@@ -18,6 +19,7 @@ from yolo_balance.views.tables import table
 
 FACTORS = {"shown": "shown", "class_weight": "class weight", "isr": "ISR-P", "product": "product"}
 MOST = 5  # classes named; a data set may have a thousand
+SMALLEST = 2  # px; Ultralytics' augmentation drops boxes whose shorter side is no larger
 
 
 def remarks(schedule: SamplingSchedule, names: Sequence[str], files: Sequence[str]) -> list[str]:
@@ -77,7 +79,7 @@ def factors_table(resolution: Any) -> str:
 
 
 def deviation_line(exposure: Exposure, epoch: int, sampling: SamplingConfig | None, planned: int) -> str | None:
-    """Return a line if an epoch was off its plan: by how much, why, and the share lost to cropping; else None.
+    """Return a line if an epoch was off its plan: by how much, why, and the share of boxes lost; else None.
 
     Args:
         exposure: The epoch's counts.
@@ -86,6 +88,10 @@ def deviation_line(exposure: Exposure, epoch: int, sampling: SamplingConfig | No
         planned: Images the plan has.
     """
     deviations = exposure.deviations()
+    if sampling is None or sampling.partners:
+        # The plan's own partners are dealt from the few images shown lately, three for each image that is shown. Their
+        # classes vary more than independent draws do, and even out over epochs.
+        deviations = [d for d in deviations if not d.partners or d.outside]
     if not deviations:
         return None
     if exposure.images < planned:
@@ -98,7 +104,7 @@ def deviation_line(exposure: Exposure, epoch: int, sampling: SamplingConfig | No
         reason = "tiles or partners were picked outside the plan, by a transform of another kind"
     taken = dict(zip(exposure.names, lost(exposure.drawn, exposure.reached), strict=True))
     off = [
-        f"{d.name} {d.drawn:.1%} of the boxes drawn, {d.requested:.1%} asked for, {taken[d.name]:.1%} lost to cropping"
+        f"{d.name} {d.drawn:.1%} of the boxes drawn, {d.requested:.1%} asked for, {taken[d.name]:.1%} lost"
         for d in sorted(deviations, key=lambda d: -abs(d.drawn - d.requested))
     ]
     return f"Exposure: epoch {epoch} is off its plan ({reason}): {'; '.join(off[:MOST])}" + (
@@ -106,13 +112,47 @@ def deviation_line(exposure: Exposure, epoch: int, sampling: SamplingConfig | No
     )
 
 
-def exposure_table(exposure: Exposure) -> str:
-    """Return the run's exposure over all epochs as a console table."""
+def unreached_lines(
+    exposure: Exposure, classes: Sequence[int] | Ints, sides: Floats, epoch: int, imgsz: int
+) -> list[str]:
+    """Return a line for each class that was drawn and reached the network in no box, with the cause.
+
+    Args:
+        exposure: The epoch's counts.
+        classes: Class ids.
+        sides: The largest shorter side of the boxes of each of them, px at `imgsz`.
+        epoch: Counted from 1.
+        imgsz: Image size of the run.
+    """
+    lines = []
+    for c, side in list(zip(classes, sides, strict=True))[:MOST]:
+        cause = "no box was left after cropping and scaling; lower the arguments scale, translate, mosaic or mixup"
+        if side <= SMALLEST:
+            cause = (
+                f"at imgsz {imgsz} its boxes are {side:.1f} px or less, and Ultralytics' augmentation drops boxes of "
+                f"{SMALLEST} px or less; raise imgsz or cut the images into tiles"
+            )
+        drawn = counted(int(exposure.drawn[c]), "box", "boxes")
+        lines.append(
+            f"Exposure: {exposure.names[c]}: {drawn} drawn in epoch {epoch}, none reached the network: {cause}"
+        )
+    if more := len(classes) - len(lines):
+        lines.append(f"Exposure: {counted(more, 'class', 'classes')} more reached the network in no box")
+    return lines
+
+
+def exposure_table(exposure: Exposure, last: int) -> str:
+    """Return the exposure of the epochs that were counted, up to epoch `last`, as a console table.
+
+    A run that was resumed counts the epochs since; the heading then names them.
+    """
     drawn, reached, requested = map(shares, exposure.total)
     columns = np.stack([exposure.natural, requested, drawn, reached], axis=1)
     rows = [
         (name, *(f"{share:.2%}" for share in row), "-" if math.isnan(taken) else f"{taken:.1%}")
         for name, row, taken in zip(exposure.names, columns, lost(*exposure.total[:2]), strict=True)
     ]
-    headings = ("class", "in the data", "asked for", "drawn", "reached", "lost to cropping")
-    return f"Exposure: shares of boxes over all epochs\n{table(headings, rows)}"
+    headings = ("class", "in the data", "asked for", "drawn", "reached", "lost")
+    first = last - exposure.epochs + 1
+    epochs = "all epochs" if first == 1 else f"epoch {last}" if first == last else f"epochs {first} to {last}"
+    return f"Exposure: shares of boxes over {epochs}\n{table(headings, rows)}"

@@ -183,7 +183,7 @@ def test_a_run_survives_an_out_of_memory_rebuild(tiny_data, tmp_path, way):
 
 
 @pytest.mark.parametrize("way", ["class", "attach"])
-def test_a_run_resumes(tiny_data, tmp_path, way):
+def test_a_run_resumes(tiny_data, tmp_path, caplog, way):
     def cut(trainer):
         if trainer.epoch == 1:
             raise Interrupted
@@ -201,6 +201,7 @@ def test_a_run_resumes(tiny_data, tmp_path, way):
     assert [r["epoch"] for r in rows(folder, "exposure.csv")] == [e for e in "1234" for _ in range(3)]
     assert sorted({r["epoch"] for r in rows(folder, "recall.csv")}) == ["1", "2", "3", "4"]
     trainer = seen["trainer"]
+    assert "Exposure: shares of boxes over epochs 2 to 4" in caplog.text  # counted since the run was resumed
     assert trainer.model.criterion.updates == 4
     assert isinstance(trainer.model.criterion.one2one.bce, WeightedBCE)
     assert isinstance(trainer.ema.ema.criterion.one2one.bce, WeightedBCE)

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from ultralytics.utils import LOGGER, RANK
 
-from yolo_balance.integration.data import image_files
+from yolo_balance.integration.data import image_files, longest_sides
 from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.class_shifts import Calibrated, calibrate
 from yolo_balance.integration.hook_watch import HookWatch
@@ -104,6 +104,11 @@ def _end_epoch(trainer: RunningTrainer) -> None:
         planned = len(trainer.train_loader.sampler) * max(trainer.world_size, 1)
         if line := training_console.deviation_line(exposure, trainer.epoch + 1, options, planned):
             LOGGER.warning(line)
+        if (classes := exposure.unreached()).size:
+            imgsz = trainer.args.imgsz
+            sides = longest_sides(trainer.train_loader.dataset, imgsz, len(exposure.names))
+            for line in training_console.unreached_lines(exposure, classes, sides[classes], trainer.epoch + 1, imgsz):
+                LOGGER.warning(line)
 
 
 def _end_batch(trainer: RunningTrainer) -> None:
@@ -140,7 +145,8 @@ def show_exposure(trainer: RunningTrainer) -> None:
     """Log the boxes that training was shown, and draw the feedback with `plots`."""
     if RANK not in (-1, 0):
         return
-    LOGGER.info(f"\n{training_console.exposure_table(trainer.exposure)}\n")
+    if trainer.exposure.epochs:  # none where every epoch was trained before the run was resumed
+        LOGGER.info(f"\n{training_console.exposure_table(trainer.exposure, trainer.epoch + 1)}\n")
     if trainer.args.plots:
         from yolo_balance.views import feedback_plot  # matplotlib is needed here only
 

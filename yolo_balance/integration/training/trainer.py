@@ -184,7 +184,8 @@ class BalancedTrainerMixin(Stock):
         """Add a batch to the exposure."""
         drawn = batch.pop(DRAWN, None)
         if drawn is not None:
-            self.exposure.add(self.resolved.statistics.picked(drawn), batch["cls"].numpy(), len(batch["img"]))
+            outside = sum(picked.stock for picked in drawn)
+            self.exposure.add(self.resolved.statistics.picked(drawn), batch["cls"].numpy(), len(batch["img"]), outside)
 
     def validate(self) -> tuple[dict[str, float] | None, float | None]:
         """Validate as Ultralytics does, and append recall to recall.csv; the rule of `best` replaces the fitness."""
