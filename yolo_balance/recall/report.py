@@ -199,8 +199,10 @@ class RecallReport:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of `recall.json`."""
-        return {"schema": SCHEMA, **dataclasses.asdict(self)}
+        """Return the content of `recall.json`; a split without an ignored or unlabelled image has no such key."""
+        content = {"schema": SCHEMA, **dataclasses.asdict(self)}
+        left_out = [key for key in ("ignored", "first_ignored", "unlabelled") if not content[key]]
+        return {key: value for key, value in content.items() if key not in left_out}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], *, source: str = "recall report") -> RecallReport:
