@@ -31,7 +31,7 @@ def test_the_check_for_a_light_import_can_fail():
     assert {"torch", "ultralytics"} <= modules_after("import yolo_balance; yolo_balance.attach")
 
 
-def test_a_file_can_be_checked_without_torch_or_the_host():
+def test_a_file_can_be_checked_without_torch_or_ultralytics():
     assert not modules_after("import yolo_balance; yolo_balance.BalanceConfig.load({})") & {"torch", "ultralytics"}
 
 
@@ -57,7 +57,7 @@ def imports(file: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_only_the_integration_room_imports_the_host(file):
+def test_only_the_integration_room_imports_ultralytics(file):
     if "integration" not in file.parts:
         assert "ultralytics" not in imports(file)
     if any(room in file.parts for room in PURE):

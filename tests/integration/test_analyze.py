@@ -66,7 +66,7 @@ def test_the_command_prints_and_writes(tiny_data, capsys):
     )
 
 
-def test_it_writes_nothing_to_the_data_set_but_the_host_s_cache(make_data):
+def test_it_writes_nothing_to_the_data_set_but_ultralytics_cache(make_data):
     file = make_data([[0], [1], []], [[0], [2]])
     before = {p for p in file.parent.rglob("*") if p.is_file()}
     analyze(file, "--suggest")

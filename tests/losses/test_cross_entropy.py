@@ -57,7 +57,7 @@ def test_the_loss_agrees_with_the_papers_restated(parts, n):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_without_any_part_it_is_the_hosts_loss_bit_by_bit(dtype):
+def test_without_any_part_it_is_ultralytics_loss_bit_by_bit(dtype):
     for seed in range(20):
         logits, target = batch(33, seed=seed, dtype=dtype)
         ours, theirs = balanced_cross_entropy(logits, target), F.cross_entropy(logits, target, reduction="mean")

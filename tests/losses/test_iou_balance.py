@@ -253,7 +253,7 @@ def test_a_batch_of_clean_images_is_finite_and_keeps_its_loss(draw):
         assert (weights > 0).sum(1).flatten().tolist() == [1, 1, 1]
 
 
-def test_the_drawing_term_reads_no_value_on_the_host():
+def test_the_drawing_term_reads_no_value_back_to_the_cpu():
     a = batch()
     a = replace(a, **{name: x.detach().to("meta") for name, x in tensors(a).items()})
     weights_of(IoUBalancedNegatives(ratio=3.0, bins=3, draw=True), a, cross_entropy(a))

@@ -1,4 +1,4 @@
-"""Three ways of counting agree: ours, the host's own matching, and a COCO evaluator."""
+"""Three ways of counting agree: ours, Ultralytics' own matching, and a COCO evaluator."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def hosts_matcher():
 
 
 def second_choice():
-    """Whether the host gives a box whose best object is taken another that it overlaps; 8.4.0 does not."""
+    """Whether Ultralytics gives a box whose best object is taken another that it overlaps; 8.4.0 does not."""
     found = hosts_matcher()(torch.zeros(2), torch.zeros(2), torch.tensor([[0.9, 0.8], [0.6, 0.6]]))
     return bool(found[1, 0])
 
@@ -115,7 +115,7 @@ def scene(rng, kind):
 
 
 def overlap(kind, s):
-    """(T, P) as the host works it out."""
+    """(T, P) as Ultralytics works it out."""
     a, b = torch.from_numpy(s.objects), torch.from_numpy(s.boxes)
     if kind == "masks":
         return mask_iou(a.flatten(1).float(), b.flatten(1).float())
@@ -127,7 +127,7 @@ def overlap(kind, s):
 
 @pytest.mark.parametrize("threshold", [0.5, 0.75])
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_each_box_finds_is_what_the_host_s_matcher_says(kind, threshold):
+def test_what_each_box_finds_is_what_ultralytics_matcher_says(kind, threshold):
     match, compared, crowded = hosts_matcher(), 0, 0
     for seed in range(10):
         rng = np.random.default_rng(seed)
@@ -144,7 +144,7 @@ def test_what_each_box_finds_is_what_the_host_s_matcher_says(kind, threshold):
             )
             falling = np.argsort(
                 -s.confidence[mixed], kind="stable"
-            )  # as the host's non-maximum suppression leaves them
+            )  # as Ultralytics' non-maximum suppression leaves them
             given = torch.tensor(s.predicted[mixed][falling]), torch.tensor(s.object_class), iou[:, mixed][:, falling]
             column = round((threshold - 0.5) * 20)
             np.testing.assert_array_equal(ours.found[falling] >= 0, match(*given)[:, column].numpy())
@@ -215,7 +215,7 @@ def data(make_data, tmp_path_factory):
 
 @pytest.mark.parametrize("iou", sampled([0.5, 0.75], [0.5]))
 @pytest.mark.parametrize("name", VALIDATED)
-def test_a_validation_s_counts_are_the_host_s_and_the_evaluator_s(name, iou, data, tmp_path):
+def test_a_validation_s_counts_are_ultralytics_and_the_evaluator_s(name, iou, data, tmp_path):
     recall = RecallConfig.model_validate({"iou": iou, "false_alarms": [0.5, 5.0, 200.0]})
     task = VALIDATED[name]
     validator, kept = agreement.validate(loud(name, tmp_path), recall, **options(data[task], tmp_path, 128))
@@ -245,7 +245,7 @@ def test_counts_that_differ_are_said(data, tmp_path):
 
 
 class Scaling:
-    """Keeps each image's boxes as the host scales them to the image file."""
+    """Keeps each image's boxes as Ultralytics scales them to the image file."""
 
     def _process_batch(self, preds, batch):
         self.scaled.append(self.scale_preds(preds, batch)["bboxes"].cpu().numpy())
@@ -255,11 +255,11 @@ class Scaling:
 SIZES = [(90, 230), (333, 101), (64, 64), (50, 40), (257, 256)]
 EVEN = [(128, 256), (320, 160), (64, 64), (64, 32), (256, 256)]
 """Height and width: larger than the 128 pixels of the network and smaller, square and not. Both sides of the even ones
-shrink by the same factor; of others the host scales the sides of an oriented box by one each, whatever its angle."""
+shrink by the same factor; of others Ultralytics scales the sides of an oriented box by one each, whatever its angle."""
 
 
 def by_side():
-    """Whether the host scales each side by its own factor; 8.4.0 takes one for both, and leaves RT-DETR's boxes."""
+    """Whether Ultralytics scales each side by its own factor; 8.4.0 takes one for both, and leaves RT-DETR's boxes."""
     scaled = ops.scale_boxes((100, 100), torch.tensor([[0.0, 0, 40, 40]]), (50, 25), ratio_pad=((2.0, 4.0), (0, 0)))
     return scaled[0, 2:].tolist() == [10, 20]
 
@@ -284,7 +284,7 @@ def letterboxed(sizes, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["yolo26n.yaml", "yolo11n-obb.yaml", "rtdetr-l.yaml"])
-def test_boxes_are_where_the_host_scales_them_in_the_image_file(name, tmp_path_factory, tmp_path):
+def test_boxes_are_where_ultralytics_scales_them_in_the_image_file(name, tmp_path_factory, tmp_path):
     model, validators = loud(name, tmp_path), []
     files, objects = letterboxed(SIZES if BY_SIDE and model.task != "obb" else EVEN, tmp_path_factory)
 

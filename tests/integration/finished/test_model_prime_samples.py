@@ -1,4 +1,4 @@
-"""Laws of the prime samples, their picture, and their agreement with the host's own validation."""
+"""Laws of the prime samples, their picture, and their agreement with Ultralytics' own validation."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ print("matplotlib.pyplot" in sys.modules, "torch" in sys.modules)
 
 
 # -----------------------------------------------------------------------------------------------------------------
-# On the host
+# On Ultralytics
 # -----------------------------------------------------------------------------------------------------------------
 
 
@@ -205,7 +205,7 @@ def data(make_data, tmp_path_factory):
 
 
 @pytest.mark.parametrize(("name", "task"), MODELS.items())
-def test_one_validation_gives_the_host_s_figures_unchanged_and_every_object_s_prime_sample(name, task, data, tmp_path):
+def test_one_validation_gives_ultralytics_figures_unchanged_and_every_object_s_prime_sample(name, task, data, tmp_path):
     model, given, seen = loud(name, tmp_path), options(data[task], tmp_path, 128), {}
 
     def note(validator):
@@ -223,7 +223,7 @@ def test_one_validation_gives_the_host_s_figures_unchanged_and_every_object_s_pr
 
     np.testing.assert_array_equal(samples.box_score, seen["conf"])
     np.testing.assert_array_equal(samples.label, seen["target_cls"])
-    for column, iou in enumerate(np.arange(10) / 20 + 0.5):  # what the host matches, it matches among these
+    for column, iou in enumerate(np.arange(10) / 20 + 0.5):  # what Ultralytics matches, it matches among these
         found = seen[OWN.get(task, "tp")][:, column]
         assert (samples.box_iou[found] >= iou - 1e-6).all()
         assert found.sum() <= (samples.iou >= iou - 1e-6).sum()

@@ -64,10 +64,10 @@ def test_the_command_reads_a_split_and_writes_what_it_prints(weights, data, tmp_
     assert caplog.text.count(str(written)) == 1
     assert f"Recall per class saved to {out / 'recall.json'}" in caplog.text
     assert sorted(p.name for p in out.iterdir()) == ["recall.html", "recall.json", "thresholds.yaml"]
-    assert [p.name for p in tmp_path.iterdir()] == ["new"]  # the host's folder is ours
+    assert [p.name for p in tmp_path.iterdir()] == ["new"]  # Ultralytics' folder is ours
 
 
-def test_without_a_folder_the_files_go_to_the_host_s(weights, data, tmp_path):
+def test_without_a_folder_the_files_go_to_ultralytics_s(weights, data, tmp_path):
     answer = report(weights, data=str(data), project=str(tmp_path / "runs"), name="mine", **QUICK)
     assert answer.split == "val"
     assert RecallReport.load(tmp_path / "runs" / "mine" / "recall.json") == answer

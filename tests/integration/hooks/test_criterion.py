@@ -208,7 +208,7 @@ class Synchronisations(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_terms_add_no_host_synchronisation(model):
+def test_terms_add_no_device_sync(model):
     data = batch()
     preds = model(data["img"])
     counts = []

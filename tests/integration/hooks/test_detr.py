@@ -66,7 +66,7 @@ def test_without_terms_the_criterion_is_left_alone(model):
 
 
 @pytest.mark.parametrize("boxes", [(3, 0, 5), (1,), (0, 0), (2, 2)])
-def test_neutral_terms_restate_the_hosts_losses(model, boxes):
+def test_neutral_terms_restate_ultralytics_losses(model, boxes):
     data = batch(boxes)
     ours, stock = loss(model, [Neutral()], data), loss(model, [], data)
     torch.testing.assert_close(ours[0], stock[0])

@@ -100,7 +100,7 @@ def test_every_epoch_gets_its_own_plan_whatever_was_prefetched(tiny_data, tmp_pa
 
 
 @pytest.mark.parametrize(("epoch_size", "images"), [(1.0, 24), (0.5, 12), (2.0, 48), (30, 30)])
-def test_epoch_size_sets_the_length_the_host_sees(tiny_data, tmp_path, epoch_size, images):
+def test_epoch_size_sets_the_length_ultralytics_sees(tiny_data, tmp_path, epoch_size, images):
     t = trainer(tiny_data, tmp_path, {"epoch_size": epoch_size}, batch=8)
     assert len(t.train_loader) == -(-images // 8)
     assert sum(run_epochs(t, 1)[0].values()) == images
@@ -133,7 +133,7 @@ def test_all_mix_transforms_follow_also_when_mosaic_is_closed(tiny_data, tmp_pat
             assert np.size(m.get_indexes()) == (3 if isinstance(m, Mosaic) else 1)
 
 
-def test_partners_can_be_left_to_the_host(tiny_data, tmp_path):
+def test_partners_can_be_left_to_ultralytics(tiny_data, tmp_path):
     t = trainer(tiny_data, tmp_path, {"partners": False})
     assert all("get_indexes" not in vars(m) for m in mixers(t.train_loader.dataset.transforms))
     assert isinstance(t.train_loader.batch_sampler, EpochBatches)

@@ -175,7 +175,7 @@ def test_what_is_found_lies_where_it_is_whatever_the_padding(name, folder, tmp_p
         np.testing.assert_array_equal(ours.masks.data[:, 4:-4, 4:-4], other.masks.data[:, 20:-20, 20:-20])
 
 
-def test_the_host_alone_names_one_class_per_place_so_a_rare_one_is_lost_behind_a_common_one(folder, tmp_path):
+def test_ultralytics_alone_names_one_class_per_place_so_a_rare_one_is_lost_behind_a_common_one(folder, tmp_path):
     review = [0.99, 0.3, 0.99]
     model = lively("yolo11n.yaml", tmp_path)
     stock = sum((r.boxes.cls == 1).sum() for r in model.predict(folder, conf=0.3, **GIVEN))
@@ -263,7 +263,7 @@ def test_attached_again_the_last_counts(folder, tmp_path):
     assert {event: len(hooks) for event, hooks in model.callbacks.items()} == before
 
 
-def test_taken_off_the_host_predicts_as_before(folder, tmp_path):
+def test_taken_off_ultralytics_predicts_as_before(folder, tmp_path):
     model = lively("yolo11n.yaml", tmp_path)
     stock = [boxes_of(r) for r in model(folder, **GIVEN)]
     attach_thresholds(model, made([0.9] * 3, [0.9] * 3))(folder, **GIVEN)

@@ -215,7 +215,7 @@ def test_a_folder_by_the_number_of_a_camera_is_a_folder(predict, finished, tmp_p
     assert predict("save=false", source="0")[1][-2] == "1 pass, 1 review, 1 reject, 1 unread"
 
 
-def test_an_image_has_one_line_and_not_the_host_s_too(predict, monkeypatch):
+def test_an_image_has_one_line_and_not_ultralytics_too(predict, monkeypatch):
     said = []
     monkeypatch.setattr(LOGGER, "info", lambda text, *a: said.append(text))
     predict()

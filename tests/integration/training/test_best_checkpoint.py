@@ -39,7 +39,7 @@ def found_data(make_data):
 
 @pytest.fixture
 def said():
-    """Lines the run prints, whatever level the host's logger has."""
+    """Lines the run prints, whatever level Ultralytics' logger has."""
     lines = []
     LOGGER.addFilter(note := lambda record: lines.append(record.getMessage()) or True)
     yield lines
@@ -58,7 +58,7 @@ def scores(folder, best, fitness=None):
 
 
 def last_best(values):
-    """Of equal ones the last, as the host keeps them."""
+    """Of equal ones the last, as Ultralytics keeps them."""
     return max(values, key=lambda epoch: (values[epoch], epoch))
 
 
@@ -277,7 +277,7 @@ def test_a_fresh_run_in_the_same_folder_starts_clean(found_data, tmp_path):
 
 
 @pytest.mark.parametrize("bad", [math.nan, 0.95])
-def test_an_epoch_that_the_host_takes_back_is_taken_back_here(found_data, tmp_path, bad):
+def test_an_epoch_that_ultralytics_takes_back_is_taken_back_here(found_data, tmp_path, bad):
     """After a loss that is no number some releases go back to the last checkpoint, others with the fitness only."""
     script = [0.5, bad, 0.6, 0.3, 0.2]
 

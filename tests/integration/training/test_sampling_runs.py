@@ -129,7 +129,7 @@ def test_resume_without_the_state_says_so_and_goes_on(tail_data, tmp_path, caplo
 
 
 def test_an_epoch_that_is_run_again_is_counted_once(tail_data, tmp_path):
-    """The host goes back to the last checkpoint after a loss that is no number."""
+    """Ultralytics goes back to the last checkpoint after a loss that is no number."""
     totals = []
 
     def spoil(trainer):
@@ -159,7 +159,7 @@ HARD = {
 
 
 def test_clean_images_that_raise_false_alarms_come_more_often(tail_data, tmp_path):
-    """And they are the ones on which the host's own prediction, at that confidence, finds a box."""
+    """And they are the ones on which Ultralytics' own prediction, at that confidence, finds a box."""
     seen = {}
 
     def look(trainer):

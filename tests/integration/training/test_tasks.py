@@ -154,7 +154,7 @@ def test_every_term_acts_in_every_task_of_boxes(data_of, tmp_path, task, said):
     assert not [m for m in type(with_stock_only).__mro__ if m.__module__.startswith("yolo_balance")]
 
 
-def test_oriented_boxes_overlap_as_the_host_measures_it(data_of, tmp_path):
+def test_oriented_boxes_overlap_as_ultralytics_measures_it(data_of, tmp_path):
     seen = []
 
     def watch(trainer):
@@ -172,8 +172,8 @@ def test_oriented_boxes_overlap_as_the_host_measures_it(data_of, tmp_path):
     model.add_callback("on_train_start", watch)
     model.train(**arguments(data_of("obb"), tmp_path, "run", epochs=1))
     assert sum(len(ours) for ours, _ in seen) > 20
-    for ours, hosts in seen:
-        torch.testing.assert_close(ours, hosts.float(), rtol=0, atol=2e-3)
+    for ours, stock in seen:
+        torch.testing.assert_close(ours, stock.float(), rtol=0, atol=2e-3)
 
 
 def test_image_classification_takes_class_weights_focal_and_logit_adjustment(data_of, tmp_path, said):
@@ -221,7 +221,7 @@ def test_rtdetr_trains_with_terms_and_says_what_has_no_part(data_of, tmp_path, s
     assert len(criterion.terms) == 7
 
 
-def test_the_hosts_class_weights_and_ours_are_not_multiplied(data_of, tmp_path):
+def test_ultralytics_class_weights_and_ours_are_not_multiplied(data_of, tmp_path):
     line = r"cls_pw: expected 0 with balance.losses.class_weights, got 0.5; each weighs by class"
     options = arguments(data_of("detect"), tmp_path, "x", cls_pw=0.5)
     with pytest.raises(ConfigError, match=line):

@@ -1,4 +1,4 @@
-"""Whole runs on the host: off is stock, both ways in are one run, and runs survive what the host does to them."""
+"""Whole runs on Ultralytics: off is stock, both ways in are one run, and runs survive what Ultralytics does to them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def balanced(tiny_data, tmp_path_factory):
 
 
 def test_both_ways_in_give_the_same_run_also_with_shorter_epochs(tiny_data, tmp_path):
-    """With so few batches the host caps the gradient accumulation by the length of the run, which sampling changes."""
+    """With so few batches Ultralytics caps the gradient accumulation by the length of the run, which sampling changes."""
     accumulate = {}
     for way in ("class", "attach"):
         callbacks = {"on_train_start": lambda t, way=way: accumulate.update({way: t.accumulate})}
@@ -75,7 +75,7 @@ def test_terms_reach_both_criteria_and_both_heads(balanced):
             for head in (model.criterion.one2many, model.criterion.one2one):
                 assert isinstance(head.bce, WeightedBCE)
                 assert len(head.bce.terms) == 3
-        assert trainer.model.criterion.updates == 3  # the host's gain schedule goes on
+        assert trainer.model.criterion.updates == 3  # Ultralytics' gain schedule goes on
 
 
 def test_a_run_leaves_its_records(balanced):
@@ -125,13 +125,13 @@ for file in ("best.pt", "last.pt"):
     assert done.stdout.split()[-2:] == ["1", "1"], done.stderr
 
 
-def test_validation_agrees_with_the_hosts_own_figures(balanced):
-    """The host's recall is read at another confidence; at the lowest one both have found the same objects."""
+def test_validation_agrees_with_ultralytics_own_figures(balanced):
+    """Ultralytics' recall is read at another confidence; at the lowest one both have found the same objects."""
     validator = balanced[1]["class"].validator
     final = validator.recall_report
     stats = validator.metrics
-    host = {stats.names[c]: stats.nt_per_class[c] for c in stats.ap_class_index}
-    assert {name: c.n for name, c in final.budgets[0].classes.items() if c.n} == host
+    stock = {stats.names[c]: stats.nt_per_class[c] for c in stats.ap_class_index}
+    assert {name: c.n for name, c in final.budgets[0].classes.items() if c.n} == stock
 
 
 def test_configured_classes_survive_cloudpickle(tmp_path):
