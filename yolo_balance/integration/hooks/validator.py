@@ -69,10 +69,11 @@ class RecallValidatorMixin(Stock):
         return answer
 
     def _outcome(self, preds: Predicted, batch: Labelled) -> ImageOutcome:
-        chosen = np.ones(len(preds["cls"]), bool)
+        predicted = preds["cls"].cpu().numpy()
+        chosen = np.ones(len(predicted), bool)
         if self.args.classes is not None and not self.args.single_cls:
-            chosen = np.isin(preds["cls"].cpu().numpy(), self.args.classes)
-        objects, boxes = len(batch["cls"]), len(preds["cls"])
+            chosen = np.isin(predicted, self.args.classes)
+        objects, boxes = len(batch["cls"]), len(predicted)
         if self._overlap is None and objects and boxes:
             raise HostError(
                 f"validator: expected {type(self).__name__} to match boxes by match_predictions, as Ultralytics' do"
@@ -88,7 +89,7 @@ class RecallValidatorMixin(Stock):
         return ImageOutcome.of(
             (np.zeros((objects, boxes)) if self._overlap is None else self._overlap.cpu().numpy())[:, chosen],
             batch["cls"].cpu().numpy(),
-            preds["cls"].cpu().numpy()[chosen],
+            predicted[chosen],
             preds["conf"].cpu().numpy()[chosen],
             threshold=self.recall.iou,
             object_box=in_file[:objects],
