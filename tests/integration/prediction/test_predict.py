@@ -280,3 +280,21 @@ def test_weights_that_cannot_be_used_are_a_line(predict, tmp_path, finished):
         code, _, errors = predict("--thresholds", str(run / "thresholds.yaml"), weights=tmp_path / name)
         assert (code, len(errors)) == (1, 1)
         assert told in errors[0]
+
+
+def test_a_pipe_is_not_waited_for(predict, tmp_path):
+    (tmp_path / "in").mkdir()
+    os.mkfifo(tmp_path / "in" / "a.png")
+    os.mkfifo(tmp_path / "w.pt")
+    code, _, errors = predict(source=tmp_path / "in", weights=tmp_path / "w.pt")
+    assert code == 1
+    assert errors == [
+        f"weights: expected a checkpoint or exported model on disk, found no {tmp_path / 'w.pt'}",
+        f"source: expected files, got the pipe or device {tmp_path / 'in' / 'a.png'}",
+    ]
+
+
+def test_boxes_of_a_class_with_a_comma_are_told_apart():
+    decision = api.ImageDecision("a.png", "reject", (("a, b 0.9, c", 0.5), ("pit", 0.25)))
+    assert str(decision) == 'reject  a.png  "a, b 0.9, c" 0.500, pit 0.250'
+    assert decision.row()[-1] == '"a, b 0.9, c" 0.500000, pit 0.250000'

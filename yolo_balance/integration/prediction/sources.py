@@ -36,7 +36,8 @@ def source_files(source: str | Path) -> tuple[list[str], list[str]]:
         return [], [f"source: {line}" for line in there or [f"{what}, got {plain(str(source))}"]]
     if loader.cap is not None:
         loader.cap.release()
-    return list(loader.files), []
+    waiting = [file for file in loader.files if os.path.exists(file) and not os.path.isfile(file)]
+    return list(loader.files), [f"source: expected files, got the pipe or device {plain(file)}" for file in waiting]
 
 
 def passed_over(source: str | Path, files: Iterable[str]) -> list[str]:
