@@ -114,6 +114,13 @@ class Sample:
     share: Share | None = None
 
 
+@dataclass(frozen=True)
+class Named:
+    """Another document of a test."""
+
+    name: str
+
+
 @pytest.mark.parametrize(
     ("content", "line"),
     [
@@ -131,6 +138,12 @@ def test_a_document_of_another_form_is_one_line(content, line):
     with pytest.raises(DataError) as refused:
         checked(Sample, content, "a.json")
     assert str(refused.value).startswith(f"a.json: {line}")
+
+
+def test_stray_bytes_of_a_file_name_come_back_as_escapes(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"name": os.fsdecode(b"\xe9.png \xf0\x9f\x98\x80")}))
+    found = checked(Named, read_json(tmp_path / "a.json", "a sample"), "a.json")
+    assert found.name == "\\udce9.png 😀"
 
 
 def test_the_bound_is_that_of_the_bytes(tmp_path):

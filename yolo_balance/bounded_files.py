@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ MOST_BYTES = 32 << 20
 """Bytes above which a JSON or a table is none of a run: recall.json of 1,200 classes at three budgets has 8 MiB."""
 DEEPEST = 40
 """Nesting above which a JSON is none of a run."""
+STRAY = re.compile("[\ud800-\udfff]")
 T = TypeVar("T")
 
 
@@ -92,7 +94,8 @@ def checked(kind: type[T], content: object, source: str | Path) -> T:
     """Build a value of a declared type from the content of a JSON.
 
     Types, ranges (`yolo_balance.ranges`) and checks across keys (`__post_init__`) are those of the type. Numbers have
-    to be finite. Keys that the type does not declare are left out of a dataclass.
+    to be finite. Keys that the type does not declare are left out of a dataclass. Stray bytes of a file name, which
+    UTF-8 cannot hold, become escapes.
 
     Args:
         kind: A dataclass or a TypedDict.
@@ -105,10 +108,8 @@ def checked(kind: type[T], content: object, source: str | Path) -> T:
     if fault := _fault(content):
         raise DataError(f"{plain(str(source))}: {fault}")
     try:
-        text = json.dumps(content, ensure_ascii=False).encode()
+        text = STRAY.sub(lambda stray: rf"\\u{ord(stray[0]):x}", json.dumps(content, ensure_ascii=False))
         return TypeAdapter(kind).validate_json(text, strict=True)
-    except UnicodeEncodeError as e:
-        raise DataError(f"{plain(str(source))}: expected Unicode text, got half of a surrogate pair") from e
     except ValidationError as e:
         raise DataError(f"{plain(str(source))}: {problem_line(e)}") from e
 

@@ -19,6 +19,7 @@ from yolo_balance import attach_thresholds
 from yolo_balance.cli import main
 from yolo_balance.files import csv_text
 from yolo_balance.integration.prediction import predict as api
+from yolo_balance.integration.prediction.sources import source_files
 from yolo_balance.recall import Thresholds
 from yolo_balance.recall.decisions.thresholds import BudgetThresholds, ZoneBudgets
 
@@ -292,6 +293,23 @@ def test_a_pipe_is_not_waited_for(predict, tmp_path):
         f"weights: expected a checkpoint or exported model on disk, found no {tmp_path / 'w.pt'}",
         f"source: expected files, got the pipe or device {tmp_path / 'in' / 'a.png'}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("a.csv", b"x" * 200_000, "field larger than field limit"),
+        ("a.txt", b"parts\0*.png", "expected an image"),
+        ("a.txt", b"", "expected an image"),
+    ],
+    ids=["long field", "null byte", "empty"],
+)
+def test_a_list_that_is_none_is_one_line(tmp_path, name, content, line):
+    (tmp_path / name).write_bytes(content)
+    files, (problem,) = source_files(tmp_path / name)
+    assert files == []
+    assert problem.startswith("source: ")
+    assert line in problem
 
 
 def test_boxes_of_a_class_with_a_comma_are_told_apart():
