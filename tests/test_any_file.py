@@ -67,7 +67,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "run.yaml": lambda f: verb("validate", f / "run.yaml"),
     "thresholds.yaml": lambda f: Thresholds.load(f / "thresholds.yaml"),
     "balance.yaml": lambda f: BalanceFile.load(f).classes,
-    "balance_state.json": read_state,
+    "balance_state.json": lambda f: {key: read_state(f).get(key) for key in ("recall", "gradients")},  # fitness is any
     "run.json": compared,
     "detections.npz": compared,
     "exposure.csv": compared,

@@ -38,12 +38,14 @@ class Form:
         shape: A letter for each axis; axes of one letter have one length.
         low: Smallest number.
         high: Largest number, or the letter of an axis, whose indices the numbers are.
+        required: Whether a file without the array is refused.
     """
 
     dtype: str
     shape: str = ""
     low: float = -math.inf
     high: float | str = math.inf
+    required: bool = True
 
 
 def read_arrays(path: Path, forms: Mapping[str, Form], expected: str) -> dict[str, Array]:
@@ -59,16 +61,17 @@ def read_arrays(path: Path, forms: Mapping[str, Form], expected: str) -> dict[st
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 entries = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
-                if missing := [name for name in forms if name not in entries]:
+                if missing := [name for name, form in forms.items() if form.required and name not in entries]:
                     raise ValueError(f"no array {missing[0]}")
-                if sum(entries[name].file_size for name in forms) > MOST_UNPACKED:
+                found = [name for name in forms if name in entries]
+                if sum(entries[name].file_size for name in found) > MOST_UNPACKED:
                     raise ValueError(f"arrays of more than {MOST_UNPACKED:,} bytes")
-                arrays = {name: _array(name, _unpacked(archive, entries[name])) for name in forms}
+                arrays = {name: _array(name, _unpacked(archive, entries[name])) for name in found}
         except (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError) as e:
             raise ValueError(str(e)) from e
     lengths: dict[str, int] = {}
-    for name, form in forms.items():
-        if fault := _fault(arrays[name], form, lengths):
+    for name, array in arrays.items():
+        if fault := _fault(array, forms[name], lengths):
             raise DataError(f"{plain(str(path))}: {name}: {fault}")
     return arrays
 

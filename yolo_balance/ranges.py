@@ -17,6 +17,6 @@ def _confidence(value: float) -> float:
 
 
 Count: TypeAlias = Annotated[int, Field(ge=0)]
-Amount: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Amount: TypeAlias = Annotated[float, Field(ge=0, le=1e15)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Confidence: TypeAlias = Annotated[float, AfterValidator(_confidence)]

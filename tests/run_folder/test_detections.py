@@ -13,9 +13,10 @@ import pytest
 from helpers.comparisons import random_outcomes
 
 from yolo_balance import bounded_arrays
+from yolo_balance.bounded_arrays import Form, read_arrays
 from yolo_balance.errors import DataError
 from yolo_balance.recall import Outcomes
-from yolo_balance.run_folder.detections import Detections
+from yolo_balance.run_folder.detections import FORMS, Detections
 
 NAMES, BUDGETS = ["a", "b", "c"], [0.0, 0.1, 0.5, 1.0, 3.0]
 
@@ -81,6 +82,15 @@ def arrays():
 def test_the_smallest_pass_and_more_arrays_than_ours_are_read(arrays, tmp_path):
     np.savez_compressed(tmp_path / "detections.npz", note=np.ones(3), **arrays)
     assert Detections.load(tmp_path).object_confidence.tolist() == arrays["object_confidence"].tolist()
+
+
+def test_an_array_that_older_files_lack_may_be_missing(arrays, tmp_path):
+    np.savez_compressed(tmp_path / "detections.npz", **arrays)
+    forms = {"counted": FORMS["counted"], "unit": Form("int64", "I", required=False)}
+    assert set(read_arrays(tmp_path / "detections.npz", forms, "arrays")) == {"counted"}
+    np.savez_compressed(tmp_path / "detections.npz", unit=np.arange(3), **arrays)
+    with pytest.raises(DataError, match="unit: expected 2 entries, got 3"):
+        read_arrays(tmp_path / "detections.npz", forms, "arrays")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from yolo_balance.bounded_files import checked
 from yolo_balance.config import SECTION, BalanceConfig, read_yaml
 from yolo_balance.files import write_whole
 from yolo_balance.losses.composition import ClassFactors
-from yolo_balance.ranges import Amount, Count
+from yolo_balance.ranges import Amount, Count, Share
 from yolo_balance.run_folder.names import BALANCE
 from yolo_balance.sampling import ClassStatistics, SamplingSchedule, class_plans
 
@@ -25,6 +25,9 @@ MOST_BYTES = 8 << 20
 @dataclass(frozen=True)
 class _ClassRow:
     boxes: Count
+    images: Count | None = None
+    natural: Share | None = None
+    requested: Share | None = None
     factor: Amount | None = None
     product: Amount | None = None
 

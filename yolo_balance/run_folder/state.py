@@ -31,9 +31,9 @@ class _Gradients:
 class _Best:
     epoch: Count
     value: float
-    recall: float
+    recall: Share
     lowest: str
-    low: float
+    low: Share
     hits: Count
     n: Count
     missed: list[str]
