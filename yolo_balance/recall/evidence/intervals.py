@@ -44,6 +44,16 @@ def interval(
     return effective_interval(hits / n, n, confidence=confidence, method=method)
 
 
+def exact_low(hits: int, n: int, alpha: float) -> float:
+    """Return the one-sided lower bound of a share, wrong at most alpha of the time (Clopper and Pearson, 1934)."""
+    return float(betaincinv(hits, n - hits + 1, alpha)) if hits else 0.0
+
+
+def exact_high(hits: int, n: int, alpha: float) -> float:
+    """Return the one-sided upper bound of a share, wrong at most alpha of the time (Clopper and Pearson, 1934)."""
+    return float(betaincinv(hits + 1, n - hits, 1 - alpha)) if hits < n else 1.0
+
+
 def effective_interval(
     recall: float, n: float, *, confidence: float = 0.95, method: Literal["wilson", "exact"] = "wilson"
 ) -> tuple[float, float]:
