@@ -16,15 +16,16 @@ import yaml
 from yolo_balance.errors import BalanceError, ConfigError
 from yolo_balance.parser import build_parser
 
-OK, USER_ERROR, UNKNOWN_ERROR, INTERRUPTED = 0, 1, 3, 130  # 2: gate cannot conclude
+OK, USER_ERROR, UNKNOWN_ERROR, JUDGE_ERROR, INTERRUPTED = 0, 1, 3, 4, 130  # 2: gate cannot conclude
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
 
     0 is success, 1 a user's error with one line for each problem, 3 a bug with its traceback. `gate` returns 0 if all
-    targets are met, 1 if a target is missed and 2 if the report cannot decide.
+    targets are met, 1 if a target is missed, 2 if the report cannot decide, and 4 for a user's error.
     """
+    given = list(sys.argv[1:] if argv is None else argv)
     try:
         arguments = _parse(argv)
         code = VERBS[arguments.verb](arguments)
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BalanceError as e:
         for line in str(e).splitlines():
             print(f"error: {line}", file=sys.stderr)
-        return USER_ERROR
+        return JUDGE_ERROR if given[:1] and given[0] in JUDGES else USER_ERROR
     except BrokenPipeError:  # the reader of the output has gone, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python reports the same again at its end
         return USER_ERROR
@@ -231,6 +232,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
+JUDGES = ("gate",)
+"""Verbs whose exit code 1 is an answer."""
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "train": _train,
     "compare": _compare,

@@ -102,8 +102,8 @@ def _add_finished(verbs: _Verbs) -> None:
     gate = verbs.add_parser(
         "gate",
         help="check promised recall against a recall.json",
-        epilog="exit code: 0 all targets are met; 1 one is missed, or an error in one line; 2 none is missed, and the "
-        "report cannot say of one (too few objects, or none); 3 a bug",
+        epilog="exit code: 0 all targets are met; 1 one is missed; 2 none is missed, and the report cannot say of one "
+        "(too few objects, or none); 3 a bug; 4 an error in arguments or files, in one line each",
     )
     gate.add_argument("file", metavar="RECALL_JSON", help="the recall.json of a run or of report")
     gate.add_argument(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from yolo_balance.errors import ConfigError
 from yolo_balance.recall.class_recall import ClassRecall
+from yolo_balance.recall.evidence.intervals import chance
+from yolo_balance.recall.evidence.several_tests import holm
 from yolo_balance.recall.evidence.verdicts import RecallVerdict, needed, verdict
 from yolo_balance.recall.report import BudgetRecall, RecallReport
 from yolo_balance.text import plain
@@ -38,6 +40,9 @@ class Promise:
 class Gate:
     """All promises at one budget.
 
+    The answer "all targets hold" tests each at the full level, which is no more often wrong than one test. A list of
+    those that hold, where not all do, is Holm's.
+
     Attributes:
         report: The report that is compared with the promises.
         budget: Entry of the report at the budget.
@@ -66,7 +71,9 @@ class Gate:
             classes = ", ".join(map(plain, known))
             lines = [f"targets: the report has no class {plain(name)}, its classes are {classes}" for name in unknown]
             raise ConfigError(lines)
-        promises = [_promise(name, row, targets[name]) for name, row in known.items() if name in targets]
+        promises = _promises(
+            {name: (row, targets[name]) for name, row in known.items() if name in targets}, report.confidence
+        )
         return cls(report, entry, tuple(promises))
 
     @property
@@ -78,10 +85,31 @@ class Gate:
         return MET if verdicts <= {"met"} else CANNOT_CONCLUDE
 
 
-def _promise(name: str, row: ClassRecall, target: float) -> Promise:
-    n, options = row.independent, {"target": target, "confidence": row.confidence}
-    judged = verdict(n, *(row.bounds or (None, None)), most=row.images, **options)
-    return Promise(name, target, row, judged, needed(n, row.recall, judged, most=row.images, **options))
+def _promises(rows: Mapping[str, tuple[ClassRecall, float]], level: float) -> list[Promise]:
+    """Judge each promise by itself; unless all of them are met, only those of Holm's list are called met."""
+    alone = {
+        name: verdict(row.judged_n, *(row.judged_bounds or (None, None)), target=target)
+        for name, (row, target) in rows.items()
+    }
+    if set(alone.values()) != {"met"}:
+        chances = {name: chance(row.judged_hits[0], row.judged_n, target) for name, (row, target) in rows.items()}
+        listed = holm(chances, (1 - level) / 2)
+        alone = {
+            name: "cannot conclude" if judged == "met" and name not in listed else judged
+            for name, judged in alone.items()
+        }
+    return [
+        Promise(
+            name,
+            target,
+            row,
+            alone[name],
+            needed(
+                row.judged_n, row.judged_recall, alone[name], target=target, confidence=row.confidence, noun=row.counted
+            ),
+        )
+        for name, (row, target) in rows.items()
+    ]
 
 
 def _entry(report: RecallReport, budget: float | None) -> BudgetRecall:
