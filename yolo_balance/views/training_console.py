@@ -17,7 +17,7 @@ from yolo_balance.sampling.statistics import shares
 from yolo_balance.text import counted
 from yolo_balance.views.tables import table
 
-FACTORS = {"shown": "shown", "class_weight": "class weight", "isr": "ISR-P", "product": "product"}
+FACTORS = {"shown": "shown", "class_weight": "class weight", "isr": "ISR-P", "cls_pw": "cls_pw", "product": "product"}
 MOST = 5  # classes named; a data set may have a thousand
 SMALLEST = 2  # px; Ultralytics' augmentation drops boxes whose shorter side is no larger
 
@@ -71,11 +71,12 @@ def factors_table(resolution: Any) -> str:
     classes = resolution["classes"]
     if not all("product" in row for row in classes.values()):
         return ""
-    rows = [(name, *(f"{row[key]:.2f}" for key in FACTORS)) for name, row in classes.items()]
+    given = {key: heading for key, heading in FACTORS.items() if all(key in row for row in classes.values())}
+    rows = [(name, *(f"{row[key]:.2f}" for key in given)) for name, row in classes.items()]
     title = (
         "Weight of an object beside one of the commonest class: how often it is shown, times what the losses give it"
     )
-    return f"\n{title}\n{table(('class', *FACTORS.values()), rows)}\n"
+    return f"\n{title}\n{table(('class', *given.values()), rows)}\n"
 
 
 def deviation_line(exposure: Exposure, epoch: int, sampling: SamplingConfig | None, planned: int) -> str | None:

@@ -16,7 +16,7 @@ from yolo_balance.integration.finished.class_shifts import Calibrated, calibrate
 from yolo_balance.integration.hook_watch import HookWatch
 from yolo_balance.integration.hooks.loader import start_epoch
 from yolo_balance.integration.training.best_checkpoint import RunSelection
-from yolo_balance.integration.training.other_options import option_remarks
+from yolo_balance.integration.training.other_options import class_factors, option_remarks
 from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
 from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.run_sampling import RunSampling
@@ -70,9 +70,9 @@ def start(trainer: RunningTrainer) -> None:
         schedule = trainer.sampling.schedule
         for line in training_console.remarks(schedule, balance.names, image_files(trainer.train_loader.dataset)):
             LOGGER.warning(line)
-    for line in option_remarks(trainer, trainer.losses):
+    factors = class_factors(trainer, trainer.losses)
+    for line in option_remarks(trainer, factors):
         LOGGER.warning(line)
-    factors = None if trainer.losses is None else trainer.losses.factors
     resolution = resolved(balance.config, balance.statistics, balance.names, schedule, factors)
     BalanceFile(balance.asked.model_dump(exclude_unset=True), resolution).save(trainer.save_dir)
     LOGGER.info(f"\n{training_console.plan_table(resolution)}\n{training_console.factors_table(resolution)}")
