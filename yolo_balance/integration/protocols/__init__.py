@@ -1,7 +1,8 @@
 """The surface of Ultralytics that this package touches, as types: each attribute and method once, by subject.
 
-Each name was seen in releases 8.4.0, 8.4.20, 8.4.40, 8.4.60, 8.4.100 and 8.4.190, unless `Releases` stand beside its
-type. Parameters have the names and the order that Ultralytics gives them; those behind a `*` are passed by name.
+Each name was seen in releases 8.3.253, 8.4.0, 8.4.20, 8.4.40, 8.4.60, 8.4.100 and 8.4.190, unless `Releases` stand
+beside its type. Parameters have the names and the order that Ultralytics gives them; those behind a `*` are passed by
+name.
 `python -m yolo_balance.integration.contract` compares this list with the installed release.
 
 The Protocols exist for type checkers and for that comparison: an object of Ultralytics is never made one of them, since

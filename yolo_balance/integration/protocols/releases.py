@@ -8,5 +8,5 @@ from typing import NamedTuple
 class Releases(NamedTuple):
     """First and last release of those tried that have an attribute."""
 
-    first: str = "8.4.0"
+    first: str = "8.3.253"
     last: str = "999"
