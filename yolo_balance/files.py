@@ -1,7 +1,8 @@
-"""Write files whole or not at all, read YAML back, and put names into CSV files that a spreadsheet opens."""
+"""Files: written whole or not at all, read back, told by their content, and names in CSV files."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -13,6 +14,9 @@ from typing import Any
 import yaml
 
 from yolo_balance.errors import DataError
+
+CHUNK = 1 << 20
+"""Bytes read at once."""
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -34,6 +38,15 @@ def copy_whole(source: Path, path: Path) -> None:
     """Copy a file whole, as `write_whole` writes one."""
     with _partial(path) as partial:
         shutil.copyfile(source, partial)
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file's content in hexadecimal digits. Raises OSError if the file cannot be read."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 @contextmanager

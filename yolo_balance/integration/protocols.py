@@ -57,6 +57,9 @@ class Arguments(Protocol):
     plots: bool
     conf: float  # validators and predictors fill in their own default
     iou: float
+    max_det: int
+    agnostic_nms: bool
+    augment: bool
     rect: bool
     embed: list[int] | None
 
@@ -383,6 +386,8 @@ class Validator(Protocol):
     metrics: Metrics
     dataloader: Loader
     save_dir: Path
+    training: bool  # whether a trainer asked for the last validation
+    end2end: bool  # from the first validation on
 
     def init_metrics(self, model: nn.Module) -> None: ...
     def match_predictions(
@@ -403,8 +408,9 @@ class YOLOModel(Protocol):
 
     task: str
     names: Mapping[int, str]
-    model: nn.Module
+    model: nn.Module  # for an exported file its path
     ckpt: dict[str, Any]
+    ckpt_path: str | None  # the file that the model was made from
     overrides: dict[str, Any]
     callbacks: dict[str, list[Callback]]
     trainer: Trainer | None

@@ -16,6 +16,7 @@ from yolo_balance.config.reading import problem_lines, read_yaml, shown
 from yolo_balance.config.section import Section
 from yolo_balance.errors import ConfigError
 from yolo_balance.files import write_whole
+from yolo_balance.recall.conditions import Conditions
 from yolo_balance.recall.report import RecallReport
 
 SCHEMA = 1
@@ -62,8 +63,8 @@ class BudgetThresholds(Section):
     classes: Annotated[dict[str, Confidence], Field(min_length=1)]
 
 
-class Thresholds(Section):
-    """Thresholds of a set of weights: the confidence from which on a box of a class counts.
+class Thresholds(Conditions):
+    """Thresholds of a set of weights: the confidence from which on a box of a class counts, and their conditions.
 
     A class's review threshold is the lower of its thresholds at the two budgets of `zones`, its reject threshold the
     higher. Classes share each budget independently, so that a class's threshold may be lower at the stricter budget;
@@ -74,8 +75,6 @@ class Thresholds(Section):
         iou: IoU at which a box found an object.
         images: Images of the split.
         clean_images: Images without objects; 0 means false boxes were counted per image instead.
-        imgsz: Longer side in pixels that images were scaled to; None in a file without it.
-        nms_iou: Overlap from which on non-maximum suppression dropped the less confident box; None likewise.
         zones: Budgets of the zones.
         budgets: Thresholds of each budget.
     """
@@ -84,13 +83,11 @@ class Thresholds(Section):
     iou: Annotated[float, Field(gt=0, le=1)]
     images: Annotated[int, Field(ge=0)]
     clean_images: Annotated[int, Field(ge=0)]
-    imgsz: Annotated[int, Field(ge=1)] | None = None
-    nms_iou: Annotated[float, Field(ge=0, le=1)] | None = None
     zones: ZoneBudgets
     budgets: Annotated[list[BudgetThresholds], Field(min_length=1)]
 
     @classmethod
-    def of(cls, report: RecallReport, *, imgsz: int | None = None, nms_iou: float | None = None) -> Thresholds:
+    def of(cls, report: RecallReport, conditions: Conditions | None = None) -> Thresholds:
         """Take the thresholds of a report; the loosest budget makes the review zone, the strictest rejects."""
         budgets = {
             budget.false_alarms: BudgetThresholds(
@@ -101,12 +98,11 @@ class Thresholds(Section):
             for budget in report.budgets
         }
         return cls(
+            **(conditions or Conditions()).model_dump(),
             split=report.split,
             iou=report.iou,
             images=report.images,
             clean_images=report.clean_images,
-            imgsz=imgsz,
-            nms_iou=nms_iou,
             zones=ZoneBudgets(review=max(budgets), reject=min(budgets)),
             budgets=list(budgets.values()),
         )
