@@ -154,6 +154,7 @@ class Dataset(Sized, Protocol):
     label_files: list[str]  # of all images, the refused ones too
     labels: list[ImageLabels]
     max_buffer_length: int
+    rect: bool
     single_cls: bool
     transforms: object
     use_keypoints: bool
@@ -389,6 +390,8 @@ class Validator(Protocol):
     training: bool  # whether a trainer asked for the last validation
     end2end: bool  # from the first validation on
 
+    def __call__(self, trainer: object = None, model: object = None) -> object: ...  # later releases take more
+    def get_dataloader(self, dataset_path: str, batch_size: int) -> Loader: ...
     def init_metrics(self, model: nn.Module) -> None: ...
     def match_predictions(
         self, pred_classes: Tensor, true_classes: Tensor, iou: Tensor, use_scipy: bool = False
@@ -449,6 +452,7 @@ class Predictor(Protocol):
 
     args: Arguments
     imgsz: Sequence[int]
+    dataset: Source
     batch: Sequence[Any]  # paths, images, ...
     results: list[Prediction]
     model: Backend
@@ -457,6 +461,12 @@ class Predictor(Protocol):
 
     def pre_transform(self, im: Images) -> Images: ...
     def save_predicted_images(self, save_path: Path, frame: int | None = 0) -> None: ...  # the annotated picture
+
+
+class Source(Protocol):
+    """Images to predict on, batch by batch."""
+
+    def __next__(self) -> tuple[list[str], Images, list[str]]: ...  # paths, images, beginnings of their log lines
 
 
 class PredictedBoxes(Protocol):

@@ -149,6 +149,34 @@ def in_widest_gap(validated):
     return review
 
 
+def test_images_of_several_shapes_are_decided_as_they_were_counted_whatever_their_neighbours(folder, tmp_path):
+    images = tmp_path / "images" / "val"
+    images.mkdir(parents=True)
+    shapes = [(64, 64), (40, 90), (90, 40), (47, 90), (64, 64), (40, 90), (100, 30), (50, 50)]
+    for file, (height, width) in zip(sorted(folder.iterdir()), shapes, strict=True):
+        cv2.imwrite(str(images / file.name), cv2.resize(cv2.imread(str(file)), (width, height)))
+    files = sorted(images.iterdir())
+    validated = counted(lively("yolo11n.yaml", tmp_path), images, rect=True, batch=4, max_det=1000)
+    review = in_widest_gap(validated)
+    reject = [value + (1 - value) / 20 for value in review]
+    model = attach_thresholds(lively("yolo11n.yaml", tmp_path), made(review, reject, rect=True, max_det=1000))
+    ways = {
+        "the folder": model.predict(images, **GIVEN),
+        "in batches": model.predict(images, batch=3, **GIVEN),
+        "one by one, the last first": [model(file, **GIVEN)[0] for file in reversed(files)][::-1],
+        "pixels": model([cv2.imread(str(file)) for file in reversed(files)], **GIVEN)[::-1],
+    }
+    for results in ways.values():
+        for file, result in zip(files, results, strict=True):
+            kept = [(c, p) for c, p in validated[file.name] if p >= review[c]]
+            assert [c for c, _ in boxes_of(result)] == [c for c, _ in kept]
+            np.testing.assert_allclose([p for _, p in boxes_of(result)], [p for _, p in kept], atol=1e-5)
+            assert result.zone == (
+                "pass" if not kept else "reject" if any(p >= reject[c] for c, p in kept) else "review"
+            )
+    assert len({result.zone for result in ways["the folder"]}) > 1
+
+
 @pytest.mark.parametrize("name", [*MODELS, "yolo26n-obb.yaml", "yolo11n-pose.yaml"])
 def test_what_is_found_lies_where_it_is_whatever_the_padding(name, folder, tmp_path):
     """An image given with its padding, as pixels of a larger one, has the same found as far to the right and below."""

@@ -164,6 +164,8 @@ class _Keeper:
             )
         for line in conditions.differences(self.thresholds, self.name, predictor):
             self._warn(line)
+        if predictor.args.rect and conditions.free_shape(predictor.model):
+            padding.one_shape(predictor.dataset)
         exported = (getattr(predictor.model, "metadata", None) or {}).get("args") or {}
         if exported.get("nms"):
             self._warn(
@@ -186,6 +188,11 @@ class _Keeper:
         model, task, end2end = predictor.model, predictor.args.task, predictor.model.end2end
         several, classes = predictor.args.mode != "track", len(self.classes)
         shapes = {image.shape[:2] for image in predictor.batch[1]} if _padded_least(predictor) else set()
+        if len(shapes) > 1:
+            self._warn(
+                f"source: streams of several shapes are padded to squares, as {self.name} was not measured; predict on "
+                "each by itself"
+            )
         shape = shapes.pop() if len(shapes) == 1 else None
         margins = (0, 0)
 
