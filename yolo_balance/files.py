@@ -41,11 +41,18 @@ def copy_whole(source: Path, path: Path) -> None:
 
 
 def sha256(path: str | Path) -> str:
-    """Return the SHA-256 of a file's content in hexadecimal digits. Raises OSError if the file cannot be read."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
+    """Return the SHA-256 of a file in hexadecimal digits; of a folder, that of its files' names and contents.
+
+    Raises OSError if a file cannot be read.
+    """
+    digest, root = hashlib.sha256(), Path(path)
+    for file in sorted(root.rglob("*")) if root.is_dir() else [root]:
+        if root.is_dir():
+            digest.update(os.fsencode(file.relative_to(root).as_posix()) + b"\0")
+        if not file.is_dir():
+            with file.open("rb") as content:
+                while chunk := content.read(CHUNK):
+                    digest.update(chunk)
     return digest.hexdigest()
 
 

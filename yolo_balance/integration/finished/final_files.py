@@ -63,10 +63,10 @@ def write_report(folder: Path, reading: Reading, weights: Path) -> RecallReport:
     Args:
         folder: Folder of the files.
         reading: One validation of the model.
-        weights: File of the model after its last change. A model that is no file is named without a SHA-256.
+        weights: File or folder of the model after its last change; without a SHA-256 if it is neither.
     """
     full = reading.with_details()
-    known = {"weights": plain(weights.name), "weights_sha256": sha256(weights) if weights.is_file() else None}
+    known = {"weights": plain(weights.name), "weights_sha256": sha256(weights) if weights.exists() else None}
     full = replace(full, report=replace(full.report, weights_sha256=known["weights_sha256"]))
     full.report.save(folder / RECALL)
     Thresholds.of(full.report, full.conditions.model_copy(update=known)).save(folder / THRESHOLDS)

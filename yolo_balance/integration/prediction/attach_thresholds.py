@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -117,21 +116,22 @@ class _Keeper:
     def __init__(self, model: YOLOModel, thresholds: Thresholds, name: str):
         self.model, self.thresholds, self.name = model, thresholds, name
         self.file: str | None = None
-        self._checked: tuple[object, ...] = ()
+        self._checked: tuple[str | None, object] | None = None
+        self._loaded = False
         self.classes: list[str] = []
         self.review: Floats = np.zeros(0)
         self._handles: list[Handle] = []
         self._warned: set[str] = set()
 
     def check_weights(self) -> None:
-        """Compare the model's file with that of the thresholds, again where it is another; raises ConfigError."""
+        """Compare the model's file with that of the thresholds, once for each model; raises ConfigError."""
         self.file = conditions.weights_file(self.model)
-        stamp = ("",) if self.file is None else (self.file, os.stat(self.file).st_mtime_ns, os.stat(self.file).st_size)
-        if stamp == self._checked:
+        held = self.file, self.model.model  # a file that is written anew does not change the model at hand
+        if held == self._checked:
             return
-        self._checked = stamp
         if line := conditions.check_weights(self.thresholds, self.name, self.file):
             self._warn(line)
+        self._checked, self._loaded = held, False
 
     def check(self, names: Mapping[int, str]) -> list[str]:
         """Return class names by id; raise ConfigError where those of the file are others."""
@@ -152,8 +152,11 @@ class _Keeper:
     def start(self, predictor: Predictor) -> None:
         """Leave to the thresholds every box that Ultralytics would cut first; called before the first image."""
         self.check_weights()  # trained since, maybe
-        if line := conditions.check_export(self.thresholds, self.name, self.file, predictor.model):
+        if not self._loaded and (
+            line := conditions.check_export(self.thresholds, self.name, self.file, predictor.model)
+        ):
             self._warn(line)
+        self._loaded = True
         self.classes = self.check(predictor.model.names)
         self.review = np.array([self.thresholds.review[name] for name in self.classes])
         smallest, asked, mode = float(self.review.min()), predictor.args.conf, predictor.args.mode

@@ -58,10 +58,8 @@ def check_weights(measured: Conditions, name: str, file: str | None) -> str | No
             f"{name}: was measured on {_shown(measured)}; the model at hand was not loaded from a file, so nothing "
             "shows that it is the same"
         )
-    own = sha256(file) if os.path.isfile(file) else None
-    if own == measured.weights_sha256:
-        return None
-    if Path(file).suffix != ".pt":
+    own = sha256(file)
+    if own == measured.weights_sha256 or Path(file).suffix != ".pt":
         return None
     raise ConfigError(_refusal(measured, name, file, own))
 
@@ -70,7 +68,7 @@ def check_export(measured: Conditions, name: str, file: str | None, backend: Bac
     """Compare the weights that an export names with those that thresholds were measured on, as `check_weights` does."""
     if measured.weights_sha256 is None or file is None or Path(file).suffix == ".pt":
         return None
-    if os.path.isfile(file) and sha256(file) == measured.weights_sha256:
+    if sha256(file) == measured.weights_sha256:
         return None
     source = (getattr(backend, "metadata", None) or {}).get("weights_sha256")
     if source is None:
@@ -113,11 +111,11 @@ def free_shape(model: Backend) -> bool:
     return bool(getattr(model, "format", "") == "pt" or getattr(model, "pt", False) or getattr(model, "dynamic", False))
 
 
-def _refusal(measured: Conditions, name: str, file: str, digest: str | None) -> str:
+def _refusal(measured: Conditions, name: str, file: str, digest: str) -> str:
     export = "" if Path(file).suffix == ".pt" else "exported from weights of "
     return (
         f"{plain(file)}: {plain(name)} was measured on {_shown(measured)}, not on {plain(Path(file).name)} "
-        f"({export}SHA-256 {str(digest)[:DIGITS]}); `yolo_balance report {plain(file)}` measures its thresholds"
+        f"({export}SHA-256 {digest[:DIGITS]}); `yolo_balance report {plain(file)}` measures its thresholds"
     )
 
 
