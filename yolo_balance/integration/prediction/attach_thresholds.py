@@ -126,12 +126,12 @@ class _Keeper:
     def check_weights(self) -> None:
         """Compare the model's file with that of the thresholds, once for each model; raises ConfigError."""
         self.file = conditions.weights_file(self.model)
-        held = self.file, self.model.model  # a file that is written anew does not change the model at hand
-        if held == self._checked:
+        current = self.file, self.model.model  # a file that is written anew does not change the model at hand
+        if current == self._checked:
             return
         if line := conditions.check_weights(self.thresholds, self.name, self.file):
             self._warn(line)
-        self._checked, self._loaded = held, False
+        self._checked, self._loaded = current, False
 
     def check(self, names: Mapping[int, str]) -> list[str]:
         """Return class names by id; raise ConfigError where those of the file are others."""
