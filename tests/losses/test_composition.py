@@ -12,9 +12,11 @@ from yolo_balance.losses.composition import ClassFactors, isr_class_factors
 NATURAL = np.array([0.8, 0.15, 0.05])
 
 
-def factors(asked=(1, 1, 1), shown=NATURAL, isr=(1, 1, 1), max_weight=10.0, columns=False):
+def factors(asked=(1, 1, 1), shown=NATURAL, isr=(1, 1, 1), max_weight=10.0, columns=False, stated=False):
     asked, isr = np.array(asked, float), np.array(isr, float)
-    return ClassFactors.of(NATURAL, np.asarray(shown), asked, isr, max_weight=max_weight, columns=columns)
+    return ClassFactors.of(
+        NATURAL, np.asarray(shown), asked, isr, max_weight=max_weight, columns=columns, stated=stated
+    )
 
 
 def test_factors_are_relative_to_the_commonest_class_and_multiply():
@@ -34,6 +36,13 @@ def test_no_product_goes_beyond_the_cap_while_sampling_is_within_it():
     assert (f.product <= 10 + 1e-9).all()
     assert f.product[2] == pytest.approx(10)
     assert f.weight[2] == pytest.approx(10 / 8 / 2)
+
+
+def test_a_weight_that_the_user_stated_is_never_lowered():
+    options = {"asked": (1, 5, 3), "shown": [0.2, 0.2, 0.6], "isr": (1, 2, 2), "max_weight": 5}
+    f = factors(**options, stated=[False, False, True])
+    assert f.weight.tolist() == [1, factors(**options).weight[1], 3]
+    assert f.product[2] == pytest.approx(48 * 3 * 2)
 
 
 def test_what_sampling_asks_for_is_left_to_its_own_cap():

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from yolo_balance.arrays import Floats
 from yolo_balance.losses.class_weights import normalised
@@ -45,7 +46,7 @@ class ClassFactors:
         sampling: Ratio of how often an object is shown.
         asked: Class weight that the user requested.
         isr: Factor of ISR-P itself.
-        weight: Class weight within the cap.
+        weight: Class weight within the cap; a weight that the user stated stays as it is.
         product: sampling * weight * isr.
         room: By how much other terms may multiply the product before it meets the cap, >= 1.
         scaled: The weights as the loss uses them: mean 1 over an epoch's objects (over classes, for whole columns).
@@ -61,12 +62,20 @@ class ClassFactors:
 
     @classmethod
     def of(
-        cls, natural: Floats, shown: Floats, asked: Floats, isr: Floats, *, max_weight: float, columns: bool
+        cls,
+        natural: Floats,
+        shown: Floats,
+        asked: Floats,
+        isr: Floats,
+        *,
+        max_weight: float,
+        columns: bool,
+        stated: npt.ArrayLike = False,
     ) -> ClassFactors:
         """Multiply the factors and cap their product.
 
         The loss's part is lowered to max_weight / sampling where the product is above max_weight, but not below 1:
-        `max_repeat` caps the part of sampling.
+        `max_repeat` caps the part of sampling. A weight that the user stated for a class is never lowered.
 
         Args:
             natural: (C,) share of the data's boxes by class.
@@ -75,12 +84,13 @@ class ClassFactors:
             isr: (C,) `isr_class_factors`, ones without ISR-P.
             max_weight: The cap.
             columns: Whether weights are on whole columns.
+            stated: (C,) bool, classes whose weight the user stated.
         """
         commonest = np.argmax(natural)
         sampling = np.where(natural > 0, shown / np.maximum(natural, 1e-12), 1.0)
         sampling = sampling / sampling[commonest] if sampling[commonest] > 0 else sampling
         most = np.maximum(max_weight / np.maximum(sampling, 1e-12), 1.0)
-        weight = np.minimum(asked, most / isr)
+        weight = np.where(stated, asked, np.minimum(asked, most / isr))
         product = sampling * weight * isr
         room = np.maximum(most / (weight * isr), 1.0)
         scaled = weight / weight.mean() if columns else normalised(weight, shown)

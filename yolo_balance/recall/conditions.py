@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from yolo_balance.config.section import Section
-
-
-def _digest(value: str) -> str:
-    if not re.fullmatch("[0-9a-f]{64}", value):
-        raise ValueError("expected the 64 hexadecimal digits of a SHA-256")
-    return value
+from yolo_balance.ranges import Digest, Share
 
 
 class Conditions(Section):
@@ -32,10 +26,10 @@ class Conditions(Section):
     """
 
     weights: str | None = None
-    weights_sha256: Annotated[str, AfterValidator(_digest)] | None = None
+    weights_sha256: Digest | None = None
     imgsz: Annotated[int, Field(ge=1)] | None = None
     rect: bool | None = None
-    nms_iou: Annotated[float, Field(ge=0, le=1)] | None = None
+    nms_iou: Share | None = None
     agnostic_nms: bool | None = None
     max_det: Annotated[int, Field(ge=1)] | None = None
     end2end: bool | None = None

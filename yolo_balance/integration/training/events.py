@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from ultralytics.utils import LOGGER, RANK
 
+from yolo_balance.errors import DataError
 from yolo_balance.integration.data import image_files, longest_sides
 from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.class_shifts import Calibrated, calibrate
@@ -131,7 +132,7 @@ def restore_state(trainer: RunningTrainer) -> None:
         if part.state():
             try:
                 part.restore(read_state(trainer.wdir))
-            except (OSError, ValueError, KeyError, TypeError) as e:
+            except (DataError, ValueError, KeyError, TypeError) as e:
                 keys = ", ".join(part.state())
                 LOGGER.warning(f"balance: {trainer.wdir / STATE} cannot be read ({e}); these start anew: {keys}")
 
