@@ -54,6 +54,7 @@ class _State:
     recall: Mapping[str, Share] = field(default_factory=dict)
     hard: list[str] = field(default_factory=list)
     gradients: Mapping[str, _Gradients] = field(default_factory=dict)
+    class_weights: Mapping[str, tuple[Amount, Amount]] = field(default_factory=dict)
     selection: _Selection | None = None
 
 
