@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from yolo_balance.bounded_files import read_json, shown
 from yolo_balance.config.recall import CostsConfig
 from yolo_balance.files import csv_text, write_whole
-from yolo_balance.ranges import Amount, Confidence, Count
+from yolo_balance.ranges import Amount, Confidence, Count, Digest
 from yolo_balance.recall.class_recall import ClassRecall, read_classes
 from yolo_balance.recall.class_thresholds import share_budget
 from yolo_balance.recall.costs import cheapest_threshold
@@ -85,6 +85,8 @@ class RecallReport:
         ignored: Images of the split that Ultralytics could not use; `images` is without them.
         first_ignored: Name of the first ignored image and the reason; empty without any.
         unlabelled: Images of the split without a label file, which count as images without objects.
+        weights_sha256: SHA-256 of the model's file in the report of a finished model; None where it is not known.
+            Reports that differ in it alone are equal.
     """
 
     split: str
@@ -97,6 +99,7 @@ class RecallReport:
     ignored: Count = 0
     first_ignored: str = ""
     unlabelled: Count = 0
+    weights_sha256: Digest | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a report that cannot be; raises ValueError that begins with the key."""
@@ -201,9 +204,9 @@ class RecallReport:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of `recall.json`; a split without an ignored or unlabelled image has no such key."""
+        """Return the content of `recall.json`; it has no key for what there is none of."""
         content = {"schema": SCHEMA, **dataclasses.asdict(self)}
-        left_out = [key for key in ("ignored", "first_ignored", "unlabelled") if not content[key]]
+        left_out = [key for key in ("ignored", "first_ignored", "unlabelled", "weights_sha256") if not content[key]]
         return {key: value for key, value in content.items() if key not in left_out}
 
     @classmethod
