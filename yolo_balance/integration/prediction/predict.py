@@ -143,7 +143,7 @@ def _beside(weights: Path) -> Path:
 
 def _quoted(name: str) -> str:
     """Return a class name, as JSON where its own commas or quotation marks would read as another box."""
-    return json.dumps(name, ensure_ascii=False) if any(c in name for c in ',"\r\n') else name
+    return json.dumps(name, ensure_ascii=False) if "," in name or '"' in name else name
 
 
 def _decision(result: Prediction) -> ImageDecision:
