@@ -84,9 +84,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(finished, tmp_path, capsys,
     assert contents(tmp_path) == {str(tmp_path / "file"): b"mine"}
 
 
-@pytest.mark.parametrize(
-    ("verb", "size"), [*((verb, 0) for verb in NAMES if verb != "compare"), ("predict", 500), ("report --out", 20_000)]
-)
+@pytest.mark.parametrize(("verb", "size"), [*((verb, 0) for verb in NAMES), ("predict", 500), ("report --out", 20_000)])
 def test_a_full_disk_is_one_line(finished, tmp_path, capsys, verb, size):
     with full_disk(size):
         assert main(verbs(finished, tmp_path / "out")[verb]) == 1
