@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     targets are met, 1 if a target is missed and 2 if the report cannot decide.
     """
     arguments = argparse.Namespace(verb="yolo_balance")
+    _open_outputs()
     try:
         arguments = _parse(argv)
         threading.excepthook = _thread_stopped
@@ -48,6 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         return UNKNOWN_ERROR
     return code
+
+
+def _open_outputs() -> None:
+    """Send what would be printed to nowhere where the output was closed, as by `>&-`; Python has None there."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open to the end of the process
 
 
 def _user_error(lines: str) -> int:

@@ -122,6 +122,15 @@ def test_output_that_cannot_be_written_is_one_line(finished, words):
     assert done.stderr == f"error: {words[0]}: stopped ([Errno 28] No space left on device)\n"
 
 
+def test_a_command_whose_outputs_are_closed_does_its_work(finished):
+    (finished.parent / "wrong.yaml").write_text("balance: {nothing: 1}\n")
+    for file, code in (("run.yaml", 0), ("wrong.yaml", 1)):
+        command = f"exec {sys.executable} -m yolo_balance validate {finished.parent / file}"
+        for closed in (">&-", "2>&-", ">&- 2>&-"):
+            done = subprocess.run(["sh", "-c", f"{command} {closed}"], capture_output=True, text=True)
+            assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+
+
 class Vanished(Dataset):
     """Images that are no longer there."""
 
