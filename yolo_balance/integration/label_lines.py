@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from yolo_balance.bounded_files import read_text
 from yolo_balance.text import plain
 
 NUMBERS_OF_A_BOX = 5
@@ -49,7 +50,7 @@ def row_at_fault(label: Path, classes: int, numbers: int, dimensions: int) -> in
 def misread_names(data: str | Path) -> list[str]:
     """Return a line for each class name of a data YAML that YAML reads as another value: NO is false, 010 is 8."""
     try:
-        root = yaml.compose(Path(data).read_text(encoding="utf-8"), yaml.SafeLoader)
+        root = yaml.compose(read_text(Path(data)), yaml.SafeLoader)
     except (OSError, ValueError, yaml.YAMLError):  # Ultralytics looks for it elsewhere, or says what is wrong
         return []
     pairs = root.value if isinstance(root, yaml.MappingNode) else []
