@@ -14,7 +14,7 @@ from pydantic import AfterValidator
 from ultralytics.cfg import get_cfg
 from ultralytics.data.build import build_yolo_dataset
 from ultralytics.data.utils import check_det_dataset, img2label_paths, verify_image_label
-from ultralytics.utils import SETTINGS
+from ultralytics.utils import LOGGER, SETTINGS
 
 from yolo_balance import demo
 from yolo_balance.arrays import Floats, Floats32, Ints
@@ -22,6 +22,7 @@ from yolo_balance.bounded_files import checked
 from yolo_balance.config import read_yaml
 from yolo_balance.errors import BalanceError, DataError
 from yolo_balance.integration.compat import one_line
+from yolo_balance.integration.label_lines import misread_names, row_at_fault
 from yolo_balance.integration.protocols import DataContent, Dataset, ImageFolder
 from yolo_balance.text import counted, distinct, listed, plain
 
@@ -65,7 +66,7 @@ def resolve_data(data: object, task: str) -> str:
 
 
 def read_data(data: str | Path, *, download: bool = True) -> DataContent:
-    """Read a data YAML as Ultralytics does; raises DataError in one line.
+    """Read a data YAML as Ultralytics does; raises DataError in one line. Warns of class names that YAML misreads.
 
     Args:
         data: Path of the YAML.
@@ -81,6 +82,8 @@ def read_data(data: str | Path, *, download: bool = True) -> DataContent:
         raise DataError(f"data: {data} cannot be used ({one_line(e)})") from e
     if sorted(found["names"]) != list(range(len(found["names"]))):  # Ultralytics looks at the largest id only
         raise DataError(f"data: {data} names classes {sorted(found['names'])}; expected ids from 0 on without a gap")
+    for line in misread_names(data):
+        LOGGER.warning(line)
     return found
 
 
@@ -153,7 +156,9 @@ def _refusal(dataset: Dataset, image: str) -> str:
     classes, label = len(dataset.data["names"]), img2label_paths([image])[0]
     options = dataset.use_keypoints, classes, keypoints, dimensions, dataset.single_cls
     message = str(verify_image_label((image, label, "", *options))[-1])
-    return " ".join(message.rpartition("ignoring corrupt image/label: ")[2].split())
+    reason = " ".join(message.rpartition("ignoring corrupt image/label: ")[2].split())
+    line = row_at_fault(Path(label), classes, 5 + keypoints * dimensions * dataset.use_keypoints, dimensions)
+    return reason if line is None else f"{reason}, line {line} of {Path(label).name}"
 
 
 def has_objects(image: str) -> bool:

@@ -7,6 +7,7 @@ trainer after its setup into a balanced one of its own type.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,6 +34,7 @@ from yolo_balance.integration.hooks.loader import balance_loader
 from yolo_balance.integration.hooks.validator import RecallValidatorMixin, balance_validator
 from yolo_balance.integration.training import events
 from yolo_balance.integration.training.best_checkpoint import RunSelection, check_rule
+from yolo_balance.integration.training.process_errors import process_errors
 from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.run_sampling import RunSampling
 from yolo_balance.recall import RecallReport
@@ -90,7 +92,8 @@ class BalancedTrainerMixin(Stock):
     def train(self) -> object:
         """Train as Ultralytics does. Raises HostError on several devices that the release trains without balance."""
         check_devices(self)
-        return super().train()
+        with process_errors() if self.ddp else nullcontext():
+            return super().train()
 
     def get_dataset(self) -> dict[str, Any]:
         """Return Ultralytics' data dictionary; `data: demo` is drawn first."""
