@@ -26,6 +26,7 @@ from yolo_balance.recall.images import ImageRates, zones
 from yolo_balance.recall.operating_point import alarm_unit, threshold_at
 from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.recall.report_json import SCHEMA, read, shown
+from yolo_balance.recall.split_counts import SplitCounts, counts_last
 
 COLUMNS = (
     *("epoch", "class", "budget", "n", "hits", "recall", "low", "high", "threshold", "false_alarms"),
@@ -70,20 +71,18 @@ class BudgetRecall:
 
 
 @dataclass(frozen=True)
-class RecallReport:
+class RecallReport(SplitCounts):
     """Recall per class at each false-alarm budget, with intervals.
 
     Attributes:
         split: Split the model was read on.
         iou: IoU at which a box finds an object.
         confidence: Level of the intervals.
-        images: Images of the split.
+        images: Images of the split that were read, each once.
         clean_images: Images without objects; 0 means that false boxes were counted per image.
         budgets: One entry per budget.
         details: Details in the report of a finished model; None during training.
-        ignored: Images of the split that Ultralytics could not use; `images` is without them.
-        first_ignored: Name of the first ignored image and the reason; empty without any.
-        unlabelled: Images of the split without a label file, which count as images without objects.
+        ignored, first_ignored, unlabelled, filtered, filtered_by, copies, in_train: As in `SplitCounts`.
     """
 
     split: str
@@ -93,17 +92,12 @@ class RecallReport:
     clean_images: int
     budgets: tuple[BudgetRecall, ...]
     details: Details | None = None
-    ignored: int = 0
-    first_ignored: str = ""
-    unlabelled: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a report that cannot be; raises ValueError that begins with the key."""
+        super().__post_init__()
         if not 0 < self.confidence < 1:
             raise ValueError(f"confidence: expected a level in (0, 1), got {shown(self.confidence)}")
-        for key, count in (("ignored", self.ignored), ("unlabelled", self.unlabelled)):
-            if count < 0:
-                raise ValueError(f"{key}: expected a number of images, got {count}")
         if not self.budgets:
             raise ValueError("budgets: expected at least one")
         for i, budget in enumerate(self.budgets):
@@ -199,10 +193,8 @@ class RecallReport:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of `recall.json`; a split without an ignored or unlabelled image has no such key."""
-        content = {"schema": SCHEMA, **dataclasses.asdict(self)}
-        left_out = [key for key in ("ignored", "first_ignored", "unlabelled") if not content[key]]
-        return {key: value for key, value in content.items() if key not in left_out}
+        """Return the content of `recall.json`: the reading, then what the split held besides."""
+        return {"schema": SCHEMA, **counts_last(dataclasses.asdict(self))}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], *, source: str = "recall report") -> RecallReport:
@@ -210,7 +202,7 @@ class RecallReport:
 
         More keys than ours are ignored. Required are `schema`, `split`, `iou`, `images`, `clean_images` and `budgets`;
         per budget `false_alarms`, `threshold` and `classes`; per class `n`, `hits`, `recall`, `low`, `high` and
-        `threshold`. Left out, `confidence` is 0.95, `measured` is not known, and `ignored` and `unlabelled` are 0.
+        `threshold`. Left out, `confidence` is 0.95, `measured` is not known, and the counts of images are 0.
 
         Args:
             content: Content of the JSON.

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ultralytics.cfg import get_cfg
+from ultralytics.utils import LOGGER
 from ultralytics.utils.checks import check_imgsz
 
 from yolo_balance.config import SECTION, BalanceConfig, RecallConfig, apply_overrides, parse_section
@@ -19,6 +20,7 @@ from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.validate_once import reading_of, validated
 from yolo_balance.integration.models import box_model
 from yolo_balance.integration.protocols import YOLOModel
+from yolo_balance.integration.split_images import check_labelled
 from yolo_balance.recall import RecallReport
 from yolo_balance.resolution import name_problems
 from yolo_balance.text import listed
@@ -71,6 +73,8 @@ def report(
         arguments |= {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
     try:
         validator = validated(model, options, **arguments)
+        for line in validator.split_images().remarks():
+            LOGGER.warning(line)
         reading = reading_of(validator, baseline=baseline, title=str(weights))
         return final_files.write_report(validator.save_dir, reading)
     except OSError as e:  # a full disk, a working directory without permission
@@ -147,4 +151,5 @@ def check_data(model: YOLOModel, options: RecallConfig, arguments: dict[str, obj
         )
     if problems := name_problems(BalanceConfig(recall=options), known):
         raise ConfigError(problems)
-    scan(get_cfg(overrides={**arguments, "cache": False, "task": model.task}), data, split, "val")
+    dataset = scan(get_cfg(overrides={**arguments, "cache": False, "task": model.task}), data, split, "val")
+    check_labelled(dataset, options.unlabelled)

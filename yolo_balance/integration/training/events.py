@@ -15,11 +15,13 @@ from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.class_shifts import Calibrated, calibrate
 from yolo_balance.integration.hook_watch import HookWatch
 from yolo_balance.integration.hooks.loader import start_epoch
+from yolo_balance.integration.training.absent_classes import absent_remarks
 from yolo_balance.integration.training.best_checkpoint import RunSelection
 from yolo_balance.integration.training.other_options import option_remarks
 from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
 from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.run_sampling import RunSampling
+from yolo_balance.integration.training.split_remarks import split_remarks
 from yolo_balance.recall import RecallReport
 from yolo_balance.run_folder.balance_file import BalanceFile, resolved
 from yolo_balance.run_folder.history import append_exposure, keep_epochs
@@ -70,7 +72,9 @@ def start(trainer: RunningTrainer) -> None:
         schedule = trainer.sampling.schedule
         for line in training_console.remarks(schedule, balance.names, image_files(trainer.train_loader.dataset)):
             LOGGER.warning(line)
-    for line in option_remarks(trainer, trainer.losses):
+    train, val = trainer.train_loader.dataset, trainer.test_loader.dataset
+    absent = absent_remarks(train, val, balance.names, trainer.args.classes)
+    for line in (*split_remarks(trainer), *absent, *option_remarks(trainer, trainer.losses)):
         LOGGER.warning(line)
     factors = None if trainer.losses is None else trainer.losses.factors
     resolution = resolved(balance.config, balance.statistics, balance.names, schedule, factors)

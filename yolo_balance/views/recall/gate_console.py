@@ -22,6 +22,6 @@ def render_gate(gate: Gate) -> str:
     return (
         f"Promised recall on {plain(report.split)} (IoU {report.iou:g}, {report.confidence:.0%} intervals; "
         f"budget: false boxes per {report.per})\n"
-        + "".join(f"{line}\n" for line in left_out(report))
+        + "".join(f"{line}\n" for line in left_out(report, report.split, report.images))
         + table(("verdict", "class", "recall", "n", "target", "budget", "needed"), rows, "lllrl")
     )
