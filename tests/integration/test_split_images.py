@@ -174,7 +174,7 @@ def test_a_class_whose_labels_cannot_be_used_is_named_with_the_reason(data):
         (labels / f"{name}.txt").write_text("2 0.5 0.5 1.7 0.2\n")
     (line,) = absent(data)
     assert line.startswith(
-        "data: crack has 2 boxes in val and none in train (Ultralytics cannot use 2 images of train that have it, "
+        "data: crack has 2 boxes in val and none in train (Ultralytics cannot use 2 images of train with it, "
         "00003.png: "
     )
 
@@ -182,10 +182,10 @@ def test_a_class_whose_labels_cannot_be_used_is_named_with_the_reason(data):
 def test_a_class_that_fraction_takes_from_train_is_named_with_the_key_to_use(data):
     lost = "balance.sampling.epoch_size makes an epoch shorter and keeps every image): the model cannot learn it"
     assert absent(data, fraction=0.3) == [
-        f"data: crack has 2 boxes in val and none in train (fraction=0.3 leaves out 2 images of train that have it; {lost}"
+        f"data: crack has 2 boxes in val and none in train (fraction=0.3 leaves out 2 images of train with it; {lost}"
     ]
     for name in ("00002", "00003"):  # val lacks it too
         (data.parent / "labels" / "val" / f"{name}.txt").write_text("")
     assert absent(data, fraction=0.3) == [
-        f"data: crack has 0 boxes in val and none in train (fraction=0.3 leaves out 2 images of train that have it; {lost}"
+        f"data: crack has 0 boxes in val and none in train (fraction=0.3 leaves out 2 images of train with it; {lost}"
     ]

@@ -104,8 +104,10 @@ def train_images(dataset: Dataset, split: object) -> list[str] | None:
         dataset: Ultralytics' data set of any split, whose reader of folders and lists is used.
         split: `train` of the data YAML.
     """
+    if not split or not hasattr(dataset, "get_img_files"):
+        return None
     try:
-        return _listed(dataset, split) if split else None
+        return _listed(dataset, split)
     except FileNotFoundError:  # the YAML was copied to another machine with its val split alone
         return None
 

@@ -19,18 +19,25 @@ from yolo_balance.integration.training.split_remarks import folder_remarks
 
 def test_a_run_names_before_training_what_val_holds(make_data, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    file = make_data([[0], [0], [1], []], [[0], [2], []])
+    file = make_data([[0], [0], [1], [], [2], []], [[0], [2], []])
+    (file.parent / "labels" / "train" / "00004.txt").write_text("2 0.5 0.5 1.2 0.2\n")
+    (file.parent / "labels" / "train" / "00005.txt").unlink()
     images = file.parent / "images"
     shutil.copy(images / "train" / "00000.png", images / "val" / "a.png")
     shutil.copy(images / "val" / "00001.png", images / "val" / "b.png")
     trainer = run(file, tmp_path, "run", way="attach", balance={"auto": True}, epochs=1).trainer
     warned = [r.message.removeprefix("WARNING ⚠️ ") for r in caplog.records if r.levelno == logging.WARNING]
+    reason = next(line for line in warned if "of train could not be used" in line).partition("(")[2].rstrip(")")
+    assert reason.startswith("00004.png: ")
     for line in (
         "1 of 5 images are copies of another one, and identical images count once",
         "No label file for 1 of 4 images, which count as defect-free",
         "1 of 4 images of val are also in train: what is read is memory",
         "b.png is a copy of 00001.png and labelled otherwise: the labels with more objects count",
-        "data: crack has 1 box in val and none in train (no label file of train has it): the model cannot learn it",
+        f"1 of 6 images of train could not be used ({reason})",
+        "No label file for 1 of 5 images of train, which count as background",
+        f"data: crack has 1 box in val and none in train (Ultralytics cannot use 1 image of train with it, {reason}): "
+        "the model cannot learn it",
         "data: pit has 1 box in train and none in val (no label file of val has it): its recall is not measured",
     ):
         assert warned.count(line) == 1, line

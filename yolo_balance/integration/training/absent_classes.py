@@ -79,9 +79,9 @@ def _reasons(dataset: Dataset, split: str, absent: Sequence[int]) -> dict[int, s
     for c in absent:
         if images := unusable.get(c):
             first = f"{plain(Path(images[0]).name)}: {refusal(dataset, images[0])}"
-            reasons[c] = f"Ultralytics cannot use {counted(len(images), 'image')} of {split} that have it, {first}"
+            reasons[c] = f"Ultralytics cannot use {counted(len(images), 'image')} of {split} with it, {first}"
         if images := beyond.get(c):
-            left = f"fraction={dataset.fraction} leaves out {counted(len(images), 'image')} of {split} that have it"
+            left = f"fraction={dataset.fraction} leaves out {counted(len(images), 'image')} of {split} with it"
             reasons[c] = f"{left}; {SHORTER}" if split == "train" else left
     return reasons
 

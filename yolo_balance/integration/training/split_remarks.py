@@ -5,20 +5,31 @@ from __future__ import annotations
 from typing import cast
 
 from yolo_balance.analysis.duplicates import find_duplicates
-from yolo_balance.integration.data import image_files
-from yolo_balance.integration.protocols import ImageFolder
+from yolo_balance.integration.data import Scan, image_files
+from yolo_balance.integration.protocols import Dataset, ImageFolder
 from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
 from yolo_balance.recall.split_counts import SplitCounts
+from yolo_balance.text import plain
 from yolo_balance.views.recall.report_console import left_out
 
 
 def split_remarks(trainer: ResolvedTrainer) -> list[str]:
-    """Return a line for each kind of images of val that are not read or say less than their number."""
+    """Return a line for each kind of images that are not read, or say less than their number, val first."""
     train, name = trainer.train_loader.dataset, trainer.args.split or "val"
     if trainer.args.task == "classify":
         return folder_remarks(cast(ImageFolder, train), cast(ImageFolder, trainer.test_loader.dataset), name)
     split = trainer.validator.split_images(getattr(train, "im_files", None))
-    return [*left_out(split.counts, name, split.images), *split.remarks()]
+    return [*left_out(split.counts, name, split.images), *split.remarks(), *_of_train(train)]
+
+
+def _of_train(train: Dataset) -> list[str]:
+    scan, lines = Scan.of(train), []
+    if scan.ignored:
+        images = len(train) + scan.ignored
+        lines.append(f"{scan.ignored} of {images} images of train could not be used ({plain(scan.first)})")
+    if without := len(scan.without_file):
+        lines.append(f"No label file for {without} of {len(train)} images of train, which count as background")
+    return lines
 
 
 def folder_remarks(train: ImageFolder, val: ImageFolder, name: str) -> list[str]:
