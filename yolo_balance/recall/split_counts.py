@@ -44,8 +44,12 @@ class SplitCounts:
 
     @property
     def left_out(self) -> int:
-        """Images of which the reading knows nothing: any of them may hold objects of any class."""
-        return self.ignored + self.filtered
+        """Images of which the reading knows nothing: any of them may hold objects of any class.
+
+        Those that `classes` alone left out are known: they hold objects of other classes only.
+        """
+        known = self.filtered_by.startswith("classes=") and " and " not in self.filtered_by
+        return self.ignored + (0 if known else self.filtered)
 
 
 def counts_last(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -151,6 +151,10 @@ def test_images_that_were_left_out_turn_a_verdict_where_they_could(gate, key, na
     turned["pit"] = "missed on the images read, not if the class is found on 200 images left out"
     assert (turned.get(name, "...") in printed.out) == (code == 2 and name in turned)
     assert (f"{unknown} of {100 + unknown} images" in printed.out) == (unknown > 0)
+    if key == "filtered":
+        by_class = replace(found, filtered_by="classes=[0, 1]")  # their labels are known
+        assert gate(by_class, {name: target})[0] == {"scratch": 0, "pit": 1, "crack": 2}[name]
+        assert gate(replace(found, filtered_by="classes=[0, 1] and fraction=0.5"), {name: target})[0] == code
     n = {"scratch": 40, "pit": 20, "crack": 5}[name] + unknown
     if name == "scratch":  # the worst case, restated
         assert (interval(hits, n)[0] >= target) == (code == 0)

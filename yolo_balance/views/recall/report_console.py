@@ -61,8 +61,8 @@ def left_out(counts: SplitCounts, split: str, images: int) -> list[str]:
     if counts.in_train is None:
         lines.append(f"Images of train were not found: images of {plain(split)} that are also in train are not known")
     elif counts.in_train:
-        shared = "the split is train" if split == "train" else f"images of {plain(split)} are also in train"
-        lines.append(f"{counts.in_train} of {images} {shared}: what is read is memory")
+        shared = f"{counts.in_train} of {images} images of {plain(split)} are also in train"
+        lines.append(f"{'The split is train' if split == 'train' else shared}: what is read is memory")
     return lines
 
 
