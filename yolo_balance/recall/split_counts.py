@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from yolo_balance.ranges import Count
+
 
 @dataclass(frozen=True, kw_only=True)
 class SplitCounts:
@@ -22,20 +24,13 @@ class SplitCounts:
         in_train: Images read that are also in train, under whatever name; None where train's images were not found.
     """
 
-    ignored: int = 0
+    ignored: Count = 0
     first_ignored: str = ""
-    unlabelled: int = 0
-    filtered: int = 0
+    unlabelled: Count = 0
+    filtered: Count = 0
     filtered_by: str = ""
-    copies: int = 0
-    in_train: int | None = 0
-
-    def __post_init__(self) -> None:
-        """Refuse a number below 0; raises ValueError that begins with the key."""
-        for key in COUNTS:
-            count = getattr(self, key)
-            if count is not None and count < 0:
-                raise ValueError(f"{key}: expected a number of images, got {count}")
+    copies: Count = 0
+    in_train: Count | None = 0
 
     @property
     def counts(self) -> SplitCounts:
