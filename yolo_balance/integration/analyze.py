@@ -188,7 +188,7 @@ def _labelled(
                 np.concatenate([label["bboxes"] for label in dataset.labels]).astype(np.float64)[:, 2:4],
                 np.array([label["shape"] for label in dataset.labels], np.float64),
                 ignored=refused.ignored,
-                unlabelled=refused.unlabelled,
+                unlabelled=len(refused.without_file),
                 pixels=sample_pixels(dataset.im_files),
             )
         )

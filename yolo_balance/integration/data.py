@@ -126,12 +126,12 @@ class Scan:
     Attributes:
         ignored: Images that Ultralytics left out of the split, because the image or its label file is not usable.
         first: Name of the first such image and the reason; empty without any.
-        unlabelled: Images of the split without a label file; Ultralytics takes them for background.
+        without_file: Images of the split without a label file; Ultralytics takes them for background.
     """
 
     ignored: int
     first: str
-    unlabelled: int
+    without_file: tuple[str, ...]
 
     @classmethod
     def of(cls, dataset: Dataset) -> Scan:
@@ -140,18 +140,21 @@ class Scan:
         A data set of a user's own that reads no label files has no such images.
         """
         if not hasattr(dataset, "label_files"):
-            return cls(0, "", 0)
+            return cls(0, "", ())
         empty = [label["im_file"] for label in dataset.labels if not len(label["cls"])]
-        unlabelled = sum(not os.path.isfile(file) for file in img2label_paths(empty))
+        without_file = tuple(
+            image for image, file in zip(empty, img2label_paths(empty), strict=True) if not os.path.isfile(file)
+        )
         ignored = len(dataset.label_files) - len(dataset.labels)
         if not ignored:
-            return cls(0, "", unlabelled)
+            return cls(0, "", without_file)
         used = set(dataset.im_files)
         image = next((file for file in dataset.get_img_files(dataset.img_path) if file not in used), "")
-        return cls(ignored, f"{Path(image).name}: {_refusal(dataset, image)}", unlabelled)
+        return cls(ignored, f"{Path(image).name}: {refusal(dataset, image)}", without_file)
 
 
-def _refusal(dataset: Dataset, image: str) -> str:
+def refusal(dataset: Dataset, image: str) -> str:
+    """Return the reason of Ultralytics' own check against an image that is not used."""
     keypoints, dimensions = dataset.data.get("kpt_shape") or (0, 0)
     classes, label = len(dataset.data["names"]), img2label_paths([image])[0]
     options = dataset.use_keypoints, classes, keypoints, dimensions, dataset.single_cls

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ultralytics.cfg import get_cfg
+from ultralytics.utils import LOGGER
 from ultralytics.utils.checks import check_imgsz
 
 from yolo_balance.config import SECTION, BalanceConfig, RecallConfig, apply_overrides, parse_section
@@ -20,6 +21,7 @@ from yolo_balance.integration.finished.validate_once import reading_of, validate
 from yolo_balance.integration.models import box_model
 from yolo_balance.integration.outside_errors import outside_errors
 from yolo_balance.integration.protocols import YOLOModel
+from yolo_balance.integration.split_images import check_labelled
 from yolo_balance.recall import RecallReport
 from yolo_balance.resolution import name_problems
 from yolo_balance.text import listed
@@ -73,6 +75,8 @@ def report(
         arguments |= {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
     with outside_errors("report", lambda: out or arguments.get("project")):
         validator = validated(model, options, **arguments)
+        for line in validator.split_images().remarks():
+            LOGGER.warning(line)
         reading = reading_of(validator, baseline=baseline, title=str(weights))
         return final_files.write_report(validator.save_dir, reading, Path(weights))
 
@@ -147,4 +151,5 @@ def check_data(model: YOLOModel, options: RecallConfig, arguments: dict[str, obj
         )
     if problems := name_problems(BalanceConfig(recall=options), known):
         raise ConfigError(problems)
-    scan(get_cfg(overrides={**arguments, "cache": False, "task": model.task}), data, split, "val")
+    dataset = scan(get_cfg(overrides={**arguments, "cache": False, "task": model.task}), data, split, "val")
+    check_labelled(dataset, options.unlabelled)

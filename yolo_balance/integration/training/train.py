@@ -25,6 +25,7 @@ from yolo_balance.integration.finished.class_shifts import class_layers
 from yolo_balance.integration.models import box_model, resolve_model
 from yolo_balance.integration.outside_errors import outside_errors
 from yolo_balance.integration.protocols import YOLOModel
+from yolo_balance.integration.split_images import check_labelled
 from yolo_balance.integration.training.attach import attach
 from yolo_balance.integration.training.best_checkpoint import rule_of
 from yolo_balance.recall.report import RecallReport
@@ -96,6 +97,7 @@ def read_run(balance: BalanceConfig, arguments: Mapping[str, object]) -> tuple[Y
     data = read_data(path)
     names = class_names({0: "item"} if arguments.get("single_cls") else data["names"])
     splits = check_labels({**arguments, "data": path}, data, model.task)
+    check_labelled(splits[1], balance.recall.unlabelled)
     train, val = (ClassStatistics.of(box_classes(split), len(names)) for split in splits)
     resolved = resolve(balance, train, names, complete({**arguments, "task": model.task}))
     if balance.recall.best != "fitness":

@@ -32,6 +32,7 @@ from yolo_balance.integration.hooks.criterion import (
 from yolo_balance.integration.hooks.dataset import DRAWN
 from yolo_balance.integration.hooks.loader import balance_loader
 from yolo_balance.integration.hooks.validator import RecallValidatorMixin, balance_validator
+from yolo_balance.integration.split_images import check_labelled
 from yolo_balance.integration.training import events
 from yolo_balance.integration.training.best_checkpoint import RunSelection, check_rule
 from yolo_balance.integration.training.process_errors import process_errors
@@ -149,6 +150,7 @@ class BalancedTrainerMixin(Stock):
         """Balance the criteria, start the records and hook the epochs, once Ultralytics' setup is complete."""
         contract.check()
         config = self.resolved.config
+        check_labelled(self.test_loader.dataset, config.recall.unlabelled)
         if config.recall.calibration is not None:
             class_layers(self.ema.ema)  # raises where there are none
         if config.losses is not None:
