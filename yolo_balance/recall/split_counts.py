@@ -41,7 +41,7 @@ class SplitCounts:
     def left_out(self) -> int:
         """Images of which the reading knows nothing: any of them may hold objects of any class.
 
-        Those that `classes` alone left out are known: they hold objects of other classes only.
+        Images that `classes` alone left out are known: such an image holds objects of other classes only.
         """
         known = self.filtered_by.startswith("classes=") and " and " not in self.filtered_by
         return self.ignored + (0 if known else self.filtered)
