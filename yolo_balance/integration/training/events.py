@@ -16,11 +16,13 @@ from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.class_shifts import Calibrated, calibrate
 from yolo_balance.integration.hook_watch import HookWatch
 from yolo_balance.integration.hooks.loader import start_epoch
+from yolo_balance.integration.training.absent_classes import absent_remarks
 from yolo_balance.integration.training.best_checkpoint import RunSelection
 from yolo_balance.integration.training.other_options import class_factors, option_remarks
 from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
 from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.run_sampling import RunSampling
+from yolo_balance.integration.training.split_remarks import split_remarks
 from yolo_balance.recall import RecallReport
 from yolo_balance.run_folder.balance_file import BalanceFile, resolved
 from yolo_balance.run_folder.history import append_exposure, keep_epochs
@@ -72,11 +74,13 @@ def start(trainer: RunningTrainer) -> None:
         for line in training_console.remarks(schedule, balance.names, image_files(trainer.train_loader.dataset)):
             LOGGER.warning(line)
         if trainer.sampling.feedback is not None:
-            val = ClassStatistics.of(box_classes(trainer.test_loader.dataset), len(balance.names))
-            if steering := training_console.feedback_line(balance.names, val.boxes, balance.config.recall.level):
+            objects = ClassStatistics.of(box_classes(trainer.test_loader.dataset), len(balance.names))
+            if steering := training_console.feedback_line(balance.names, objects.boxes, balance.config.recall.level):
                 LOGGER.warning(steering)
+    train, val = trainer.train_loader.dataset, trainer.test_loader.dataset
+    absent = absent_remarks(train, val, balance.names, trainer.args.classes)
     factors = class_factors(trainer, trainer.losses)
-    for line in option_remarks(trainer, factors):
+    for line in (*split_remarks(trainer), *absent, *option_remarks(trainer, factors)):
         LOGGER.warning(line)
     resolution = resolved(balance.config, balance.statistics, balance.names, schedule, factors)
     BalanceFile(balance.asked.model_dump(exclude_unset=True), resolution).save(trainer.save_dir)
