@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    overrides = parse_overrides(arguments.overrides)
+    overrides = _with_units(arguments)
     from yolo_balance.integration.training.train import train  # torch and ultralytics are needed from here on
 
     train(arguments.file, **overrides)
@@ -92,7 +92,7 @@ def _analyze(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    overrides = parse_overrides(arguments.overrides)
+    overrides = _with_units(arguments)
     from yolo_balance.integration.finished.report_model import report  # torch and ultralytics are needed from here on
 
     report(arguments.weights, recall=arguments.config, out=arguments.out, **overrides)
@@ -100,7 +100,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
-    overrides = parse_overrides(arguments.overrides)
+    overrides = _with_units(arguments)
     from yolo_balance.integration.finished.calibrate_run import calibrate
 
     calibrate(arguments.run, recall=arguments.config, out=arguments.out, **overrides)
@@ -195,6 +195,12 @@ def parse_overrides(words: Sequence[str]) -> dict[str, object]:
     if problems:
         raise ConfigError(problems)
     return overrides
+
+
+def _with_units(arguments: argparse.Namespace) -> dict[str, object]:
+    """Parse the overrides of a verb that takes --units, which is no YAML: a pattern has characters of its own."""
+    units = {} if arguments.units is None else {"balance.recall.units": arguments.units}
+    return {**parse_overrides(arguments.overrides), **units}
 
 
 def parse_seeds(text: str) -> list[int]:

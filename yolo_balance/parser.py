@@ -33,11 +33,21 @@ def _add_overrides(verb: argparse.ArgumentParser, of: str) -> None:
     verb.add_argument("overrides", nargs="*", metavar="key=value", help=of)
 
 
+def _add_units(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--units",
+        metavar="RULE",
+        help="FILE.csv:COLUMN, a regular expression with one group on file names, or folder: images of one part, which "
+        "belong together; short for balance.recall.units",
+    )
+
+
 def _add_training(verbs: _Verbs) -> None:
     """Add the verbs of a run that is to be trained."""
     train = verbs.add_parser("train", help="train the run of a YAML and report recall per class")
     train.add_argument("file", help="YAML of a run: the keys of Ultralytics, and the section balance:")
     _add_overrides(train, "replaces a key of the file, dotted or not")
+    _add_units(train)
 
     compare = verbs.add_parser(
         "compare",
@@ -90,6 +100,7 @@ def _add_finished(verbs: _Verbs) -> None:
     )
     report.add_argument("--out", metavar="FOLDER", help="folder of the files; Ultralytics' own when left out")
     report.add_argument("--config", metavar="CFG", help="a run's YAML whose balance.recall section is used")
+    _add_units(report)
 
     calibrate = verbs.add_parser("calibrate", help="adjust class scores of a finished run without training it again")
     calibrate.add_argument("run", metavar="RUN", help="folder of the run, which stays as it is")
@@ -98,6 +109,7 @@ def _add_finished(verbs: _Verbs) -> None:
     )
     calibrate.add_argument("--out", metavar="FOLDER", help="folder of the calibrated run; RUN_calibrated when left out")
     calibrate.add_argument("--config", metavar="CFG", help="a run's YAML whose balance.recall is used; RUN's otherwise")
+    _add_units(calibrate)
 
     gate = verbs.add_parser(
         "gate",

@@ -124,6 +124,7 @@ def _classification_problems(config: BalanceConfig) -> list[str]:
         "sampling.background": s and s.background,
         "sampling.foreground_mosaic": s and s.foreground_mosaic,
         "sampling.feedback": s and s.feedback,
+        "recall.units": config.recall.units,
         "recall.best": config.recall.best != "fitness",
         "recall.calibration": config.recall.calibration,
     }

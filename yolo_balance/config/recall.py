@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from yolo_balance.config.reading import MisfitError, key_text, shown
 from yolo_balance.config.section import COMPARED, PAPER, Section, is_number
+from yolo_balance.image_keys import check_rule
 
 Cost = Annotated[float, Field(ge=0)]
 
@@ -97,6 +98,10 @@ class RecallConfig(Section):
         0.95
     )
     """Confidence level of the intervals."""
+    units: Annotated[str, AfterValidator(check_rule)] | None = None
+    """Unit of the images, which is the part that is inspected: FILE.csv:COLUMN (a row for each image, by file name,
+    beside the data YAML), a regular expression with one group on file names, or folder. Intervals and verdicts take
+    images of one unit as dependent, as objects of one image; null takes each image as a unit."""
     false_alarms: Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=1)] = Field(default=[0.1, 1.0])
     """Budgets at which recall is read, in false boxes per defect-free image."""
     targets: dict[str, Annotated[float, Field(gt=0, le=1)]] | None = None

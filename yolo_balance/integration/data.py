@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +17,7 @@ from ultralytics.utils import SETTINGS
 from yolo_balance import demo
 from yolo_balance.arrays import Floats, Floats32, Ints
 from yolo_balance.errors import DataError
+from yolo_balance.image_keys import ImageKeys
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.protocols import DataContent, Dataset, ImageFolder
 from yolo_balance.text import counted, listed, plain
@@ -159,6 +160,18 @@ def _box_rows(cfg: SimpleNamespace, data: Mapping[str, object], split: str) -> s
         f"{counted(sum(boxes.values()), 'row')} in {counted(len(boxes), 'label file')}: expected a class and the "
         f"corners of a polygon, got a box of {BOX_NUMBERS} numbers; {listed(places, 3)}"
     )
+
+
+def read_units(rule: str | None, data: object) -> ImageKeys | None:
+    """Read the rule `balance.recall.units` for a data YAML. Raises ConfigError as `ImageKeys.read` does."""
+    folder = Path(str(data)).parent
+    return None if rule is None else ImageKeys.read(rule, option="balance.recall.units", folder=folder)
+
+
+def check_units(rule: str | None, data: object, files: Sequence[str]) -> None:
+    """Check before a long run that each image has a unit. Raises ConfigError that names the first without one."""
+    if (units := read_units(rule, data)) is not None:
+        units.of(files)
 
 
 def class_names(names: Mapping[int, str]) -> list[str]:

@@ -84,6 +84,8 @@ class RecallReport:
         ignored: Images of the split that Ultralytics could not use; `images` is without them.
         first_ignored: Name of the first ignored image and the reason; empty without any.
         unlabelled: Images of the split without a label file, which count as images without objects.
+        units: Units of the images (`Outcomes.unit`), on which intervals and verdicts count; None where each image is
+            one.
     """
 
     split: str
@@ -96,6 +98,7 @@ class RecallReport:
     ignored: int = 0
     first_ignored: str = ""
     unlabelled: int = 0
+    units: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse a report that cannot be; raises ValueError that begins with the key."""
@@ -104,6 +107,8 @@ class RecallReport:
         for key, count in (("ignored", self.ignored), ("unlabelled", self.unlabelled)):
             if count < 0:
                 raise ValueError(f"{key}: expected a number of images, got {count}")
+        if self.units is not None and not 0 < self.units <= self.images:
+            raise ValueError(f"units: expected 1 to images = {self.images}, got {self.units}")
         if not self.budgets:
             raise ValueError("budgets: expected at least one")
         for i, budget in enumerate(self.budgets):
@@ -140,9 +145,9 @@ class RecallReport:
         own = [share_budget(outcomes, budget, floor=floor) for budget in false_alarms]
         every = np.array([np.full(outcomes.num_classes, t) for t in common] + own)  # two readings per budget
         detected = np.array([outcomes.detected(thresholds) for thresholds in every])
-        sizes = effective_sizes(detected, outcomes.object_class, outcomes.object_image, outcomes.num_classes)
-        pairs = np.unique(outcomes.object_class * outcomes.images + outcomes.object_image)  # of a class and an image
-        holding = np.bincount(pairs // max(outcomes.images, 1), minlength=outcomes.num_classes)
+        sizes = effective_sizes(detected, outcomes.object_class, outcomes.object_unit, outcomes.num_classes)
+        pairs = np.unique(outcomes.object_class * outcomes.units + outcomes.object_unit)  # of a class and a unit
+        holding = np.bincount(pairs // max(outcomes.units, 1), minlength=outcomes.num_classes)
         readings = [
             read_classes(outcomes, names, thresholds, n_effective, holding, confidence, targets or {})
             for thresholds, n_effective in zip(every, sizes, strict=True)
@@ -154,7 +159,8 @@ class RecallReport:
             of_all, of_each = (ImageRates.of(outcomes, t, names, confidence=confidence) for t in (common[i], own[i]))
             per_class = PerClassRecall(shared, readings[len(common) + i], of_each)
             budgets.append(BudgetRecall(float(budget), common[i], rate, readings[i], per_class, of_all))
-        return cls(split, iou, confidence, outcomes.images, outcomes.clean_images, tuple(budgets))
+        units = None if outcomes.units == outcomes.images else outcomes.units
+        return cls(split, iou, confidence, outcomes.images, outcomes.clean_images, tuple(budgets), units=units)
 
     def with_details(self, outcomes: Outcomes, costs: CostsConfig | None = None) -> RecallReport:
         """Return the report with its details, read from the same outcomes."""
@@ -180,6 +186,11 @@ class RecallReport:
         """Name of the images that false boxes are counted on: `clean image`, or `image` on a split without any."""
         return alarm_unit(self.clean_images)
 
+    @property
+    def cluster(self) -> str:
+        """Name of what intervals count as independent: `image`, or `unit`."""
+        return "image" if self.units is None else "unit"
+
     def rows(self, epoch: int) -> list[tuple[str, ...]]:
         """Return a row per budget and class in the order of COLUMNS; empty fields where there is no data."""
         return [
@@ -199,9 +210,9 @@ class RecallReport:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of `recall.json`; a split without an ignored or unlabelled image has no such key."""
+        """Return the content of `recall.json`, without a key for no ignored image, no unlabelled one and no units."""
         content = {"schema": SCHEMA, **dataclasses.asdict(self)}
-        left_out = [key for key in ("ignored", "first_ignored", "unlabelled") if not content[key]]
+        left_out = [key for key in ("ignored", "first_ignored", "unlabelled", "units") if not content[key]]
         return {key: value for key, value in content.items() if key not in left_out}
 
     @classmethod

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from yolo_balance.arrays import Bools, Floats, Floats32, Ints
 from yolo_balance.errors import DataError
 from yolo_balance.files import write_bytes_whole
+from yolo_balance.recall.evidence.units import unit_ids
 from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.run_folder.names import DETECTIONS
 
@@ -38,6 +40,7 @@ class Detections:
         false_image: (F,) image of every such false box.
         false_confidence: (F,) its confidence, falling. Only the highest are kept, ten times those that the largest
             budget allows and 1,000 more. In a resample that needs still more the threshold is the lowest one kept.
+        unit: (I,) unit of every image, as `unit_ids` counts; a file without units takes each image as one.
     """
 
     names: npt.NDArray[np.str_]
@@ -49,6 +52,7 @@ class Detections:
     object_confidence: Floats32
     false_image: Ints
     false_confidence: Floats32
+    unit: Ints
 
     @classmethod
     def of(cls, outcomes: Outcomes, names: Sequence[str], budgets: Sequence[float]) -> Detections:
@@ -80,6 +84,7 @@ class Detections:
             object_confidence=confidence[by_image],
             false_image=rank[outcomes.image[false]],
             false_confidence=outcomes.confidence[false].astype(np.float32),
+            unit=unit_ids(outcomes.unit[order].tolist()),
         )
 
     def save(self, folder: Path) -> None:
@@ -94,7 +99,9 @@ class Detections:
         path = folder / DETECTIONS
         try:
             with path.open("rb") as f, np.load(f, allow_pickle=False) as content:  # else a damaged file stays open
-                found = {field.name: content[field.name] for field in fields(cls)}
+                arrays = [field.name for field in fields(cls) if field.name != "unit"]
+                found: dict[str, Any] = {name: content[name] for name in arrays}
+                found["unit"] = content["unit"] if "unit" in content else np.arange(len(found["counted"]))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as e:
             raise DataError(f"{path}: expected the {DETECTIONS} of a run, but it cannot be read ({e})") from e
         return cls(**{**found, "split": str(found["split"])})

@@ -14,8 +14,9 @@ from ultralytics.utils import LOGGER
 
 from yolo_balance.config import RecallConfig
 from yolo_balance.errors import HostError
+from yolo_balance.image_keys import ImageKeys
 from yolo_balance.integration.compat import mix_in, ranks
-from yolo_balance.integration.data import Scan, class_names, has_objects
+from yolo_balance.integration.data import Scan, class_names, has_objects, read_units
 from yolo_balance.integration.protocols import Labelled, Predicted, Validator
 from yolo_balance.recall import ImageOutcome, Outcomes, RecallReport
 from yolo_balance.views.recall.report_console import render_report
@@ -47,6 +48,7 @@ class RecallValidatorMixin(Stock):
     _images: list[ImageOutcome]
     _overlap: torch.Tensor | None = None
     _scan: Scan | None = None
+    _units: ImageKeys | None = None
 
     def init_metrics(self, model: torch.nn.Module) -> None:
         """Prepare a validation; ours starts empty."""
@@ -107,6 +109,9 @@ class RecallValidatorMixin(Stock):
             dist.gather_object(self._images, parts if rank == 0 else None, dst=0)
         if rank == 0:
             self.outcomes = Outcomes.pool((image for part in parts for image in part), len(self.names))
+            self._units = self._units or read_units(self.recall.units, self.args.data)
+            if self._units is not None:
+                self.outcomes = self.outcomes.with_units(self._units.of(self.outcomes.files))
         self._images = []
 
     def get_stats(self) -> dict[str, object]:

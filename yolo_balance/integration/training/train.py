@@ -15,6 +15,7 @@ from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import (
     box_classes,
     check_labels,
+    check_units,
     class_names,
     image_files,
     read_data,
@@ -95,6 +96,7 @@ def read_run(balance: BalanceConfig, arguments: Mapping[str, object]) -> tuple[Y
     names = class_names({0: "item"} if arguments.get("single_cls") else data["names"])
     splits = check_labels({**arguments, "data": path}, data, model.task)
     train, val = (ClassStatistics.of(box_classes(split), len(names)) for split in splits)
+    check_units(balance.recall.units, path, image_files(splits[1]))
     resolved = resolve(balance, train, names, complete({**arguments, "task": model.task}))
     if balance.recall.best != "fitness":
         rule_of(balance.recall, names, train, val)

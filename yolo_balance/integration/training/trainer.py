@@ -17,7 +17,7 @@ from yolo_balance.config import BalanceConfig, LossesConfig
 from yolo_balance.integration import contract, protocols
 from yolo_balance.integration.arguments import complete
 from yolo_balance.integration.compat import check_devices
-from yolo_balance.integration.data import box_classes, class_names, image_files, resolve_data
+from yolo_balance.integration.data import box_classes, check_units, class_names, image_files, resolve_data
 from yolo_balance.integration.finished.class_shifts import class_layers
 from yolo_balance.integration.finished.final_files import read_baseline
 from yolo_balance.integration.hook_watch import HookWatch
@@ -146,6 +146,7 @@ class BalancedTrainerMixin(Stock):
             self.balance_losses(config.losses)
         if self.asked != BalanceConfig():
             self.watch = HookWatch(None if self.losses is None else unwrap_model(self.model).criterion)
+        check_units(config.recall.units, self.args.data, image_files(self.test_loader.dataset))
         self.selection = RunSelection.of(self)
         self.baseline = read_baseline(config.recall)
         self.clock = events.EpochClock()
