@@ -91,6 +91,23 @@ def _analyze(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _split(arguments: argparse.Namespace) -> int:
+    from yolo_balance.integration.split_data import split_data
+    from yolo_balance.views.division_console import render_division
+
+    division = split_data(
+        arguments.data,
+        folds=arguments.folds,
+        val=arguments.val,
+        test=arguments.test,
+        units=arguments.units,
+        out=arguments.out,
+        seed=arguments.seed,
+    )
+    _print(f"{render_division(division)}\n\nWritten: {', '.join(map(str, division.files))}")
+    return OK
+
+
 def _report(arguments: argparse.Namespace) -> int:
     overrides = _with_units(arguments)
     from yolo_balance.integration.finished.report_model import report  # torch and ultralytics are needed from here on
@@ -241,6 +258,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "train": _train,
     "compare": _compare,
     "analyze": _analyze,
+    "split": _split,
     "report": _report,
     "calibrate": _calibrate,
     "gate": _gate,

@@ -38,7 +38,7 @@ def _add_units(verb: argparse.ArgumentParser) -> None:
         "--units",
         metavar="RULE",
         help="FILE.csv:COLUMN, a regular expression with one group on file names, or folder: images of one part, which "
-        "belong together; short for balance.recall.units",
+        "belong together (the key balance.recall.units)",
     )
 
 
@@ -88,6 +88,20 @@ def _add_training(verbs: _Verbs) -> None:
         metavar="PATH",
         help="also write a commented YAML to start from; suggested.yaml in FOLDER when no PATH is given",
     )
+
+    split = verbs.add_parser(
+        "split",
+        help="divide a data set into train and val, or folds, that each hold every class",
+        epilog="The data stays as it is: lists and data YAMLs are written into FOLDER. exit code: 0; 1 an error in one "
+        "line; 3 a bug",
+    )
+    split.add_argument("data", metavar="DATA", help="a data YAML; the images of train and val are divided anew")
+    split.add_argument("--folds", type=int, metavar="5", help="one YAML for each fold, which is its val")
+    split.add_argument("--val", type=float, default=0.2, metavar="0.2", help="share of val without --folds; 0.2")
+    split.add_argument("--test", type=float, default=0.0, metavar="0.1", help="share of a test part; none")
+    _add_units(split)
+    split.add_argument("--seed", type=int, default=0, metavar="0", help="same data, same seed, same parts; 0")
+    split.add_argument("--out", metavar="FOLDER", help="a new or empty folder; <stem>_split when left out")
 
 
 def _add_finished(verbs: _Verbs) -> None:

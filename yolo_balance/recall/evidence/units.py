@@ -6,7 +6,7 @@ Evidence counts units: n objects on k units say as much as k independent trials 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
@@ -22,3 +22,21 @@ def unit_ids(keys: Sequence[Hashable]) -> Ints:
     """
     ids = {key: i for i, key in enumerate(dict.fromkeys(keys))}
     return np.array([ids[key] for key in keys], np.int64)
+
+
+def joined(unit: Ints, groups: Iterable[Iterable[int]]) -> Ints:
+    """Return the (I,) units of images after those of each group of images became one, such as identical files."""
+    root = list(range(int(unit.max(initial=-1)) + 1))
+
+    def find(u: int) -> int:
+        while root[u] != u:
+            root[u] = u = root[root[u]]
+        return u
+
+    for group in groups:
+        first, *others = (find(int(unit[i])) for i in group)
+        for other in others:
+            root[find(other)] = find(first)
+    roots = [find(u) for u in unit.tolist()]
+    number = {r: i for i, r in enumerate(dict.fromkeys(roots))}
+    return np.array([number[r] for r in roots], np.int64)
