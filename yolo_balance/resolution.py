@@ -164,7 +164,7 @@ def _checkpoint_problems(options: RecallConfig, arguments: Mapping[str, object])
     needs = []
     if options.best != "fitness":
         needs += [
-            ("best", "val", f"which {options.best} follows"),
+            ("best", "val", f"which {options.best_words} follows"),
             ("best", "save", "or there is no best.pt to choose"),
         ]
     if options.calibration is not None:
