@@ -162,16 +162,15 @@ def _box_rows(cfg: SimpleNamespace, data: Mapping[str, object], split: str) -> s
     )
 
 
-def read_units(rule: str | None, data: object) -> ImageKeys | None:
+def read_units(rule: str, data: object) -> ImageKeys:
     """Read the rule `balance.recall.units` for a data YAML. Raises ConfigError as `ImageKeys.read` does."""
-    folder = Path(str(data)).parent
-    return None if rule is None else ImageKeys.read(rule, option="balance.recall.units", folder=folder)
+    return ImageKeys.read(rule, option="balance.recall.units", folder=Path(str(data)).parent)
 
 
 def check_units(rule: str | None, data: object, files: Sequence[str]) -> None:
     """Check before a long run that each image has a unit. Raises ConfigError that names the first without one."""
-    if (units := read_units(rule, data)) is not None:
-        units.of(files)
+    if rule is not None:
+        read_units(rule, data).of(files)
 
 
 def class_names(names: Mapping[int, str]) -> list[str]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,8 +29,15 @@ from yolo_balance.recall.report_json import SCHEMA, read, shown
 
 COLUMNS = (
     *("epoch", "class", "budget", "n", "hits", "recall", "low", "high", "threshold", "false_alarms"),
-    *("clustered_low", "clustered_high", "precision"),
+    *("clustered_low", "clustered_high", "precision", "ap50", "f1"),
 )
+
+
+class ClassScores(NamedTuple):
+    """AP50 and F1 of a class as Ultralytics computes them, F1 at the confidence of the best mean F1."""
+
+    ap50: float
+    f1: float
 
 
 @dataclass(frozen=True)
@@ -191,8 +198,12 @@ class RecallReport:
         """Name of what intervals count as independent: `image`, or `unit`."""
         return "image" if self.units is None else "unit"
 
-    def rows(self, epoch: int) -> list[tuple[str, ...]]:
-        """Return a row per budget and class in the order of COLUMNS; empty fields where there is no data."""
+    def rows(self, epoch: int, scores: Mapping[str, ClassScores] | None = None) -> list[tuple[str, ...]]:
+        """Return a row per budget and class in the order of COLUMNS; empty fields where there is no data.
+
+        `scores` by class name are those of Ultralytics, which hold at every budget.
+        """
+        known = scores or {}
         return [
             (
                 str(epoch),
@@ -203,7 +214,7 @@ class RecallReport:
                 *map(_decimals, (c.recall, c.low, c.high)),
                 f"{c.threshold:.6f}",
                 "" if budget.measured is None else f"{budget.measured:.5f}",
-                *map(_decimals, (*(c.bounds or (None, None)), c.precision)),
+                *map(_decimals, (*(c.bounds or (None, None)), c.precision, *known.get(name, (None, None)))),
             )
             for budget in self.budgets
             for name, c in budget.classes.items()

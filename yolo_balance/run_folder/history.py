@@ -15,7 +15,7 @@ from yolo_balance.errors import DataError
 from yolo_balance.files import csv_name, csv_text
 from yolo_balance.recall.evidence.verdicts import Bounds
 from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
-from yolo_balance.recall.report import RecallReport
+from yolo_balance.recall.report import ClassScores, RecallReport
 from yolo_balance.run_folder.names import EPOCH_ROWS, EXPOSURE, FEEDBACK, RECALL_ROWS
 from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
 from yolo_balance.sampling.exposure import Exposure
@@ -78,9 +78,11 @@ def append_exposure(folder: Path, epoch: int, exposure: Exposure) -> None:
     _append(folder / EXPOSURE, EXPOSURE_COLUMNS, exposure.rows(epoch))
 
 
-def append_recall(folder: Path, epoch: int, report: RecallReport) -> None:
-    """Append the report of an epoch, counted from 1, to `recall.csv`."""
-    _append(folder / RECALL_ROWS, RECALL_COLUMNS, report.rows(epoch))
+def append_recall(
+    folder: Path, epoch: int, report: RecallReport, scores: Mapping[str, ClassScores] | None = None
+) -> None:
+    """Append the report of an epoch, counted from 1, and the scores of its classes to `recall.csv`."""
+    _append(folder / RECALL_ROWS, RECALL_COLUMNS, report.rows(epoch, scores))
 
 
 def append_feedback(
@@ -132,7 +134,8 @@ def read_history(folder: Path) -> tuple[EpochRecall, ...]:
             float(row["false_alarms"]),
         )
 
-    return tuple(_read(folder / RECALL_ROWS, RECALL_COLUMNS, read))
+    needed = [column for column in RECALL_COLUMNS if column not in ClassScores._fields]
+    return tuple(_read(folder / RECALL_ROWS, needed, read))
 
 
 def read_exposure(folder: Path) -> dict[str, ClassExposure]:

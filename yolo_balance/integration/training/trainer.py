@@ -193,7 +193,7 @@ class BalancedTrainerMixin(Stock):
         answer = self._validated() if self.selection is None else self.selection.validate(self, self._validated)
         report = getattr(self.validator, "recall_report", None)
         if report is not None and RANK in (-1, 0):
-            append_recall(self.save_dir, self.epoch + 1, report)
+            append_recall(self.save_dir, self.epoch + 1, report, self.validator.class_scores)
             if self.sampling is not None:
                 self.sampling.observe(report, self.save_dir, self.epoch + 1)
         return answer
