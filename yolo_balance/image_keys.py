@@ -110,6 +110,12 @@ class ImageTable:
         Raises:
             ConfigError: The file has no such column, or two rows that contradict each other.
         """
+        lines = self.lines_of(files, column, option=option)
+        value = self.columns.index(column)
+        return [self.rows[found[0]][value] if found else None for found in lines]
+
+    def lines_of(self, files: Sequence[str], column: str, *, option: str) -> list[list[int]]:
+        """Return the lines of each image file, whose fields of a column agree. Raises as `of` does."""
         if column not in self.columns:
             known = listed([plain(name) for name in self.columns])
             raise ConfigError(f"{option}: {self.path.name} has no column {plain(column)}, its columns are {known}")
@@ -131,7 +137,7 @@ class ImageTable:
                 raise ConfigError(
                     f"{option}: {self.path.name} gives {plain(Path(file).name)} more than one {column}: {each}"
                 )
-        return [self.rows[lines[0]][value] if lines else None for lines in found or [[]] * len(files)]
+        return found or [[] for _ in files]
 
     def _lines(self, place: int) -> dict[tuple[str, ...], list[int]]:
         """Return the lines of the images that a column names."""

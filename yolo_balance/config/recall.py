@@ -56,7 +56,8 @@ def _best(value: object) -> object:
     if isinstance(value, str) and value in get_args(Rule):
         return value
     if not isinstance(value, dict):
-        raise ValueError(f"expected one of {', '.join(get_args(Rule))}, or weights of {', '.join(figures)}")
+        weights = "" if isinstance(value, str) else f", or weights of {', '.join(figures)}"
+        raise ValueError(f"expected 'fitness', 'worst_class_recall' or 'rare_recall'{weights}")
     for name, weight in value.items():
         if name not in figures:
             problems.append(f"{key_text(name)}: expected one of the figures {', '.join(figures)}, got {shown(name)}")

@@ -13,6 +13,7 @@ from yolo_balance.arrays import Floats, Ints
 from yolo_balance.config import SamplingConfig
 from yolo_balance.sampling import Exposure, SamplingSchedule
 from yolo_balance.sampling.exposure import lost
+from yolo_balance.sampling.group_exposure import GroupExposure
 from yolo_balance.sampling.statistics import shares
 from yolo_balance.text import counted
 from yolo_balance.views.tables import table
@@ -28,6 +29,8 @@ def remarks(schedule: SamplingSchedule, names: Sequence[str], files: Sequence[st
     lines = []
     if unused := o.unused():
         lines.append(f"balance.sampling: strategy {o.strategy} has no use for {', '.join(unused)}")
+    if o.groups is not None and not o.groups.shares:
+        lines.append("balance.sampling.groups: no shares, so nothing is grouped")
     share, image = statistics.largest_image_shares(expectation)
     leaning = [c for c in np.argsort(-share, kind="stable") if share[c] > o.max_image_share]
     lines += [
@@ -63,7 +66,18 @@ def plan_table(resolution: Any) -> str:
         (name, *(f"{row[key]:{form}}" for key, form in forms.items())) for name, row in resolution["classes"].items()
     ]
     headings = ("class", "images", "boxes", "share of boxes", "factor", "share asked for", "most from one image")
-    return f"{title}\n{table(headings, rows)}"
+    return "\n".join([title, table(headings, rows), *_groups(resolution)])
+
+
+def _groups(resolution: Any) -> list[str]:
+    if not (groups := resolution.get("groups")):
+        return []
+    of = resolution["images"]
+    rows = [
+        (name, str(row["images"]), f"{row['images'] / of:.2%}", f"{row['requested']:.2%}")
+        for name, row in groups.items()
+    ]
+    return ["", table(("group", "images", "share of images", "share asked for"), rows)]
 
 
 def factors_table(resolution: Any) -> str:
@@ -139,6 +153,16 @@ def unreached_lines(
     if more := len(classes) - len(lines):
         lines.append(f"Exposure: {counted(more, 'class', 'classes')} more reached the network in no box")
     return lines
+
+
+def groups_table(exposure: GroupExposure) -> str:
+    """Return the images of each group that were counted as a console table; partners are not counted."""
+    columns = np.stack(list(map(shares, (exposure.natural, exposure.requested, exposure.total))), axis=1)
+    rows = [
+        (name, *(f"{share:.2%}" for share in row)) for name, row in zip(exposure.weights.names, columns, strict=True)
+    ]
+    headings = ("group", "in the data", "asked for", "drawn")
+    return f"Groups: shares of the images that the loader drew\n{table(headings, rows)}"
 
 
 def exposure_table(exposure: Exposure, last: int) -> str:

@@ -250,9 +250,9 @@ def test_weights_ask_the_data_for_what_their_figures_need_and_are_named_in_the_r
     [
         (
             "fitnes",
-            "balance.recall.best: expected one of fitness, worst_class_recall, rare_recall, or weights of worst",
+            "balance.recall.best: expected 'fitness', 'worst_class_recall' or 'rare_recall'",
         ),
-        (2, "balance.recall.best: expected one of fitness, worst_class_recall, rare_recall, or weights of worst"),
+        (2, "balance.recall.best: expected 'fitness', 'worst_class_recall' or 'rare_recall'"),
         ({}, "balance.recall.best: expected a weight for one of the figures worst_class_recall, rare_recall, mean"),
         ({"map": 1}, "balance.recall.best.map: expected one of the figures worst_class_recall, rare_recall, mean"),
         ({"map50": 0}, "balance.recall.best.map50: expected a weight above 0, got 0"),

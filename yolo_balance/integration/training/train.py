@@ -97,7 +97,9 @@ def read_run(balance: BalanceConfig, arguments: Mapping[str, object]) -> tuple[Y
     splits = check_labels({**arguments, "data": path}, data, model.task)
     train, val = (ClassStatistics.of(box_classes(split), len(names)) for split in splits)
     check_units(balance.recall.units, path, image_files(splits[1]))
-    resolved = resolve(balance, train, names, complete({**arguments, "task": model.task}))
+    resolved = resolve(
+        balance, train, names, complete({**arguments, "task": model.task, "data": path}), image_files(splits[0])
+    )
     if balance.recall.best != "fitness":
         rule_of(balance.recall, names, train, val)
     if balance.recall.calibration is not None:

@@ -33,6 +33,7 @@ from yolo_balance.recall import RecallReport
 from yolo_balance.resolution import ResolvedBalance, resolve
 from yolo_balance.run_folder.history import append_recall
 from yolo_balance.sampling import ClassStatistics, Exposure
+from yolo_balance.sampling.group_exposure import GroupExposure
 
 T = TypeVar("T", bound="BalancedTrainerMixin")
 
@@ -50,6 +51,7 @@ class BalancedTrainerMixin(Stock):
         resolved: The configuration on the run's data, from the train loader on.
         exposure: Boxes per class of the epoch at hand.
         sampling: `balance.sampling` while the run lasts, None without.
+        groups: Images drawn by group, None without `balance.sampling.groups`.
         losses: `balance.losses` while the run lasts, None without.
         selection: `balance.recall.best` while the run lasts, None where Ultralytics' fitness decides.
         watch: Check that the hooks are called, None where the configuration asks for nothing.
@@ -61,6 +63,7 @@ class BalancedTrainerMixin(Stock):
     resolved: ResolvedBalance
     exposure: Exposure
     sampling: RunSampling | None = None
+    groups: GroupExposure | None = None
     losses: RunLosses | None = None
     selection: RunSelection | None = None
     watch: HookWatch | None = None
@@ -119,9 +122,12 @@ class BalancedTrainerMixin(Stock):
         if not hasattr(self, "resolved"):
             names = class_names(self.data["names"])
             statistics = ClassStatistics.of(box_classes(loader.dataset), len(names))
-            self.resolved = resolve(self.asked, statistics, names, complete(vars(self.args)))
+            self.resolved = resolve(
+                self.asked, statistics, names, complete(vars(self.args)), image_files(loader.dataset)
+            )
             if self.resolved.schedule is not None:
                 self.sampling = RunSampling(self.resolved.schedule, names, image_files(loader.dataset))
+                self.groups = self.sampling.groups
         self.exposure = Exposure(list(self.resolved.names), self.resolved.statistics)
         if (sampling := self.sampling) is None:
             balance_loader(loader, None, epoch=0)
@@ -186,6 +192,8 @@ class BalancedTrainerMixin(Stock):
         drawn = batch.pop(DRAWN, None)
         if drawn is not None:
             outside = sum(picked.stock for picked in drawn)
+            if self.groups is not None:
+                self.groups.add([picked.sampled for picked in drawn])
             self.exposure.add(self.resolved.statistics.picked(drawn), batch["cls"].numpy(), len(batch["img"]), outside)
 
     def validate(self) -> tuple[dict[str, float] | None, float | None]:
