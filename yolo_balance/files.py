@@ -1,4 +1,4 @@
-"""Write files whole or not at all, read YAML back, and put names into CSV files that a spreadsheet opens."""
+"""Write files whole or not at all, and put names into CSV files that a spreadsheet opens."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import yaml
-
-from yolo_balance.errors import DataError
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -44,17 +39,6 @@ def _partial(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def read_mapping(path: Path) -> dict[str, Any]:
-    """Read a YAML file of keys that a run left. Raises DataError in one line that names the file."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as e:
-        raise DataError(f"{path}: cannot be read ({' '.join(str(e).split())})") from e
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: expected keys, got {type(content).__name__}")
-    return content
 
 
 def csv_text(name: str) -> str:

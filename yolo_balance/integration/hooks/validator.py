@@ -22,6 +22,7 @@ from yolo_balance.integration.data import Scan, class_names, has_objects, read_u
 from yolo_balance.integration.protocols import Labelled, Precision, Predicted, Validator
 from yolo_balance.recall import ImageOutcome, Outcomes, RecallReport
 from yolo_balance.recall.report import ClassScores
+from yolo_balance.text import distinct
 from yolo_balance.views.recall.report_console import render_report
 
 if TYPE_CHECKING:
@@ -181,8 +182,7 @@ def recall_columns(report: RecallReport, scores: Mapping[str, ClassScores]) -> d
 
     A name keeps the characters that a CSV header and every logger accept; the class's id tells equal ones apart.
     """
-    plain = [re.sub(r"[^\w\-. ]", "_", name) for name in report.budgets[0].classes]
-    columns = [name if plain.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(plain)]
+    columns = distinct([re.sub(r"[^\w\-. ]", "_", name) for name in report.budgets[0].classes], "_{}")
     found = {
         f"recall/{column}_fa{budget.false_alarms:g}": c.recall
         for budget in report.budgets
