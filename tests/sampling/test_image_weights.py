@@ -84,9 +84,13 @@ def test_off_and_factors_of_one_give_the_same_plan_bit_for_bit(tmp_path):
         ({"images": "f.csv"}, None, "balance.sampling.images: f.csv does not exist"),
         ({"images": "f.csv"}, "image,weight\n000,1\n", "balance.sampling.images: f.csv has no column factor"),
         ({"images": "f.csv"}, "image,factor\n000,1\nnobody.png,2\n", "f.csv, line 3: nobody.png is no image of train"),
-        ({"images": "f.csv"}, "image,factor\n000,-1\n", "f.csv, line 2: expected a factor of at least 0, got -1"),
-        ({"images": "f.csv"}, "image,factor\n000,\n", "f.csv, line 2: expected a factor of at least 0, got nothing"),
-        ({"images": "f.csv"}, "image,factor\n000,inf\n", "f.csv, line 2: expected a factor of at least 0, got inf"),
+        ({"images": "f.csv"}, "image,factor\n000,-1\n", "f.csv, line 2: expected a factor from 0 to 1000000, got -1"),
+        (
+            {"images": "f.csv"},
+            "image,factor\n000,\n",
+            "f.csv, line 2: expected a factor from 0 to 1000000, got nothing",
+        ),
+        ({"images": "f.csv"}, "image,factor\n000,inf\n", "f.csv, line 2: expected a factor from 0 to 1000000, got inf"),
         ({"images": "f.csv"}, "image,factor\n000,1\n000,2\n", "gives 000.png more than one factor: 1 in line 2"),
         (
             {"groups": {"by": "(x)", "shares": {"a": 1}}},

@@ -13,7 +13,8 @@ from yolo_balance.config.section import COMPARED, PAPER, Section, is_number
 from yolo_balance.image_keys import check_rule
 
 Cost = Annotated[float, Field(ge=0)]
-Weight = Annotated[float, Field(gt=0)]
+HEAVIEST = 1e6
+Weight = Annotated[float, Field(gt=0, le=HEAVIEST)]
 Rule = Literal["fitness", "worst_class_recall", "rare_recall"]
 Figure = Literal["worst_class_recall", "rare_recall", "mean_recall", "map50", "map50_95"]
 
@@ -61,8 +62,10 @@ def _best(value: object) -> object:
     for name, weight in value.items():
         if name not in figures:
             problems.append(f"{key_text(name)}: expected one of the figures {', '.join(figures)}, got {shown(name)}")
-        elif not is_number(weight) or weight <= 0:
-            problems.append(f"{key_text(name)}: expected a weight above 0, got {shown(weight)}")
+        elif not is_number(weight) or not 0 < weight <= HEAVIEST:
+            problems.append(
+                f"{key_text(name)}: expected a weight above 0 and at most {HEAVIEST:.0f}, got {shown(weight)}"
+            )
     if problems:
         raise MisfitError("\n".join(problems))
     if not value:

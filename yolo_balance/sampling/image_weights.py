@@ -25,6 +25,7 @@ FACTOR = "factor"
 IMAGES, GROUPS = "balance.sampling.images", "balance.sampling.groups"
 ROUNDS = 100  # of fitting both the groups and the background; each round is a few passes over the images
 CLOSE = 1e-9
+LARGEST = 1e6
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,9 @@ def _factors(name: str, files: Sequence[str], folder: Path | None) -> Floats:
                 factors[i] = float(text)
             except ValueError:
                 factors[i] = math.nan
-            if not 0 <= factors[i] < math.inf:
+            if not 0 <= factors[i] <= LARGEST:
                 raise ConfigError(
-                    f"{IMAGES}: {table.path.name}, line {line}: expected a factor of at least 0, "
+                    f"{IMAGES}: {table.path.name}, line {line}: expected a factor from 0 to {LARGEST:.0f}, "
                     f"got {plain(text) or 'nothing'}"
                 )
     return factors

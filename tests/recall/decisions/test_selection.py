@@ -255,8 +255,8 @@ def test_weights_ask_the_data_for_what_their_figures_need_and_are_named_in_the_r
         (2, "balance.recall.best: expected 'fitness', 'worst_class_recall' or 'rare_recall'"),
         ({}, "balance.recall.best: expected a weight for one of the figures worst_class_recall, rare_recall, mean"),
         ({"map": 1}, "balance.recall.best.map: expected one of the figures worst_class_recall, rare_recall, mean"),
-        ({"map50": 0}, "balance.recall.best.map50: expected a weight above 0, got 0"),
-        ({"map50": "a"}, "balance.recall.best.map50: expected a weight above 0, got a"),
+        ({"map50": 0}, "balance.recall.best.map50: expected a weight above 0 and at most 1000000, got 0"),
+        ({"map50": "a"}, "balance.recall.best.map50: expected a weight above 0 and at most 1000000, got a"),
         ({True: 1}, "balance.recall.best.true: expected one of the figures"),
     ],
 )
