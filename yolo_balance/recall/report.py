@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 from yolo_balance.bounded_files import read_json, shown
 from yolo_balance.config.recall import CostsConfig
 from yolo_balance.files import csv_text, write_whole
-from yolo_balance.ranges import Amount, Confidence, Count
+from yolo_balance.ranges import Amount, Confidence, Count, Digest
 from yolo_balance.recall.class_recall import ClassRecall, read_classes
 from yolo_balance.recall.class_thresholds import share_budget
 from yolo_balance.recall.costs import cheapest_threshold
@@ -94,6 +94,8 @@ class RecallReport:
         unlabelled: Images of the split without a label file, which count as images without objects.
         units: Units of the images (`Outcomes.unit`), on which intervals and verdicts count; None where each image is
             one.
+        weights_sha256: SHA-256 of the model's file in the report of a finished model; None where it is not known.
+            Reports that differ in it alone are equal.
     """
 
     split: str
@@ -107,6 +109,7 @@ class RecallReport:
     first_ignored: str = ""
     unlabelled: Count = 0
     units: Count | None = None
+    weights_sha256: Digest | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a report that cannot be; raises ValueError that begins with the key."""
@@ -223,9 +226,10 @@ class RecallReport:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of `recall.json`, without a key for no ignored image, no unlabelled one and no units."""
+        """Return the content of `recall.json`; it has no key for what there is none of."""
         content = {"schema": SCHEMA, **dataclasses.asdict(self)}
-        left_out = [key for key in ("ignored", "first_ignored", "unlabelled", "units") if not content[key]]
+        sometimes = ("ignored", "first_ignored", "unlabelled", "units", "weights_sha256")
+        left_out = [key for key in sometimes if not content[key]]
         return {key: value for key, value in content.items() if key not in left_out}
 
     @classmethod

@@ -19,7 +19,8 @@ from yolo_balance.errors import HostError
 from yolo_balance.image_keys import ImageKeys
 from yolo_balance.integration.compat import mix_in, ranks
 from yolo_balance.integration.data import Scan, class_names, has_objects, read_units
-from yolo_balance.integration.protocols import Labelled, Precision, Predicted, Validator
+from yolo_balance.integration.hooks.val_loader import pad_alone
+from yolo_balance.integration.protocols import Labelled, Loader, Precision, Predicted, Validator
 from yolo_balance.recall import ImageOutcome, Outcomes, RecallReport
 from yolo_balance.recall.report import ClassScores
 from yolo_balance.text import distinct
@@ -55,6 +56,18 @@ class RecallValidatorMixin(Stock):
     _overlap: torch.Tensor | None = None
     _scan: Scan | None = None
     _units: ImageKeys | None = None
+
+    def __call__(self, trainer: object = None, model: object = None, **kwargs: object) -> object:
+        """Validate as Ultralytics does. A finished model sees each image padded as its prediction pads it."""
+        if trainer is None and self.dataloader is not None:
+            pad_alone(self.dataloader)
+        return super().__call__(trainer, model, **kwargs)
+
+    def get_dataloader(self, dataset_path: str, batch_size: int) -> Loader:
+        """Return Ultralytics' loader, each image padded as its prediction pads it."""
+        loader = super().get_dataloader(dataset_path, batch_size)
+        pad_alone(loader)
+        return loader
 
     def init_metrics(self, model: torch.nn.Module) -> None:
         """Prepare a validation; ours starts empty."""

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
@@ -106,11 +107,13 @@ def predict(
     model.add_callback("on_predict_start", leave_out_pictures)
     results = model.predict(str(Path(source).absolute()), stream=True, **options)
     table = Path(model.predictor.save_dir) / ZONES
+    made = _decided(results, files)
+    first = list(islice(made, 1))  # weights that an export names are refused before a row is written
     table.parent.mkdir(parents=True, exist_ok=True)  # Ultralytics makes it only where it saves
     decisions = []
     with table.open("w", newline="", encoding="utf-8", errors="backslashreplace") as rows:
         csv.writer(rows).writerow(COLUMNS)
-        for decision in _decided(results, files):
+        for decision in chain(first, made):
             csv.writer(rows).writerow(decision.row())
             rows.flush()  # a predict that is killed keeps the rows of the images that it judged
             decisions.append(decision)

@@ -49,6 +49,7 @@ class Dataset(Sized, Protocol):
     label_files: list[str]  # of all images, the refused ones too
     labels: list[ImageLabels]
     max_buffer_length: int
+    rect: bool
     single_cls: bool
     transforms: object
     use_keypoints: bool

@@ -20,6 +20,7 @@ class YOLOModel(Protocol):
     names: Mapping[int, str]
     model: nn.Module
     ckpt: dict[str, Any]
+    ckpt_path: str | None  # the file that the model was made from
     overrides: dict[str, Any]
     callbacks: dict[str, list[Callback]]
     trainer: Trainer | None

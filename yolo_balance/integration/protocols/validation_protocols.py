@@ -53,7 +53,11 @@ class Validator(Protocol):
     metrics: Metrics
     dataloader: Loader
     save_dir: Path
+    training: bool  # whether a trainer asked for the last validation
+    end2end: bool  # from the first validation on
 
+    def __call__(self, trainer: object = None, model: object = None) -> object: ...  # later releases take more
+    def get_dataloader(self, dataset_path: str, batch_size: int) -> Loader: ...
     def init_metrics(self, model: nn.Module) -> None: ...
     def match_predictions(
         self, pred_classes: Tensor, true_classes: Tensor, iou: Tensor, use_scipy: bool = False
