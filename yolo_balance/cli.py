@@ -78,7 +78,7 @@ def _thread_stopped(ended: threading.ExceptHookArgs) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    overrides = parse_overrides(arguments.overrides)
+    overrides = _with_units(arguments)
     from yolo_balance.integration.training.train import train  # torch and ultralytics are needed from here on
 
     train(arguments.file, **overrides)
@@ -124,8 +124,25 @@ def _analyze(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _split(arguments: argparse.Namespace) -> int:
+    from yolo_balance.integration.split_data import split_data
+    from yolo_balance.views.division_console import render_division
+
+    division = split_data(
+        arguments.data,
+        folds=arguments.folds,
+        val=arguments.val,
+        test=arguments.test,
+        units=arguments.units,
+        out=arguments.out,
+        seed=arguments.seed,
+    )
+    _print(f"{render_division(division)}\n\nWritten: {', '.join(map(str, division.files))}")
+    return OK
+
+
 def _report(arguments: argparse.Namespace) -> int:
-    overrides = parse_overrides(arguments.overrides)
+    overrides = _with_units(arguments)
     from yolo_balance.integration.finished.report_model import report  # torch and ultralytics are needed from here on
 
     report(arguments.weights, recall=arguments.config, out=arguments.out, **overrides)
@@ -133,7 +150,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
-    overrides = parse_overrides(arguments.overrides)
+    overrides = _with_units(arguments)
     from yolo_balance.integration.finished.calibrate_run import calibrate
 
     calibrate(arguments.run, recall=arguments.config, out=arguments.out, **overrides)
@@ -229,6 +246,12 @@ def parse_overrides(words: Sequence[str]) -> dict[str, object]:
     return overrides
 
 
+def _with_units(arguments: argparse.Namespace) -> dict[str, object]:
+    """Parse the overrides of a verb that takes --units, which is no YAML: a pattern has characters of its own."""
+    units = {} if arguments.units is None else {"balance.recall.units": arguments.units}
+    return {**parse_overrides(arguments.overrides), **units}
+
+
 def parse_seeds(text: str) -> list[int]:
     """Parse seeds: `5` is 0 to 4, `0,3,7` are these three, `3,` is the one.
 
@@ -267,6 +290,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "train": _train,
     "compare": _compare,
     "analyze": _analyze,
+    "split": _split,
     "report": _report,
     "calibrate": _calibrate,
     "gate": _gate,

@@ -169,7 +169,7 @@ def test_a_group_s_recall_in_a_resample_is_the_mean_over_the_classes_it_holds():
     objects = np.array([0, 0, 0, 1, 2])
     run = simulated_run(0, [1, 0, 1, 0, 1], objects=objects, names=("a", "b", "c"))
     split = Split(("a", "b", "c"), {"rare": (), "common": (0, 1, 2)}, (0, 5, 3, 1, 1))
-    resampling = Resampling(10, 50, 0.95, seed=0)
+    resampling = Resampling(np.arange(10), 50, 0.95, seed=0)
     recall = resampling.recall([run], split)
     assert recall.shape == (51, 1, 2, 5)
     for weights, row in zip(resampling.images, recall[:, 0, 0], strict=True):
@@ -298,3 +298,26 @@ def test_the_json_is_plain(strange):
     assert content["schema"] == 1
     assert content["first"] == "@stock"
     assert content["classes"]["=1+1"] == {"train": 500, "val": 60, "images": 60, "group": "common"}
+
+
+def test_images_of_a_unit_are_drawn_together():
+    drawn = Resampling(np.array([0, 1, 0, 2, 1]), 50, 0.95, seed=0).images
+    assert drawn.shape == (51, 5)
+    np.testing.assert_array_equal(drawn[:, [0, 1]], drawn[:, [2, 4]])
+    np.testing.assert_array_equal(drawn[:, [0, 1, 3]].sum(1), 3)
+
+
+def test_the_difference_of_two_arms_is_as_wide_as_their_units_are_few():
+    rng = np.random.default_rng(0)
+    apart, objects = rng.random(20) < 0.4, np.zeros(200, int)
+    found = {"a": np.zeros(200, bool), "b": np.repeat(apart, 10)}
+
+    def width(unit):
+        runs = {arm: [simulated_run(0, hits, objects=objects, unit=unit)] for arm, hits in found.items()}
+        compared = Comparison.of(runs, [10, 5], first="a", seeds=[0])
+        found_by = {(f.measure, f.name, f.budget): f.difference for f in compared.arms[1].figures}
+        difference = found_by["recall", "common", 0.1]
+        return difference.high - difference.low
+
+    parts = [*np.repeat(np.arange(20), 10), *range(20, 220)]
+    assert width(parts) > 2.5 * width(None)

@@ -134,7 +134,7 @@ class Comparison(SplitCounts):
                     raise DataError(f"compare: {arm}, seed {run.seed} was read on other images, classes or budgets")
         classes = _counts(d, np.asarray(train, np.int64))
         split = _split(d, classes)
-        resampling = Resampling(len(d.counted), resamples, confidence, SEED)
+        resampling = Resampling(d.unit, resamples, confidence, SEED)
         recall = {arm: resampling.recall(found, split) for arm, found in finished.items()}
         reference = (finished[first], recall[first]) if first in finished else None
         arms = []
@@ -209,8 +209,8 @@ def _most(counts: Sequence[SplitCounts]) -> int | None:
 
 
 def _same(one: Detections, other: Detections) -> bool:
-    pairs = ((one.names, other.names), (one.budgets, other.budgets), (one.object_class, other.object_class))
-    return one.split == other.split and all(np.array_equal(*pair) for pair in pairs)
+    shared = ("names", "budgets", "object_class", "unit")
+    return one.split == other.split and all(np.array_equal(getattr(one, a), getattr(other, a)) for a in shared)
 
 
 def _counts(d: Detections, train: np.ndarray[tuple[int], np.dtype[np.int64]]) -> dict[str, ClassCounts]:
@@ -223,8 +223,9 @@ def _counts(d: Detections, train: np.ndarray[tuple[int], np.dtype[np.int64]]) ->
 
 def _split(d: Detections, classes: Mapping[str, ClassCounts]) -> Split:
     groups = {group: tuple(c for c, counts in enumerate(classes.values()) if counts.group == group) for group in GROUPS}
-    holding = [len(np.unique(d.object_image[np.isin(d.object_class, groups[group])])) for group in GROUPS]
-    return Split(tuple(classes), groups, (*holding, *(counts.images for counts in classes.values())))
+    scopes = [*(groups[group] for group in GROUPS), *((c,) for c in range(len(classes)))]
+    holding = [len(np.unique(d.unit[d.object_image][np.isin(d.object_class, scope)])) for scope in scopes]
+    return Split(tuple(classes), groups, tuple(holding))
 
 
 def _decimals(value: float | None) -> str:

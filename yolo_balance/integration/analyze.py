@@ -103,7 +103,9 @@ def _read(
         content = read_data(data)
         task = task or ("pose" if content.get("kpt_shape") else "detect")
         names, labels = _labelled(name, content, task, arguments)
-    resolved = resolve(balance, labels[0].statistics, names, complete({**arguments, "task": task}))
+    resolved = resolve(
+        balance, labels[0].statistics, names, complete({**arguments, "task": task, "data": data}), labels[0].files
+    )
     analysis = DataAnalysis.of(
         labels, names, data=name, task=task, imgsz=imgsz, schedule=resolved.schedule, explained=resolved.explained
     )

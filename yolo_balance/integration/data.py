@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +21,7 @@ from yolo_balance.arrays import Floats, Floats32, Ints
 from yolo_balance.bounded_files import checked
 from yolo_balance.config import read_yaml
 from yolo_balance.errors import BalanceError, DataError
+from yolo_balance.image_keys import ImageKeys
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.label_lines import misread_names, row_at_fault
 from yolo_balance.integration.protocols import DataContent, Dataset, ImageFolder
@@ -189,6 +190,17 @@ def _box_rows(cfg: SimpleNamespace, data: Mapping[str, object], split: str) -> s
         f"{counted(sum(boxes.values()), 'row')} in {counted(len(boxes), 'label file')}: expected a class and the "
         f"corners of a polygon, got a box of {BOX_NUMBERS} numbers; {listed(places, 3)}"
     )
+
+
+def read_units(rule: str, data: object) -> ImageKeys:
+    """Read the rule `balance.recall.units` for a data YAML. Raises ConfigError as `ImageKeys.read` does."""
+    return ImageKeys.read(rule, option="balance.recall.units", folder=Path(str(data)).parent)
+
+
+def check_units(rule: str | None, data: object, files: Sequence[str]) -> None:
+    """Check before a long run that each image has a unit. Raises ConfigError that names the first without one."""
+    if rule is not None:
+        read_units(rule, data).of(files)
 
 
 def class_names(names: Mapping[int, str]) -> list[str]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,8 +31,15 @@ from yolo_balance.recall.split_counts import SplitCounts, counts_last
 
 COLUMNS = (
     *("epoch", "class", "budget", "n", "hits", "recall", "low", "high", "threshold", "false_alarms"),
-    *("clustered_low", "clustered_high", "precision"),
+    *("clustered_low", "clustered_high", "precision", "ap50", "f1"),
 )
+
+
+class ClassScores(NamedTuple):
+    """AP50 and F1 of a class as Ultralytics computes them, F1 at the confidence of the best mean F1."""
+
+    ap50: float
+    f1: float
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,8 @@ class RecallReport(SplitCounts):
         clean_images: Images without objects; 0 means that false boxes were counted per image.
         budgets: One entry per budget.
         details: Details in the report of a finished model; None during training.
+        units: Units of the images (`Outcomes.unit`), on which intervals and verdicts count; None where each image is
+            one.
         weights_sha256: SHA-256 of the model's file in the report of a finished model; None where it is not known.
             Reports that differ in it alone are equal.
         ignored, first_ignored, unlabelled, filtered, filtered_by, copies, in_train: As in `SplitCounts`.
@@ -95,6 +104,7 @@ class RecallReport(SplitCounts):
     clean_images: Count
     budgets: tuple[BudgetRecall, ...]
     details: Details | None = None
+    units: Count | None = None
     weights_sha256: Digest | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -105,6 +115,8 @@ class RecallReport(SplitCounts):
             raise ValueError(f"iou: expected an overlap in (0, 1], got {shown(self.iou)}")
         if self.clean_images > self.images:
             raise ValueError(f"clean_images: expected at most images = {self.images}, got {self.clean_images}")
+        if self.units is not None and not 0 < self.units <= self.images:
+            raise ValueError(f"units: expected 1 to images = {self.images}, got {self.units}")
         if not self.budgets:
             raise ValueError("budgets: expected at least one")
         for i, budget in enumerate(self.budgets):
@@ -141,9 +153,9 @@ class RecallReport(SplitCounts):
         own = [share_budget(outcomes, budget, floor=floor) for budget in false_alarms]
         every = np.array([np.full(outcomes.num_classes, t) for t in common] + own)  # two readings per budget
         detected = np.array([outcomes.detected(thresholds) for thresholds in every])
-        sizes = effective_sizes(detected, outcomes.object_class, outcomes.object_image, outcomes.num_classes)
-        pairs = np.unique(outcomes.object_class * outcomes.images + outcomes.object_image)  # of a class and an image
-        holding = np.bincount(pairs // max(outcomes.images, 1), minlength=outcomes.num_classes)
+        sizes = effective_sizes(detected, outcomes.object_class, outcomes.object_unit, outcomes.num_classes)
+        pairs = np.unique(outcomes.object_class * outcomes.units + outcomes.object_unit)  # of a class and a unit
+        holding = np.bincount(pairs // max(outcomes.units, 1), minlength=outcomes.num_classes)
         readings = [
             read_classes(outcomes, names, thresholds, n_effective, holding, confidence, targets or {})
             for thresholds, n_effective in zip(every, sizes, strict=True)
@@ -155,7 +167,8 @@ class RecallReport(SplitCounts):
             of_all, of_each = (ImageRates.of(outcomes, t, names, confidence=confidence) for t in (common[i], own[i]))
             per_class = PerClassRecall(shared, readings[len(common) + i], of_each)
             budgets.append(BudgetRecall(float(budget), common[i], rate, readings[i], per_class, of_all))
-        return cls(split, iou, confidence, outcomes.images, outcomes.clean_images, tuple(budgets))
+        units = None if outcomes.units == outcomes.images else outcomes.units
+        return cls(split, iou, confidence, outcomes.images, outcomes.clean_images, tuple(budgets), units=units)
 
     def with_details(self, outcomes: Outcomes, costs: CostsConfig | None = None) -> RecallReport:
         """Return the report with its details, read from the same outcomes."""
@@ -181,8 +194,17 @@ class RecallReport(SplitCounts):
         """Name of the images that false boxes are counted on: `clean image`, or `image` on a split without any."""
         return alarm_unit(self.clean_images)
 
-    def rows(self, epoch: int) -> list[tuple[str, ...]]:
-        """Return a row per budget and class in the order of COLUMNS; empty fields where there is no data."""
+    @property
+    def cluster(self) -> str:
+        """Name of what intervals count as independent: `image`, or `unit`."""
+        return "image" if self.units is None else "unit"
+
+    def rows(self, epoch: int, scores: Mapping[str, ClassScores] | None = None) -> list[tuple[str, ...]]:
+        """Return a row per budget and class in the order of COLUMNS; empty fields where there is no data.
+
+        `scores` by class name are those of Ultralytics, which hold at every budget.
+        """
+        known = scores or {}
         return [
             (
                 str(epoch),
@@ -193,7 +215,7 @@ class RecallReport(SplitCounts):
                 *map(_decimals, (c.recall, c.low, c.high)),
                 f"{c.threshold:.6f}",
                 "" if budget.measured is None else f"{budget.measured:.5f}",
-                *map(_decimals, (*(c.bounds or (None, None)), c.precision)),
+                *map(_decimals, (*(c.bounds or (None, None)), c.precision, *known.get(name, (None, None)))),
             )
             for budget in self.budgets
             for name, c in budget.classes.items()
@@ -202,8 +224,9 @@ class RecallReport(SplitCounts):
     def to_dict(self) -> dict[str, Any]:
         """Return the content of `recall.json`: the reading, then what the split held besides."""
         content = counts_last(dataclasses.asdict(self))
-        if self.weights_sha256 is None:
-            del content["weights_sha256"]
+        for key in ("units", "weights_sha256"):
+            if content[key] is None:
+                del content[key]
         return {"schema": SCHEMA, **content}
 
     @classmethod

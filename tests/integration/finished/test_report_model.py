@@ -325,3 +325,21 @@ def test_a_config_that_cannot_be_read_is_one_line(weights, data, tmp_path, capsy
     assert line.startswith("balance.recall.iou: expected one of the IoU thresholds")
     with pytest.raises(ConfigError, match="data: missing"):
         report(weights)
+
+
+def test_a_column_of_the_data_says_which_images_show_one_part(weights, data, tmp_path, capsys):
+    """Images of the test split by two, in a table beside the data; a pattern that fits no name is one line."""
+    rows = [f"{i:05d},part{i // 2}" for i in range(10)]
+    (data.parent / "meta.csv").write_text("\n".join(["stem,part", *rows]) + "\n")
+    given = words(weights, "--out", tmp_path / "out", data=data, split="test")
+    assert main(["report", *given, "--units", "meta.csv:part"]) == 0
+    written = RecallReport.load(tmp_path / "out" / "recall.json")
+    assert (written.images, written.units) == (10, 5)
+    assert written.budgets[0].classes["crack"].images == 1  # images 2 and 3 are one part
+    assert written.budgets[0].classes["scratch"].images == 1
+    assert "10 images of 5 units" in (tmp_path / "out" / "recall.html").read_text(encoding="utf-8")
+    again = words(weights, "--out", tmp_path / "none", data=data, split="test")
+    assert main(["report", *again, "--units", r"(part\d)"]) == 1
+    error = r"error: balance.recall.units: (part\d) gives no key to 00000.png and 9 more of 10 images"
+    assert error in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()

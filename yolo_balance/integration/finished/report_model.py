@@ -15,7 +15,7 @@ from yolo_balance.config import SECTION, BalanceConfig, RecallConfig, apply_over
 from yolo_balance.errors import ConfigError, DataError, HostError
 from yolo_balance.integration.arguments import argument_problems
 from yolo_balance.integration.compat import one_line
-from yolo_balance.integration.data import class_names, read_data, resolve_data, scan
+from yolo_balance.integration.data import check_units, class_names, image_files, read_data, resolve_data, scan
 from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.validate_once import reading_of, validated
 from yolo_balance.integration.models import box_model
@@ -153,3 +153,4 @@ def check_data(model: YOLOModel, options: RecallConfig, arguments: dict[str, obj
         raise ConfigError(problems)
     dataset = scan(get_cfg(overrides={**arguments, "cache": False, "task": model.task}), data, split, "val")
     check_labelled(dataset, options.unlabelled)
+    check_units(options.units, path, image_files(dataset))

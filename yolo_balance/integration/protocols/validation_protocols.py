@@ -35,6 +35,7 @@ class Precision(Protocol):
 
     ap_class_index: Iterable[int]
     ap50: Sequence[float]
+    f1: Sequence[float]
 
 
 class Metrics(Protocol):

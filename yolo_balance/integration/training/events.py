@@ -29,6 +29,7 @@ from yolo_balance.run_folder.history import append_exposure, keep_epochs
 from yolo_balance.run_folder.names import BESIDE_WEIGHTS, EPOCH_ROWS, FEEDBACK_PLOT, OF_BEST, STATE
 from yolo_balance.run_folder.state import read_state, write_state
 from yolo_balance.sampling import ClassStatistics, Exposure
+from yolo_balance.sampling.group_exposure import GroupExposure
 from yolo_balance.views import training_console
 
 
@@ -46,6 +47,7 @@ class RunningTrainer(ResolvedTrainer, Protocol):
 
     exposure: Exposure
     sampling: RunSampling | None
+    groups: GroupExposure | None
     losses: RunLosses | None
     selection: RunSelection | None
     watch: HookWatch | None
@@ -96,6 +98,8 @@ def _start_epoch(trainer: RunningTrainer) -> None:
         trainer.selection.start_again()
     plan = None if trainer.sampling is None else trainer.sampling.plan(trainer, again=again)
     trainer.exposure.start_epoch(plan, again=again)
+    if trainer.groups is not None and plan is not None:
+        trainer.groups.start_epoch(plan, again=again)
     start_epoch(trainer.train_loader, trainer.epoch, plan)
     trainer.clock.since = time.perf_counter()
 
@@ -107,6 +111,10 @@ def _end_epoch(trainer: RunningTrainer) -> None:
         counts = torch.as_tensor(exposure.counts(), device=trainer.device)
         dist.all_reduce(counts)
         exposure.set_counts(counts.cpu().numpy())
+        if trainer.groups is not None:
+            drawn = torch.as_tensor(trainer.groups.drawn, device=trainer.device)
+            dist.all_reduce(drawn)
+            trainer.groups.drawn = drawn.cpu().numpy()
     if RANK in (-1, 0):
         append_exposure(trainer.save_dir, trainer.epoch + 1, exposure)
         options = trainer.resolved.config.sampling
@@ -156,6 +164,8 @@ def show_exposure(trainer: RunningTrainer) -> None:
         return
     if trainer.exposure.epochs:  # none where every epoch was trained before the run was resumed
         LOGGER.info(f"\n{training_console.exposure_table(trainer.exposure, trainer.epoch + 1)}\n")
+    if trainer.groups is not None and trainer.groups.total.any():  # image classification does not count them
+        LOGGER.info(f"{training_console.groups_table(trainer.groups)}\n")
     if trainer.args.plots:
         from yolo_balance.views import feedback_plot  # matplotlib is needed here only
 

@@ -15,6 +15,7 @@ from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import (
     box_classes,
     check_labels,
+    check_units,
     class_names,
     image_files,
     read_data,
@@ -99,7 +100,10 @@ def read_run(balance: BalanceConfig, arguments: Mapping[str, object]) -> tuple[Y
     splits = check_labels({**arguments, "data": path}, data, model.task)
     check_labelled(splits[1], balance.recall.unlabelled)
     train, val = (ClassStatistics.of(box_classes(split), len(names)) for split in splits)
-    resolved = resolve(balance, train, names, complete({**arguments, "task": model.task}))
+    check_units(balance.recall.units, path, image_files(splits[1]))
+    resolved = resolve(
+        balance, train, names, complete({**arguments, "task": model.task, "data": path}), image_files(splits[0])
+    )
     if balance.recall.best != "fitness":
         rule_of(balance.recall, names, train, val)
     if balance.recall.calibration is not None:

@@ -9,7 +9,7 @@ from yolo_balance.recall.class_recall import ClassRecall
 from yolo_balance.recall.report import BudgetRecall, RecallReport
 from yolo_balance.recall.split_counts import SplitCounts
 from yolo_balance.run_folder.names import RECALL, RECALL_ROWS
-from yolo_balance.text import plain
+from yolo_balance.text import counted, plain
 from yolo_balance.views.tables import class_table
 
 
@@ -19,8 +19,8 @@ def render_report(report: RecallReport) -> str:
         f"{report.clean_images} defect-free of {report.images} images"
         if report.clean_images
         else f"no defect-free image: false boxes over all {report.images} images"
-    )
-    level = f"IoU {report.iou:g}, {report.confidence:.0%} Wilson interval, clustered by image"
+    ) + ("" if report.units is None else f" of {counted(report.units, 'unit')}")
+    level = f"IoU {report.iou:g}, {report.confidence:.0%} Wilson interval, clustered by {report.cluster}"
     headings = ["class", "n"]
     for budget in report.budgets:
         measured = "" if budget.measured is None else f", measured {budget.measured:.3g}"
