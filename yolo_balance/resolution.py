@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from yolo_balance import recipe
@@ -15,6 +16,7 @@ from yolo_balance.config import SECTION, BalanceConfig, LossesConfig, RecallConf
 from yolo_balance.config.sampling import epochs_of
 from yolo_balance.errors import ConfigError
 from yolo_balance.sampling import ClassStatistics, SamplingSchedule
+from yolo_balance.sampling.image_weights import ImageWeights
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class ResolvedBalance:
         explained: With `auto`, a line per key of `balance.sampling` with its rule, or marked as stated; else empty.
         schedule: The plan of each epoch before anything is learnt, None without `balance.sampling`.
         shown: (C,) share of a balanced epoch's boxes by class.
+        files: Images of the train split.
     """
 
     asked: BalanceConfig
@@ -38,6 +41,7 @@ class ResolvedBalance:
     explained: tuple[str, ...]
     schedule: SamplingSchedule | None
     shown: Floats
+    files: tuple[str, ...] = ()
 
     @property
     def images_per_epoch(self) -> int:
@@ -46,7 +50,11 @@ class ResolvedBalance:
 
 
 def resolve(
-    asked: BalanceConfig, statistics: ClassStatistics, names: Sequence[str], arguments: Mapping[str, Any]
+    asked: BalanceConfig,
+    statistics: ClassStatistics,
+    names: Sequence[str],
+    arguments: Mapping[str, Any],
+    files: Sequence[str] = (),
 ) -> ResolvedBalance:
     """Resolve a configuration on the train split's labels.
 
@@ -55,6 +63,7 @@ def resolve(
         statistics: The train split's labels.
         names: Class names by class id.
         arguments: The run's train arguments, complete with Ultralytics' defaults (`arguments.complete`).
+        files: Images of the train split, of which `sampling.groups` and `sampling.images` need the names.
 
     Raises:
         ConfigError: With every problem: classes that the data does not have, arguments that contradict the section,
@@ -68,7 +77,9 @@ def resolve(
         config = config.model_copy(update={"losses": config.losses.resolved()})
     schedule = None
     if config.sampling is not None:
-        schedule = SamplingSchedule(config.sampling, statistics, names, arguments["seed"])
+        data = Path(str(arguments.get("data") or ""))  # a YAML, or a folder of class folders
+        weights = ImageWeights.read(config.sampling, files, data if data.is_dir() else data.parent)
+        schedule = SamplingSchedule(config.sampling, statistics, names, arguments["seed"], weights)
     return ResolvedBalance(
         asked,
         config,
@@ -77,6 +88,7 @@ def resolve(
         tuple(choice.line for choice in choices),
         schedule,
         statistics.box_shares(None if schedule is None else schedule.balanced.expectation),
+        tuple(files),
     )
 
 
@@ -124,6 +136,7 @@ def _classification_problems(config: BalanceConfig) -> list[str]:
         "sampling.background": s and s.background,
         "sampling.foreground_mosaic": s and s.foreground_mosaic,
         "sampling.feedback": s and s.feedback,
+        "recall.units": config.recall.units,
         "recall.best": config.recall.best != "fitness",
         "recall.calibration": config.recall.calibration,
     }
@@ -163,7 +176,7 @@ def _checkpoint_problems(options: RecallConfig, arguments: Mapping[str, object])
     needs = []
     if options.best != "fitness":
         needs += [
-            ("best", "val", f"which {options.best} follows"),
+            ("best", "val", f"which {options.best_words} follows"),
             ("best", "save", "or there is no best.pt to choose"),
         ]
     if options.calibration is not None:

@@ -58,6 +58,16 @@ def test_room_is_what_the_cap_leaves_to_other_terms():
     np.testing.assert_allclose(factors(asked=(1, 2, 400)).room, [10, 5, 1])
 
 
+def test_weights_of_cls_pw_enter_the_product_and_leave_the_cap_alone():
+    f = factors(asked=(1, 2, 4))
+    g = f.times(np.array([1, 3, 5.0]))
+    np.testing.assert_allclose(g.product, f.product * [1, 3, 5])
+    assert (g.weight, g.room, g.scaled) == (f.weight, f.room, f.scaled)
+    assert factors().times(np.ones(3)).by_loss
+    assert [row["product"] for row in g.rows()] == [1, 6, 20]
+    assert g.rows()[1].keys() - f.rows()[1].keys() == {"cls_pw"}
+
+
 def test_neutral_factors_have_no_part():
     f = factors(shown=[0.5, 0.25, 0.25])
     assert not f.by_loss

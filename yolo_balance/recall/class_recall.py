@@ -32,13 +32,14 @@ class ClassRecall:
         threshold: Confidence at and above which boxes count.
         target: Recall promised for the class; None without a target.
         confidence: Level of the interval.
-        n_effective: Independent objects that say as much as these n, which share images (`effective_sizes`).
+        n_effective: Independent objects that say as much as these n, which share images or units of images
+            (`effective_sizes`).
         wilson: Wilson's interval at `n_effective`; with an object per image it is (low, high).
         exact: Clopper and Pearson's interval at `n_effective`, which is wider.
         false_boxes: Boxes of the class at or above the threshold that found nothing, over all images.
         precision: hits / (hits + false_boxes); None without any box.
-        images: Images that hold the n objects; `n_effective` if all objects had been found.
-        whole: Number of these images on which every object of the class is found; None in an older report.
+        images: Images, or units of images, that hold the n objects; `n_effective` if all objects had been found.
+        whole: Number of these on which every object of the class is found; None in an older report.
     """
 
     n: int
@@ -137,7 +138,7 @@ class ClassRecall:
     @property
     def counted(self) -> str:
         """Name of one of `judged_n`."""
-        return "image" if self.shared else "object"
+        return "unit" if self.shared else "object"
 
     @property
     def verdict(self) -> RecallVerdict | None:
@@ -158,12 +159,12 @@ def read_classes(
 ) -> dict[str, ClassRecall]:
     """Read each of C classes at its threshold; by name in class-id order.
 
-    `n_effective` is that of `effective_sizes`, `images` the number of images that hold the class; (C,) each.
+    `n_effective` is that of `effective_sizes`, `images` the number of units that hold the class; (C,) each.
     """
     hits = outcomes.hits_at(thresholds)
     false = np.bincount(outcomes.predicted[outcomes.counts(thresholds) & ~outcomes.hit], minlength=len(names))
     missed = ~outcomes.detected(thresholds)
-    classes, _ = np.unique(np.stack([outcomes.object_class, outcomes.object_image])[:, missed], axis=1)
+    classes, _ = np.unique(np.stack([outcomes.object_class, outcomes.object_unit])[:, missed], axis=1)
     whole = images - np.bincount(classes, minlength=len(names))
     columns = [array.tolist() for array in (outcomes.objects, hits, thresholds, n_effective, images, whole, false)]
     return {

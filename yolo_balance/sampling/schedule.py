@@ -21,6 +21,7 @@ from yolo_balance.sampling.factors import (
     class_uniform,
     image_factors,
 )
+from yolo_balance.sampling.image_weights import ImageWeights
 from yolo_balance.sampling.statistics import ClassStatistics
 
 
@@ -80,19 +81,27 @@ class SamplingSchedule:
         class_factors: (C,) factors of the strategy; factors given by name replace them.
         multipliers: (C,) multipliers of feedback; ones without.
         hard: (num_images,) background images on which the detector raised false alarms.
+        weights: Weights of `images` and `groups`, None without.
         size: Images per epoch, the same in all: Ultralytics counts its batches once.
 
     Raises:
         ConfigError: A share of background images is requested and there is none.
     """
 
-    def __init__(self, options: SamplingConfig, statistics: ClassStatistics, names: Sequence[str], seed: int):
+    def __init__(
+        self,
+        options: SamplingConfig,
+        statistics: ClassStatistics,
+        names: Sequence[str],
+        seed: int,
+        weights: ImageWeights | None = None,
+    ):
         if options.background is not None and options.background.share and not statistics.background.any():
             raise ConfigError(
                 f"balance.sampling.background: expected background images for a share of "
                 f"{options.background.share:g}, but all {statistics.num_images} train images have objects"
             )
-        self.options, self.statistics, self.seed = options, statistics, seed
+        self.options, self.statistics, self.seed, self.weights = options, statistics, seed, weights
         self.class_factors = class_factors(options, statistics, names)
         self.multipliers: Floats = np.ones(len(names))
         self.hard: Bools = np.zeros(statistics.num_images, bool)
@@ -141,6 +150,8 @@ class SamplingSchedule:
         if background is not None and background.hard:
             factors = np.where(self.hard, 1 + background.gain, factors)
         share = None if background is None else background.share
+        if self.weights is not None:
+            return self.weights.fitted(factors * self.weights.factors, self.statistics.background, share)
         return background_share(factors, self.statistics.background, share)
 
 

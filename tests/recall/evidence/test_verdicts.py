@@ -174,7 +174,7 @@ def test_a_class_with_several_objects_on_an_image_is_judged_on_images():
     promised = Gate.of(report([True] * 80), {"crack": 0.9}).promises[0]
     assert (promised.verdict, promised.needed) == ("met", "")
     promised = Gate.of(report([True] * 60), {"crack": 0.9}).promises[0]
-    assert promised.needed == "6 more images at this recall"
+    assert promised.needed == "6 more units at this recall"
 
 
 def test_all_promises_together_need_no_correction_and_a_list_is_holm_s():

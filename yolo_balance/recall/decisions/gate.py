@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from yolo_balance.errors import ConfigError
 from yolo_balance.recall.class_recall import ClassRecall
-from yolo_balance.recall.evidence.intervals import chance
+from yolo_balance.recall.evidence.intervals import chance, exact_high, exact_low
 from yolo_balance.recall.evidence.several_tests import holm
 from yolo_balance.recall.evidence.verdicts import RecallVerdict, needed, verdict
 from yolo_balance.recall.report import BudgetRecall, RecallReport
-from yolo_balance.text import plain
+from yolo_balance.recall.split_counts import SplitCounts
+from yolo_balance.text import counted, plain
 
 MET, MISSED, CANNOT_CONCLUDE = 0, 1, 2
 
@@ -25,7 +26,7 @@ class Promise:
         name: The class.
         target: Recall promised.
         row: Recall of the class in the report.
-        verdict: Whether the report shows the promised recall.
+        verdict: Whether the report shows the promised recall, whatever the images hold that were not read.
         needed: Words for what is needed to show it; empty where the target is met.
     """
 
@@ -71,45 +72,69 @@ class Gate:
             classes = ", ".join(map(plain, known))
             lines = [f"targets: the report has no class {plain(name)}, its classes are {classes}" for name in unknown]
             raise ConfigError(lines)
-        promises = _promises(
-            {name: (row, targets[name]) for name, row in known.items() if name in targets}, report.confidence
-        )
-        return cls(report, entry, tuple(promises))
+        promised = {name: (row, targets[name]) for name, row in known.items() if name in targets}
+        return cls(report, entry, tuple(_promises(promised, report)))
 
     @property
     def exit_code(self) -> int:
-        """Exit code: 0 all targets met; 1 one is missed; 2 none is missed, but one cannot be decided or has no data."""
+        """Exit code: 0 all targets met; 1 one is missed; 2 none is missed, but one cannot be decided or has no data.
+
+        A verdict that the images which were not read could turn is not decided.
+        """
         verdicts = {promise.verdict for promise in self.promises}
         if "missed" in verdicts:
             return MISSED
         return MET if verdicts <= {"met"} else CANNOT_CONCLUDE
 
 
-def _promises(rows: Mapping[str, tuple[ClassRecall, float]], level: float) -> list[Promise]:
+def _promises(rows: Mapping[str, tuple[ClassRecall, float]], report: RecallReport) -> list[Promise]:
     """Judge each promise by itself; unless all of them are met, only those of Holm's list are called met."""
-    alone = {
-        name: verdict(row.judged_n, *(row.judged_bounds or (None, None)), target=target)
-        for name, (row, target) in rows.items()
-    }
-    if set(alone.values()) != {"met"}:
-        chances = {name: chance(row.judged_hits[0], row.judged_n, target) for name, (row, target) in rows.items()}
-        listed = holm(chances, (1 - level) / 2)
-        alone = {
-            name: "cannot conclude" if judged == "met" and name not in listed else judged
-            for name, judged in alone.items()
-        }
+    promises = [_promise(name, row, target, report) for name, (row, target) in rows.items()]
+    if all(promise.verdict == "met" for promise in promises):
+        return promises
+    chances = {name: chance(row.judged_hits[0], row.judged_n, target) for name, (row, target) in rows.items()}
+    proven = holm(chances, (1 - report.confidence) / 2)
     return [
-        Promise(
-            name,
-            target,
-            row,
-            alone[name],
-            needed(
-                row.judged_n, row.judged_recall, alone[name], target=target, confidence=row.confidence, noun=row.counted
-            ),
-        )
-        for name, (row, target) in rows.items()
+        replace(promise, verdict="cannot conclude", needed="met alone, not beside the other promises; more objects")
+        if promise.verdict == "met" and promise.name not in proven
+        else promise
+        for promise in promises
     ]
+
+
+def _promise(name: str, row: ClassRecall, target: float, counts: SplitCounts) -> Promise:
+    n, bounds = row.judged_n, row.judged_bounds or (None, None)
+    judged = verdict(n, *bounds, target=target)
+    if doubt := _doubt(row, target, judged, counts):
+        return Promise(name, target, row, "cannot conclude", doubt)
+    words = needed(n, row.judged_recall, judged, target=target, confidence=row.confidence, noun=row.counted)
+    return Promise(name, target, row, judged, words)
+
+
+def _doubt(row: ClassRecall, target: float, judged: RecallVerdict, counts: SplitCounts) -> str:
+    """Return why images that were not read, or that train has too, could turn a verdict; empty where they could not.
+
+    The worst case: each image that was left out holds an object of the class, found or missed as it speaks against the
+    verdict; and the images that are also in train hold objects of the class as far as there are any, all of them found.
+    """
+    unknown, memory = counts.left_out, (counts.in_train or 0) * (judged == "met")
+    if judged not in ("met", "missed") or not unknown + memory:
+        return ""
+    (fewest, most), tail = row.judged_hits, (1 - row.confidence) / 2
+    if judged == "met":
+        remembered = min(memory, row.judged_n)
+        kept = exact_low(max(fewest - remembered, 0), row.judged_n - remembered + unknown, tail) >= target
+    else:
+        kept = exact_high(most + unknown, row.judged_n + unknown, tail) < target
+    if kept:
+        return ""
+    reasons = []
+    if unknown:
+        fate = "missed" if judged == "met" else "found"
+        reasons.append(f"not if the class is {fate} on {counted(unknown, 'image')} left out")
+    if memory:
+        reasons.append(f"not without {counted(memory, 'image')} that train has too")
+    return f"{judged} on the images read, {' and '.join(reasons)}"
 
 
 def _entry(report: RecallReport, budget: float | None) -> BudgetRecall:

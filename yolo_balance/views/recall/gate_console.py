@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from yolo_balance.recall.class_recall import ClassRecall
 from yolo_balance.recall.decisions.gate import Gate
+from yolo_balance.run_folder.names import RECALL
 from yolo_balance.text import plain
 from yolo_balance.views.recall.report_console import left_out
-from yolo_balance.views.tables import table
+from yolo_balance.views.tables import class_table
 
 
 def render_gate(gate: Gate) -> str:
@@ -20,14 +21,16 @@ def render_gate(gate: Gate) -> str:
             recall += " [{:.2f}, {:.2f}]".format(*row.judged_bounds)
         limits = f"{promise.target:g}", f"{gate.budget.false_alarms:g}"
         rows.append((promise.verdict, promise.name, recall, _count(row), *limits, promise.needed))
+    ranks = [(promise.verdict == "met", promise.verdict != "missed", promise.row.n) for promise in gate.promises]
+    headings = ("verdict", "class", "recall", "n", "target", "budget", "needed")
     return (
         f"Promised recall on {plain(report.split)} (IoU {report.iou:g}, exact {report.confidence:.0%} intervals; "
         f"budget: false boxes per {report.per})\n"
-        + "".join(f"{line}\n" for line in left_out(report))
-        + table(("verdict", "class", "recall", "n", "target", "budget", "needed"), rows, "lllrl")
+        + "".join(f"{line}\n" for line in left_out(report, report.split, report.images))
+        + class_table(headings, rows, ranks, "lllrl", which="those that break their promise first", file=RECALL)
     )
 
 
 def _count(row: ClassRecall) -> str:
     """Write what recall was judged on: objects, or images that count as found with every object of the class found."""
-    return f"{row.judged_n} images" if row.shared else str(row.n)
+    return f"{row.judged_n} {row.counted}s" if row.shared else str(row.n)
