@@ -6,8 +6,8 @@ from math import comb, log, prod
 
 import numpy as np
 import pytest
+from helpers.matrices import sampled
 
-from tests.helpers.matrices import sampled
 from yolo_balance.recall.evidence.betting import (
     MULTIPLES,
     OBJECT_BETS,
