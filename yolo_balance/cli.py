@@ -171,6 +171,38 @@ def _gate(arguments: argparse.Namespace) -> int:
     return gate.exit_code
 
 
+def _certify(arguments: argparse.Namespace) -> int:
+    from yolo_balance.config.targets import read_targets
+    from yolo_balance.recall.decisions.certificate import Terms
+    from yolo_balance.recall.decisions.plan import plan_lines
+
+    if arguments.weights is not None and "=" in arguments.weights and not os.path.exists(arguments.weights):
+        arguments.overrides.insert(0, arguments.weights)  # --plan data=...: no weights
+        arguments.weights = None
+    overrides = _with_units(arguments)
+    budget = 0.1 if arguments.budget is None and arguments.overkill is None else arguments.budget
+    terms = Terms(
+        targets=read_targets(arguments.targets) if arguments.targets else {},
+        budget=budget,
+        overkill=arguments.overkill,
+        cap=arguments.cap,
+        hit=arguments.hit,
+        level=arguments.level,
+        grows=arguments.grows,
+        unit="image" if arguments.units is None else "part",
+    )
+    if arguments.plan:
+        _print("\n".join(plan_lines(terms)))
+        return OK
+    if arguments.weights is None:
+        raise ConfigError("weights: missing, expected a model; only --plan needs none")
+    from yolo_balance.integration.finished.certify_model import certify
+
+    return certify(
+        arguments.weights, terms=terms, thresholds=arguments.thresholds, out=arguments.out, **overrides
+    ).exit_code
+
+
 def _predict(arguments: argparse.Namespace) -> int:
     overrides = parse_overrides(arguments.overrides)
     os.environ.setdefault("YOLO_OFFLINE", "true")  # read when Ultralytics is imported: it then fetches no package
@@ -288,7 +320,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-JUDGES = ("gate",)
+JUDGES = ("gate", "certify")
 """Verbs whose exit code 1 is an answer."""
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "train": _train,
@@ -298,6 +330,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "report": _report,
     "calibrate": _calibrate,
     "gate": _gate,
+    "certify": _certify,
     "predict": _predict,
     "init": _init,
     "validate": _validate,

@@ -15,6 +15,9 @@ OF_BEST = (*REPORT, MEASURED, DETECTIONS, PRIME_SAMPLES)
 COMPARED = (MEASURED, DETECTIONS, RECALL)
 """The files of a finished run, which `compare` looks for; recall.json is written last of the three."""
 
+CERTIFICATE = "certificate.json"
+"""Answer of `certify`."""
+
 # In weights/
 WEIGHTS, BEST = "weights", "best.pt"
 STATE, BEST_FITNESS, UNCALIBRATED = "balance_state.json", "best_fitness.pt", "best_uncalibrated.pt"

@@ -10,7 +10,7 @@ from ultralytics.utils import LOGGER
 
 from yolo_balance.config import RecallConfig
 from yolo_balance.errors import ConfigError, DataError
-from yolo_balance.files import sha256, write_whole
+from yolo_balance.files import image_ids, sha256, write_whole
 from yolo_balance.integration.finished.class_shifts import Calibrated
 from yolo_balance.integration.finished.validate_once import reading_of
 from yolo_balance.integration.hooks.validator import RecallValidatorMixin
@@ -69,7 +69,9 @@ def write_report(folder: Path, reading: Reading, weights: Path) -> RecallReport:
     known = {"weights": plain(weights.name), "weights_sha256": sha256(weights) if weights.exists() else None}
     full = replace(full, report=replace(full.report, weights_sha256=known["weights_sha256"]))
     full.report.save(folder / RECALL)
-    Thresholds.of(full.report, full.conditions.model_copy(update=known)).save(folder / THRESHOLDS)
+    thresholds = Thresholds.of(full.report, full.conditions.model_copy(update=known))
+    chosen_on = " ".join(sorted(image_ids(full.outcomes.files)))
+    thresholds.model_copy(update={"chosen_on": chosen_on}).save(folder / THRESHOLDS)
     page = render(
         full,
         history=read_history(folder) if (folder / RECALL_ROWS).exists() else (),

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from yolo_balance.errors import ConfigError
 from yolo_balance.files import write_whole
 from yolo_balance.recall.evidence.several_tests import look_alpha, spent
 from yolo_balance.recall.evidence.unit_recall import Hit
@@ -47,6 +48,22 @@ class Terms:
     grows: bool = False
     unit: str = "image"
 
+    def __post_init__(self) -> None:
+        """Refuse terms that cannot be; raises ConfigError with a line for each."""
+        problems = []
+        if self.budget is not None and self.overkill is not None:
+            problems.append("--overkill: expected no --budget beside it")
+        if self.budget is not None and not 0 < self.budget < self.cap:
+            problems.append(f"--budget: expected false boxes above 0 and below --cap, {self.cap}, got {self.budget:g}")
+        if self.overkill is not None and not 0 < self.overkill < 1:
+            problems.append(f"--overkill: expected a share above 0 and below 1, got {self.overkill:g}")
+        if self.cap < 1:
+            problems.append(f"--cap: expected 1 or more, got {self.cap}")
+        if not 0 < self.level < 1:
+            problems.append(f"--level: expected a level above 0 and below 1, got {self.level:g}")
+        if problems:
+            raise ConfigError(problems)
+
     @property
     def side(self) -> float:
         """Probability of error that the budget may spend, and recall again: half of that of this look."""
@@ -62,8 +79,12 @@ class Terms:
         """Name the budget."""
         if self.overkill is not None:
             return f"at most {self.overkill:.2%} of clean {self.unit}s rejected"
-        each = f"an {self.unit}" if self.unit[0] in "aeiou" else f"a {self.unit}"
-        return f"at most {self.budget:g} false boxes per clean {self.unit} (counting at most {self.cap} {each})"
+        return f"at most {self.budget:g} false boxes per clean {self.unit} (counting at most {self.cap} {self.each})"
+
+    @property
+    def each(self) -> str:
+        """Name of a unit with its article."""
+        return f"an {self.unit}" if self.unit[0] in "aeiou" else f"a {self.unit}"
 
 
 @dataclass(frozen=True)
