@@ -13,6 +13,7 @@ from yolo_balance.recall.evidence.betting import (
     OBJECT_BETS,
     WEIGHTS,
     AlarmBets,
+    alarm_interval,
     fewest_clean_units,
     objects_high,
     objects_low,
@@ -119,3 +120,21 @@ def test_the_share_of_objects_is_rarely_below_its_bound_where_crowded_units_are_
         found = rng.binomial(1, np.where(objects == 3, 0.6, 0.95)) * objects  # all of a unit or none
         wrong += objects_low(found, objects, 3, alpha) > (0.95 + 3 * 0.6) / 4
     assert wrong <= allowed(alpha, worlds)
+
+
+@pytest.mark.parametrize("worlds", sampled([100, 2000], [100]))
+@pytest.mark.parametrize("mean", [0.03, 0.3])
+def test_the_interval_of_false_boxes_holds_the_true_mean(worlds, mean):
+    rng = np.random.default_rng(1)
+    bounds = np.array([alarm_interval(rng.binomial(3, mean / 3, 400), 0.1, 0.95) for _ in range(worlds)])
+    wrong = (bounds[:, 0] > mean) | (bounds[:, 1] < mean)
+    assert wrong.sum() <= allowed(0.05, worlds)
+    assert (bounds[:, 1] - bounds[:, 0]).mean() < 3 * mean + 0.02
+
+
+def test_the_interval_of_false_boxes_at_the_ends():
+    assert alarm_interval([], 0.1, 0.95) == (0, 3)
+    low, high = alarm_interval([0] * 200, 0.0, 0.95)
+    assert low == pytest.approx(0, abs=1e-12)
+    assert high < 0.1
+    assert alarm_interval([3] * 200, 0.1, 0.95)[1] == 3

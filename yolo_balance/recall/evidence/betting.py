@@ -21,6 +21,8 @@ MULTIPLES = np.array([1.6, 1.0, 0.5])
 """Bets, in multiples of the one that is best for the expected variance."""
 OBJECT_BETS = np.array([1.0, 0.5, 0.25, 0.125])
 """Bets on the objects of a unit, with equal shares of the wealth."""
+CAP = 3
+"""False boxes that a unit is counted with at most, unless another number is fixed beforehand."""
 STEPS = 50
 """Halvings of an interval of bounds: the last is below 1e-15."""
 
@@ -77,6 +79,28 @@ class AlarmBets:
     def keeps(self, counts: npt.ArrayLike, budget: float, alpha: float) -> bool:
         """Decide whether the units show that the mean is at most the budget."""
         return self.log_wealth(counts, budget) >= log(1 / alpha)
+
+    def low(self, counts: npt.ArrayLike, alpha: float) -> float:
+        """Return the lower bound of capped false boxes per unit, which is one of all false boxes too."""
+        room = self.cap - np.minimum(np.asarray(counts, np.int64), self.cap)
+        return self.cap - self.high(room, alpha)
+
+
+def alarm_interval(counts: npt.ArrayLike, budget: float, level: float, *, cap: int = CAP) -> tuple[float, float]:
+    """Return bounds of false boxes per unit, each unit counted with `cap` at most, both right with probability `level`.
+
+    Args:
+        counts: (U,) false boxes on each unit.
+        budget: False boxes per unit that the bets are chosen for.
+        level: Probability that both bounds are right.
+        cap: False boxes counted on a unit at most.
+    """
+    tail, units = (1 - level) / 2, len(np.asarray(counts))
+    expected = min(max(budget, 1 / max(units, 1)), cap / 2)
+    above = AlarmBets.of(expected, cap, units, tail)
+    spread = expected / (cap - expected)  # the counts' variance, as that of what they leave of the cap
+    below = AlarmBets.of(cap - expected, cap, units, tail, dispersion=spread)
+    return below.low(counts, tail), above.high(counts, tail)
 
 
 def fewest_clean_units(budget: float, cap: int, alpha: float) -> int:

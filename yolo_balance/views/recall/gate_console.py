@@ -25,7 +25,7 @@ def render_gate(gate: Gate) -> str:
     headings = ("verdict", "class", "recall", "n", "target", "budget", "needed")
     return (
         f"Promised recall on {plain(report.split)} (IoU {report.iou:g}, exact {report.confidence:.0%} intervals; "
-        f"budget: false boxes per {report.per})\n"
+        f"budget: false boxes per {report.per}, which chose the threshold here and are not judged)\n"
         + "".join(f"{line}\n" for line in left_out(report, report.split, report.images))
         + class_table(headings, rows, ranks, "lllrl", which="those that break their promise first", file=RECALL)
     )
