@@ -51,6 +51,8 @@ class Arguments(Protocol):
     imgsz: int
     multi_scale: float
     copy_paste: float
+    fliplr: float
+    flipud: float
     nbs: int
     time: float | None
     seed: int
@@ -154,6 +156,7 @@ class Dataset(Sized, Protocol):
     single_cls: bool
     transforms: object
     use_keypoints: bool
+    use_obb: bool
 
     def __getitem__(self, index: int) -> dict[str, object]: ...
     def get_image_and_label(self, index: int) -> dict[str, object]: ...  # before any transform
@@ -170,6 +173,29 @@ class DataContent(TypedDict, total=False):
     test: str | list[str] | None
     names: dict[int, str]
     kpt_shape: list[int]
+    flip_idx: list[int]
+
+
+class LabelInstances(Protocol):
+    """Labels of a sample."""
+
+    bboxes: Floats32
+    segments: Floats32  # (n, points, 2), none where labels are boxes
+    keypoints: Floats32 | None
+    normalized: bool
+
+    def convert_bbox(self, format: str) -> None: ...
+    def normalize(self, w: int, h: int) -> None: ...
+
+
+class ImageSample(TypedDict):
+    """An image with its labels, before any transform."""
+
+    img: npt.NDArray[np.uint8]
+    cls: Floats32  # (n, 1)
+    instances: Any  # LabelInstances
+    ori_shape: tuple[int, int]
+    resized_shape: tuple[int, int]
 
 
 class ImageLabels(TypedDict):

@@ -62,7 +62,7 @@ def resolved(
     factors: ClassFactors | None,
 ) -> dict[str, object]:
     """Return the configuration as resolved: options with defaults; on the data, counts, factors and shares by class."""
-    expectation = np.ones(statistics.num_images) if schedule is None else schedule.balanced.expectation
+    expectation = np.ones(statistics.num_images) if schedule is None else schedule.shown.expectation
     losses = config.losses
     classes = {name: asdict(plan) for name, plan in class_plans(statistics, names, schedule).items()}
     if factors is not None and factors.by_loss:

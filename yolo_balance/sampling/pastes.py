@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from yolo_balance.arrays import Bools, Floats, Ints
-from yolo_balance.sampling.statistics import shares
+from yolo_balance.sampling.epoch import SamplingPlan
+from yolo_balance.sampling.statistics import ClassStatistics, shares
 
 FEW_OBJECTS = 30
 """Objects below which any class counts as rare."""
@@ -42,7 +43,7 @@ class PasteWish:
         p: Largest share of an epoch's images that are pasted on.
         max_objects: Most objects pasted into one image.
         share: Largest share of a class's boxes that are pasted.
-        close: Last epochs without pastes.
+        close: Last epochs without pastes, a count or a share of the run.
         alone: Whether no sampling plan says what is wanted; then as many are pasted as `share` allows.
     """
 
@@ -50,7 +51,7 @@ class PasteWish:
     p: float
     max_objects: int
     share: float
-    close: int = 0
+    close: int | float = 0
     alone: bool = False
 
     def taken_over(self, wanted: Floats, size: int) -> Floats:
@@ -87,3 +88,18 @@ class PasteWish:
         """Return the boxes, all lowered alike to what `p` and `max_objects` leave room for."""
         room, total = self.p * self.max_objects * size, float(boxes.sum())
         return boxes * min(1.0, room / total) if total > 0 else boxes
+
+
+def requested_shares(statistics: ClassStatistics, plan: SamplingPlan | None) -> Floats:
+    """Return (C,) share of each class in all boxes that a plan shows, pastes included; None is the data as it is."""
+    if plan is None or plan.pasted is None:
+        return statistics.box_shares(None if plan is None else plan.expectation)
+    return shares(statistics.boxes_shown(plan.expectation) + plan.pasted)
+
+
+def pasted_shares(statistics: ClassStatistics, plan: SamplingPlan | None) -> Floats:
+    """Return (C,) share of the boxes of each class that a plan has pasted."""
+    if plan is None or plan.pasted is None:
+        return np.zeros(statistics.num_classes)
+    total = statistics.boxes_shown(plan.expectation) + plan.pasted
+    return np.divide(plan.pasted, total, out=np.zeros_like(total), where=total > 0)

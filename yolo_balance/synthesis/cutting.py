@@ -17,7 +17,7 @@ from yolo_balance.synthesis.objects import Pixels, bounds
 
 RING = 0.35
 """Width of the ring as a share of the box's longer side."""
-LEAST_RING, MOST_RING = 5, 24
+LEAST_RING, MOST_RING = 6, 24
 """Bounds of the ring's width, px."""
 NOISES = 3.0
 """Standard deviations of the ring's noise from which on a pixel differs from the surface."""
@@ -27,7 +27,7 @@ FILLED = (0.06, 0.92)
 """Shares of the box between which a worked-out mask is believed."""
 UNEVEN = 0.12
 """Share of the ring that may differ from the surface; above it nothing stands out."""
-BESIDE = 3
+BESIDE = 4
 """Width of the ring that is tried where the wide one is uneven, px."""
 PATTERN = 16.0
 """Standard deviation of a ring about its plane from which on a surface is a pattern, grey levels."""
@@ -103,7 +103,8 @@ def cut(
     neighbours = np.zeros(shape, np.float32)
     for other in others:
         neighbours = np.maximum(neighbours, filled_box(other - np.tile(corner, 2), shape))
-    ring = (1 - inside) * (1 - neighbours)
+    beyond = 1 - cv2.dilate(inside, np.ones((3, 3), np.uint8))  # labels are not exact to the pixel
+    ring = np.asarray(beyond * (1 - neighbours), np.float32)
 
     solid, found = None, ""
     if outline is not None and not rotated:
@@ -198,7 +199,7 @@ def residual_mask(pixels: Pixels, within: Floats32, ring: Floats32) -> Floats32 
         return None
     columns, rows = (np.flatnonzero((solid > 0.5).any(axis)) for axis in (0, 1))
     wide, high = (np.flatnonzero((within > 0.5).any(axis)) for axis in (0, 1))
-    fits = np.ptp(columns) >= 0.6 * np.ptp(wide) and np.ptp(rows) >= 0.6 * np.ptp(high)  # a label fits its object
+    fits = np.ptp(columns) >= 0.5 * np.ptp(wide) and np.ptp(rows) >= 0.5 * np.ptp(high)  # a label fits its object
     return solid if fits else None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yolo_balance.arrays import Bools, Floats, Ints
+from yolo_balance.arrays import Bools, Floats, Floats32, Ints
 from yolo_balance.synthesis.objects import overlaps
 
 LARGEST = 0.25
@@ -39,7 +39,7 @@ class Sources:
     covered: Ints
 
     @classmethod
-    def of(cls, labels: Sequence[tuple[Ints, Floats]], num_classes: int) -> Sources:
+    def of(cls, labels: Sequence[tuple[Ints, Floats | Floats32]], num_classes: int) -> Sources:
         """Sort the labels of all images.
 
         Args:

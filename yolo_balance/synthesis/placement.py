@@ -96,9 +96,10 @@ def place(
     step = max(1, round(max(sides) / TEMPLATE)) if search else 1
     reach = max(1, round(REACH * max(sides) / step))
     near = [_around(middle[i], reach, step, lows[i], highs[i]) for i in (0, 1)]
-    far = [np.arange(lows[i], highs[i] + 1, step) for i in (0, 1)]
+    coarse = 2 * step if search else 1
+    far = [np.arange(lows[i], highs[i] + 1, coarse) for i in (0, 1)]
     found = None
-    for xs, ys in (near, far):
+    for (xs, ys), apart in ((near, step), (far, coarse)):
         free = allowed(xs, ys, box, boxes, keep_out)
         if not free.any():
             continue
@@ -106,9 +107,9 @@ def place(
             rows, columns = np.nonzero(free)
             best = int(np.argmin((xs[columns] - middle[0]) ** 2 + (ys[rows] - middle[1]) ** 2))
             return int(xs[columns[best]]), int(ys[rows[best]])
-        x, y, difference = _likest(grey, patch, xs, ys, step, free)
+        x, y, difference = _likest(grey, patch, xs, ys, apart, free)
         if found is None or difference < found[2]:
-            found = x, y, difference
+            found, step = (x, y, difference), apart
         if difference < UNLIKE:
             break
     if found is None:

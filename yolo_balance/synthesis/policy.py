@@ -154,7 +154,9 @@ class PastePolicy:
         """Return the pastes of an image in an epoch."""
         if self.plan.pasted is None:
             return []
-        chosen = self.table(epoch).get(index, ())
+        chosen = self.table(epoch).get(index)
+        if not chosen:
+            return []
         rng = np.random.default_rng([self.seed, epoch, index])
         return [self._drawn(source, rng) for source in chosen]
 

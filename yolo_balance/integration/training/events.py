@@ -19,6 +19,7 @@ from yolo_balance.integration.training.best_checkpoint import RunSelection
 from yolo_balance.integration.training.other_options import option_remarks
 from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
 from yolo_balance.integration.training.run_losses import RunLosses
+from yolo_balance.integration.training.run_pastes import paste_remarks
 from yolo_balance.integration.training.run_sampling import RunSampling
 from yolo_balance.recall import RecallReport
 from yolo_balance.run_folder.balance_file import BalanceFile, resolved
@@ -70,6 +71,8 @@ def start(trainer: RunningTrainer) -> None:
         schedule = trainer.sampling.schedule
         for line in training_console.remarks(schedule, balance.names, image_files(trainer.train_loader.dataset)):
             LOGGER.warning(line)
+    for line in paste_remarks(trainer.resolved, trainer.train_loader.dataset):
+        LOGGER.warning(line)
     for line in option_remarks(trainer, trainer.losses):
         LOGGER.warning(line)
     factors = None if trainer.losses is None else trainer.losses.factors

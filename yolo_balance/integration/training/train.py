@@ -26,6 +26,7 @@ from yolo_balance.integration.models import box_model, resolve_model
 from yolo_balance.integration.protocols import YOLOModel
 from yolo_balance.integration.training.attach import attach
 from yolo_balance.integration.training.best_checkpoint import rule_of
+from yolo_balance.integration.training.run_pastes import mask_files, pasteable
 from yolo_balance.recall.report import RecallReport
 from yolo_balance.resolution import ResolvedBalance, conflicts, resolve
 from yolo_balance.run_folder.names import RECALL
@@ -95,7 +96,10 @@ def read_run(balance: BalanceConfig, arguments: Mapping[str, object]) -> tuple[Y
     names = class_names({0: "item"} if arguments.get("single_cls") else data["names"])
     splits = check_labels({**arguments, "data": path}, data, model.task)
     train, val = (ClassStatistics.of(box_classes(split), len(names)) for split in splits)
-    resolved = resolve(balance, train, names, complete({**arguments, "task": model.task}))
+    objects = pasteable(splits[0], balance, len(names))
+    resolved = resolve(balance, train, names, complete({**arguments, "task": model.task}), objects)
+    if resolved.config.paste is not None:
+        mask_files(splits[0])  # raises where one does not fit
     if balance.recall.best != "fitness":
         rule_of(balance.recall, names, train, val)
     if balance.recall.calibration is not None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
@@ -28,6 +29,7 @@ from yolo_balance.integration.hooks.validator import RecallValidatorMixin, balan
 from yolo_balance.integration.training import events
 from yolo_balance.integration.training.best_checkpoint import RunSelection, check_rule
 from yolo_balance.integration.training.run_losses import RunLosses
+from yolo_balance.integration.training.run_pastes import pasteable, run_pasting
 from yolo_balance.integration.training.run_sampling import RunSampling
 from yolo_balance.recall import RecallReport
 from yolo_balance.resolution import ResolvedBalance, resolve
@@ -119,7 +121,8 @@ class BalancedTrainerMixin(Stock):
         if not hasattr(self, "resolved"):
             names = class_names(self.data["names"])
             statistics = ClassStatistics.of(box_classes(loader.dataset), len(names))
-            self.resolved = resolve(self.asked, statistics, names, complete(vars(self.args)))
+            objects = pasteable(loader.dataset, self.asked, len(names))
+            self.resolved = resolve(self.asked, statistics, names, complete(vars(self.args)), objects)
             if self.resolved.schedule is not None:
                 self.sampling = RunSampling(self.resolved.schedule, names, image_files(loader.dataset))
         self.exposure = Exposure(list(self.resolved.names), self.resolved.statistics)
@@ -130,7 +133,15 @@ class BalancedTrainerMixin(Stock):
         plan = sampling.schedule.plan(epoch, self.epochs)
         self.exposure.start_epoch(plan)
         partners, foreground = sampling.options.partners, sampling.foreground
-        balance_loader(loader, plan, epoch=epoch, partners=partners, foreground=foreground, changing=sampling.changing)
+        balance_loader(
+            loader,
+            plan,
+            epoch=epoch,
+            partners=partners,
+            foreground=foreground,
+            changing=sampling.changing,
+            pasting=run_pasting(loader.dataset, self.resolved, self.args),
+        )
 
     def balance_validator(self, validator: protocols.Validator) -> protocols.Validator:
         """Make the validator report recall."""
@@ -185,7 +196,12 @@ class BalancedTrainerMixin(Stock):
         drawn = batch.pop(DRAWN, None)
         if drawn is not None:
             outside = sum(picked.stock for picked in drawn)
-            self.exposure.add(self.resolved.statistics.picked(drawn), batch["cls"].numpy(), len(batch["img"]), outside)
+            pasted = np.zeros((2, len(self.exposure.names)), np.int64)
+            for picked in drawn:
+                for partner, label in picked.pasted:
+                    pasted[int(partner), label] += 1
+            picked_boxes = self.resolved.statistics.picked(drawn)
+            self.exposure.add(picked_boxes, batch["cls"].numpy(), len(batch["img"]), outside, pasted)
 
     def validate(self) -> tuple[dict[str, float] | None, float | None]:
         """Validate as Ultralytics does, and append recall to recall.csv; the rule of `best` replaces the fitness."""
