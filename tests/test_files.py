@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import shutil
 
 import numpy as np
 import pytest
 from helpers.outcomes import pooled
 
 from yolo_balance import RecallReport
-from yolo_balance.files import csv_name, csv_text, write_whole
+from yolo_balance.files import csv_name, csv_text, sha256, write_whole
 from yolo_balance.run_folder.history import append_exposure, append_feedback, append_recall
 from yolo_balance.run_folder.names import EPOCH_ROWS
 from yolo_balance.sampling import ClassStatistics, Exposure
@@ -60,3 +62,15 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     write_whole(path, "new \udcff")
     assert path.read_bytes() == b"new \\udcff"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_file_is_told_by_its_content_and_a_folder_by_its_files(tmp_path):
+    folder = tmp_path / "model"
+    (folder / "sub").mkdir(parents=True)
+    for name, content in (("a", b"x" * (3 << 20)), ("sub/b", b"y")):
+        (folder / name).write_bytes(content)
+        assert sha256(folder / name) == hashlib.sha256(content).hexdigest()
+    before = sha256(shutil.copytree(folder, tmp_path / "copy"))
+    assert sha256(folder) == before
+    (folder / "sub" / "b").rename(folder / "sub" / "c")
+    assert sha256(folder) != before

@@ -1,18 +1,17 @@
-"""Write files whole or not at all, read YAML back, and put names into CSV files that a spreadsheet opens."""
+"""Files: written whole or not at all, told by their content, and names in CSV files that a spreadsheet opens."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from yolo_balance.errors import DataError
+CHUNK = 1 << 20
+"""Bytes read at once."""
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -36,6 +35,22 @@ def copy_whole(source: Path, path: Path) -> None:
         shutil.copyfile(source, partial)
 
 
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits; of a folder, that of its files' names and contents.
+
+    Raises OSError if a file cannot be read.
+    """
+    digest, root = hashlib.sha256(), Path(path)
+    for file in sorted(root.rglob("*")) if root.is_dir() else [root]:
+        if root.is_dir():
+            digest.update(os.fsencode(file.relative_to(root).as_posix()) + b"\0")
+        if not file.is_dir():
+            with file.open("rb") as content:
+                while chunk := content.read(CHUNK):
+                    digest.update(chunk)
+    return digest.hexdigest()
+
+
 @contextmanager
 def _partial(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
@@ -44,17 +59,6 @@ def _partial(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def read_mapping(path: Path) -> dict[str, Any]:
-    """Read a YAML file of keys that a run left. Raises DataError in one line that names the file."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as e:
-        raise DataError(f"{path}: cannot be read ({' '.join(str(e).split())})") from e
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: expected keys, got {type(content).__name__}")
-    return content
 
 
 def csv_text(name: str) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -132,6 +135,27 @@ def test_images_without_a_label_file_are_background_and_named(make_data):
     assert {"ignored", "unlabelled"} <= set(kinds(content))
 
 
+def test_images_of_12_bits_are_named_and_the_command_that_is_given_scales_them(make_data, capsys):
+    file = make_data([[0], [1], [2], []], [[0], [1], [2], []])
+    paths = sorted((file.parent / "images").rglob("*.png"))
+    greys = {path: cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2GRAY) for path in paths}
+    for path, grey in greys.items():
+        cv2.imwrite(str(path), grey.astype(np.uint16) * 16)
+    (found,) = (f["text"] for f in analyze(file)["findings"] if f["kind"] == "faint")
+    highest = max(int(grey.max()) for grey in greys.values()) >> 4
+    assert found.startswith(
+        "4 of 4 images of train and 4 of 4 images of val are 16-bit. Ultralytics reads their high byte, here 0 to "
+        f"{highest} of 255"
+    )
+    code = found.split('python -c "')[1].split('" FILES')[0]
+    subprocess.run([sys.executable, "-c", code, *map(str, paths)], check=True)
+    for path, grey in greys.items():
+        scaled = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert scaled.dtype == np.uint8
+        assert np.abs(scaled.astype(int) - grey).max() <= 1
+    assert "faint" not in kinds(analyze(file))
+
+
 def test_images_of_a_list_that_are_gone_are_ignored_and_not_unlabelled(make_data):
     file = make_data([[0], [0], [1], []], [[0], []])
     files = sorted(map(str, (file.parent / "images" / "train").iterdir()))
@@ -193,6 +217,11 @@ def test_hostile_names_stay_text(make_data, capsys):
     assert "$x_1$" in page
     assert "a\\nb" in capsys.readouterr().out
     BalanceConfig.load("data_analysis/suggested.yaml")
+
+
+def test_names_that_are_equal_get_the_class_s_id(make_data):
+    content = analyze(make_data([[0], [1], [2, 3]], [[0], [3]], names=["a", "a", "a (1)", "b"]))
+    assert list(counts(content, "train")) == ["a (0)", "a (1) (1)", "a (1) (2)", "b"]
 
 
 # Other tasks ---------------------------------------------------------------------------------------------------------
@@ -261,6 +290,17 @@ def fails(capsys, *words):
         ({"val": ...}, "cannot be used"),
         ({"test": "images/nowhere"}, "the test split"),
         ({"names": ...}, "cannot be used"),
+        (
+            {"names": [["scratch"]]},
+            'names: expected a list of class names, or class names by class id, got [["scratch"]]',
+        ),
+        ({"names": None}, "cannot be used"),
+        ({"names": {0: None}}, 'names: expected a list of class names, or class names by class id, got {"0": null}'),
+        ({"names": "scratch"}, 'names: expected a list of class names, or class names by class id, got "scratch"'),
+        ({"names": ["scratch"], "nc": 2}, "cannot be used"),
+        ({"nc": "two", "names": ...}, "cannot be used"),
+        ({"path": 7}, "cannot be used"),
+        ({"train": {"a": 1}}, "cannot be used"),
     ],
 )
 def test_data_that_cannot_be_read_is_one_line(make_data, capsys, changes, message):
@@ -270,6 +310,37 @@ def test_data_that_cannot_be_read_is_one_line(make_data, capsys, changes, messag
     line = fails(capsys, file)
     assert line.startswith("data: ")
     assert message in line
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "cannot be used"),
+        (b"names: [\xe9]\n", "cannot be read ('utf-8' codec"),
+        (b"names: [a]\nnames: [b]\n", "the key names stands in line 1 and again in line 2"),
+        (b"names: {0: a, 0: b}\n", "the key 0 stands in line 1 and again in line 1"),
+        (b"names: " + b"[" * 60, "nested more than 40 levels deep"),
+        (b"names: [a\x00]\n", "not valid YAML"),
+        (b"names: [.nan]\n", "names.0: expected a finite number, got NaN"),
+        (b"names: [1" + b"0" * 400 + b"]\n", "names.0: expected a number of less than 64 bits"),
+        (b"[1]\n", "expected a mapping of keys at the top level"),
+    ],
+    ids=lambda value: repr(value[:20]),
+)
+def test_a_data_file_that_is_damaged_is_one_line(tmp_path, capsys, text, message):
+    (file := tmp_path / "d.yaml").write_bytes(text)
+    line = fails(capsys, "demo", f"data={file}")
+    assert line.startswith(f"data: {file}")
+    assert message in line
+
+
+def test_a_pipe_is_not_waited_for(tiny_data, tmp_path, capsys):
+    os.mkfifo(tmp_path / "d.yaml")
+    line = f"data: {tmp_path / 'd.yaml'}: cannot be read (expected a file, got a pipe or a device)"
+    assert fails(capsys, tmp_path / "d.yaml") == line
+    os.mkfifo(tmp_path / "s.yaml")
+    line = f"--suggest: {tmp_path / 's.yaml'} exists and was not written by analyze; name another file"
+    assert fails(capsys, tiny_data, "--suggest", tmp_path / "s.yaml") == line
 
 
 @pytest.mark.parametrize(

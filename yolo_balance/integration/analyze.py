@@ -16,12 +16,14 @@ from yolo_balance.analysis.analysis import DataAnalysis
 from yolo_balance.analysis.split import Labels
 from yolo_balance.analysis.suggest import HEADER, suggest
 from yolo_balance.arrays import Ints
+from yolo_balance.bounded_files import read_text
 from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_section, read_yaml
 from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.files import write_bytes_whole, write_whole
 from yolo_balance.integration.arguments import argument_problems, complete
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import Scan, box_classes, class_names, read_data, resolve_data, scan
+from yolo_balance.integration.pixels import sample_pixels
 from yolo_balance.integration.preview import preview as draw_preview
 from yolo_balance.integration.protocols import DataContent
 from yolo_balance.integration.training.run_pastes import sources_of
@@ -224,6 +226,7 @@ def _labelled(
                 np.array([label["shape"] for label in dataset.labels], np.float64),
                 ignored=refused.ignored,
                 unlabelled=refused.unlabelled,
+                pixels=sample_pixels(dataset.im_files),
             )
         )
     return names, labels, objects
@@ -253,15 +256,16 @@ def _classified(data: str, arguments: Mapping[str, object]) -> tuple[list[str], 
         classes = [index[Path(file).relative_to(dataset.root).parts[0]] for file in files]
         statistics = ClassStatistics.of((classes, np.arange(len(files)), len(files)), len(names))
         whole = not arguments.get("fraction")
-        labels.append(Labels(split, statistics, files, ignored=len(dataset.base) - len(files) if whole else None))
+        ignored = len(dataset.base) - len(files) if whole else None
+        labels.append(Labels(split, statistics, files, ignored=ignored, pixels=sample_pixels(files)))
     return names, labels
 
 
 def _check_ours(path: Path) -> None:
     """Refuse to write a suggestion over somebody's own file."""
     try:
-        ours = not path.exists() or path.read_text(encoding="utf-8").startswith(HEADER)
-    except (OSError, UnicodeDecodeError):
+        ours = not path.exists() or read_text(path).startswith(HEADER)
+    except (OSError, ValueError):
         ours = False
     if not ours:
         raise ConfigError(f"--suggest: {path} exists and was not written by analyze; name another file")

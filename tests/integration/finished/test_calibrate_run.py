@@ -20,11 +20,13 @@ from yolo_balance import BalancedDetectionTrainer, RecallReport, train
 from yolo_balance.cli import main
 from yolo_balance.config import BalanceConfig, RecallConfig, read_yaml
 from yolo_balance.errors import ConfigError
+from yolo_balance.files import sha256
 from yolo_balance.integration.arguments import complete
 from yolo_balance.integration.arms import lay_over
 from yolo_balance.integration.finished.class_shifts import fold, shift_classes
 from yolo_balance.integration.finished.validate_once import validated
 from yolo_balance.recall import Thresholds
+from yolo_balance.recall.conditions import Conditions
 from yolo_balance.recall.decisions.calibration import fit, out_of_fold, prior_shifts, shifted
 from yolo_balance.resolution import conflicts
 from yolo_balance.run_folder.detections import Detections
@@ -149,8 +151,13 @@ def test_what_a_run_reports_is_of_the_calibrated_model(runs, found_data, rule, t
     thresholds = [[budget.threshold for budget in r.budgets] for r in (report, again.recall_report, other)]
     assert thresholds[0] == pytest.approx(thresholds[1], abs=1e-3)
     assert thresholds[0] != pytest.approx(thresholds[2], abs=2e-3)
-    Thresholds.of(report, imgsz=64, nms_iou=0.7).save(tmp_path / "thresholds.yaml")
+    measured = Conditions(
+        **{"weights": "best.pt", "weights_sha256": sha256(folder / "weights" / "best.pt"), "imgsz": 64, "rect": True},
+        **{"nms_iou": 0.7, "agnostic_nms": False, "max_det": 300, "end2end": False, "augment": False},
+    )
+    Thresholds.of(report, measured).save(tmp_path / "thresholds.yaml")
     assert (folder / "thresholds.yaml").read_text() == (tmp_path / "thresholds.yaml").read_text()
+    assert report.weights_sha256 == measured.weights_sha256
 
 
 def test_what_compare_resamples_is_held_out_where_shifts_were_fitted(runs, found_data):
@@ -197,7 +204,9 @@ def test_a_finished_run_calibrated_after_is_the_run_that_was_trained_so(runs, tm
         assert torch.equal(state_dict(out / "weights" / name), state_dict(expected / "weights" / name))
     assert sorted(path.name for path in (out / "weights").iterdir()) == ["best.pt", UNCALIBRATED]
     assert RecallReport.load(out / "recall.json") == RecallReport.load(expected / "recall.json")
-    assert (out / "thresholds.yaml").read_text() == (expected / "thresholds.yaml").read_text()
+    digests = [sha256(folder / "weights" / "best.pt") for folder in (out, expected)]  # of files with the same weights
+    thresholds = (out / "thresholds.yaml").read_text().replace(*digests)
+    assert thresholds == (expected / "thresholds.yaml").read_text()
     ours, theirs = (Detections.load(folder) for folder in (out, expected))
     for one, other in zip(astuple(ours), astuple(theirs), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -231,10 +240,18 @@ def test_what_cannot_be_calibrated_after_is_one_line(runs, tmp_path, capsys):
         "calibrate", run, "--out", missing, "balance.recall.calibration.rule=platt"
     )
     shutil.copytree(run, tmp_path / "broken")
-    line = f"error: {tmp_path / 'broken' / 'balance.yaml'}: expected resolved.classes with the boxes of each class"
-    for resolution in ("{classes: {pit: {}}}", "{classes: [pit]}", "null"):
+    for resolution, line in (
+        ("{classes: {pit: {}}}", "resolved.classes.pit.boxes: missing"),
+        ("{classes: {pit: {boxes: -1}}}", "resolved.classes.pit.boxes: expected greater than or equal to 0, got -1"),
+        ("{classes: [pit]}", 'resolved.classes: expected an object, got ["pit"]'),
+        ("null", "resolved: expected an object, got null"),
+        (
+            "{classes: {pit: {boxes: 1}}}",
+            "resolved.classes: expected the classes of best.pt, scratch, pit and crack, got pit",
+        ),
+    ):
         (tmp_path / "broken" / "balance.yaml").write_text(f"balance: {{}}\nresolved: {resolution}\n")
-        assert said("calibrate", tmp_path / "broken") == line
+        assert said("calibrate", tmp_path / "broken") == f"error: {tmp_path / 'broken' / 'balance.yaml'}: {line}"
     line = "error: balance.recall.calibration: expected none in report, which changes no model; calibrate does"
     assert said("report", run / "weights" / "best.pt", "balance.recall.calibration.rule=fitted") == line
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken"]

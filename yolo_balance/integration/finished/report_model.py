@@ -72,7 +72,7 @@ def report(
     try:
         validator = validated(model, options, **arguments)
         reading = reading_of(validator, baseline=baseline, title=str(weights))
-        return final_files.write_report(validator.save_dir, reading)
+        return final_files.write_report(validator.save_dir, reading, Path(weights))
     except OSError as e:  # a full disk, a working directory without permission
         raise HostError(f"report: the validation stopped ({one_line(e)})") from e
 

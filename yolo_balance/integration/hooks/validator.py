@@ -16,8 +16,10 @@ from yolo_balance.config import RecallConfig
 from yolo_balance.errors import HostError
 from yolo_balance.integration.compat import mix_in, ranks
 from yolo_balance.integration.data import Scan, class_names, has_objects
-from yolo_balance.integration.protocols import Labelled, Predicted, Validator
+from yolo_balance.integration.hooks.val_loader import pad_alone
+from yolo_balance.integration.protocols import Labelled, Loader, Predicted, Validator
 from yolo_balance.recall import ImageOutcome, Outcomes, RecallReport
+from yolo_balance.text import distinct
 from yolo_balance.views.recall.report_console import render_report
 
 if TYPE_CHECKING:
@@ -47,6 +49,18 @@ class RecallValidatorMixin(Stock):
     _images: list[ImageOutcome]
     _overlap: torch.Tensor | None = None
     _scan: Scan | None = None
+
+    def __call__(self, trainer: object = None, model: object = None, **kwargs: object) -> object:
+        """Validate as Ultralytics does. A finished model sees each image padded as its prediction pads it."""
+        if trainer is None and self.dataloader is not None:
+            pad_alone(self.dataloader)
+        return super().__call__(trainer, model, **kwargs)
+
+    def get_dataloader(self, dataset_path: str, batch_size: int) -> Loader:
+        """Return Ultralytics' loader, each image padded as its prediction pads it."""
+        loader = super().get_dataloader(dataset_path, batch_size)
+        pad_alone(loader)
+        return loader
 
     def init_metrics(self, model: torch.nn.Module) -> None:
         """Prepare a validation; ours starts empty."""
@@ -156,8 +170,7 @@ def recall_columns(report: RecallReport) -> dict[str, float]:
 
     A name keeps the characters that a CSV header and every logger accept; the class's id tells equal ones apart.
     """
-    plain = [re.sub(r"[^\w\-. ]", "_", name) for name in report.budgets[0].classes]
-    columns = [name if plain.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(plain)]
+    columns = distinct([re.sub(r"[^\w\-. ]", "_", name) for name in report.budgets[0].classes], "_{}")
     return {
         f"recall/{column}_fa{budget.false_alarms:g}": c.recall
         for budget in report.budgets

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
@@ -50,12 +52,12 @@ class ImageDecision:
 
     def __str__(self) -> str:
         """Return one line: zone, file, then class and confidence of each box."""
-        found = ", ".join(f"{plain(name)} {confidence:.3f}" for name, confidence in self.boxes)
+        found = ", ".join(f"{plain(_quoted(name))} {confidence:.3f}" for name, confidence in self.boxes)
         return f"{self.zone:<6}  {plain(self.file)}  {found}".rstrip()
 
     def row(self) -> tuple[str, ...]:
         """Return the values of COLUMNS."""
-        found = ", ".join(f"{name} {confidence:.6f}" for name, confidence in self.boxes)
+        found = ", ".join(f"{_quoted(name)} {confidence:.6f}" for name, confidence in self.boxes)
         return csv_text(self.file), self.zone, str(len(self.boxes)), csv_text(found)
 
 
@@ -87,7 +89,7 @@ def predict(
     """
     options = {"save": True, "verbose": False, **(arguments or {})}
     files, problems = source_files(source)
-    if not Path(weights).exists():
+    if not (Path(weights).is_file() or Path(weights).is_dir()):
         problems.insert(0, f"weights: expected a checkpoint or exported model on disk, found no {weights}")
     problems += [f"{key}: not an option of predict, {why}" for key, why in TAKEN.items() if key in options]
     problems += argument_problems({key: value for key, value in options.items() if key not in TAKEN})
@@ -105,11 +107,13 @@ def predict(
     model.add_callback("on_predict_start", leave_out_pictures)
     results = model.predict(str(Path(source).absolute()), stream=True, **options)
     table = Path(model.predictor.save_dir) / ZONES
+    made = _decided(results, files)
+    first = list(islice(made, 1))  # weights that an export names are refused before a row is written
     table.parent.mkdir(parents=True, exist_ok=True)  # Ultralytics makes it only where it saves
     decisions = []
     with table.open("w", newline="", encoding="utf-8", errors="backslashreplace") as rows:
         csv.writer(rows).writerow(COLUMNS)
-        for decision in _decided(results, files):
+        for decision in chain(first, made):
             csv.writer(rows).writerow(decision.row())
             rows.flush()  # a predict that is killed keeps the rows of the images that it judged
             decisions.append(decision)
@@ -135,6 +139,11 @@ def _beside(weights: Path) -> Path:
         if place.exists():
             return place
     raise ConfigError(f"--thresholds: not given, and found neither {places[0]} nor {places[1]}")
+
+
+def _quoted(name: str) -> str:
+    """Return a class name, as JSON where its own commas or quotation marks would read as another box."""
+    return json.dumps(name, ensure_ascii=False) if any(c in name for c in ',"\r\n') else name
 
 
 def _decision(result: Prediction) -> ImageDecision:

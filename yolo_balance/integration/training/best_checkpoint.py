@@ -13,12 +13,12 @@ from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import strip_optimizer
 
 from yolo_balance.config import RecallConfig
-from yolo_balance.errors import ConfigError
+from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.files import copy_whole
 from yolo_balance.integration.data import box_classes
 from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
 from yolo_balance.recall.decisions.selection import Score, Selection
-from yolo_balance.run_folder.names import BEST_FITNESS
+from yolo_balance.run_folder.names import BEST_FITNESS, STATE
 from yolo_balance.run_folder.state import read_state
 from yolo_balance.sampling import ClassStatistics
 from yolo_balance.text import plain
@@ -143,12 +143,12 @@ class RunSelection:
 
 def check_rule(folder: Path, selection: RunSelection | None) -> None:
     """Raise ConfigError where a run to resume kept best.pt by another rule. A state that cannot be read passes."""
-    try:
-        before = read_state(folder).get("selection", {"by": FITNESS})["by"]
-    except FileNotFoundError:
-        before = FITNESS
-    except (OSError, ValueError, AttributeError, KeyError, TypeError):
-        return
+    before = FITNESS
+    if (folder / STATE).exists():
+        try:
+            before = read_state(folder).get("selection", {"by": FITNESS})["by"]
+        except DataError:
+            return
     rule = FITNESS if selection is None else selection.rule.by
     if before != rule:
         raise ConfigError(

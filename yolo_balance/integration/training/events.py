@@ -10,13 +10,14 @@ import torch
 import torch.distributed as dist
 from ultralytics.utils import LOGGER, RANK
 
-from yolo_balance.integration.data import image_files, longest_sides
+from yolo_balance.errors import DataError
+from yolo_balance.integration.data import box_classes, image_files, longest_sides
 from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.class_shifts import Calibrated, calibrate
 from yolo_balance.integration.hook_watch import HookWatch
 from yolo_balance.integration.hooks.loader import start_epoch
 from yolo_balance.integration.training.best_checkpoint import RunSelection
-from yolo_balance.integration.training.other_options import option_remarks
+from yolo_balance.integration.training.other_options import class_factors, option_remarks
 from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
 from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.run_pastes import paste_remarks
@@ -26,7 +27,7 @@ from yolo_balance.run_folder.balance_file import BalanceFile, resolved
 from yolo_balance.run_folder.history import append_exposure, keep_epochs
 from yolo_balance.run_folder.names import BESIDE_WEIGHTS, EPOCH_ROWS, FEEDBACK_PLOT, OF_BEST, STATE
 from yolo_balance.run_folder.state import read_state, write_state
-from yolo_balance.sampling import Exposure
+from yolo_balance.sampling import ClassStatistics, Exposure
 from yolo_balance.views import training_console
 
 
@@ -71,11 +72,15 @@ def start(trainer: RunningTrainer) -> None:
         schedule = trainer.sampling.schedule
         for line in training_console.remarks(schedule, balance.names, image_files(trainer.train_loader.dataset)):
             LOGGER.warning(line)
+        if trainer.sampling.feedback is not None:
+            val = ClassStatistics.of(box_classes(trainer.test_loader.dataset), len(balance.names))
+            if steering := training_console.feedback_line(balance.names, val.boxes, balance.config.recall.level):
+                LOGGER.warning(steering)
     for line in paste_remarks(trainer.resolved, trainer.train_loader.dataset):
         LOGGER.warning(line)
-    for line in option_remarks(trainer, trainer.losses):
+    factors = class_factors(trainer, trainer.losses)
+    for line in option_remarks(trainer, factors):
         LOGGER.warning(line)
-    factors = None if trainer.losses is None else trainer.losses.factors
     resolution = resolved(balance.config, balance.statistics, balance.names, schedule, factors)
     BalanceFile(balance.asked.model_dump(exclude_unset=True), resolution).save(trainer.save_dir)
     LOGGER.info(f"\n{training_console.plan_table(resolution)}\n{training_console.factors_table(resolution)}")
@@ -134,7 +139,7 @@ def restore_state(trainer: RunningTrainer) -> None:
         if part.state():
             try:
                 part.restore(read_state(trainer.wdir))
-            except (OSError, ValueError, KeyError, TypeError) as e:
+            except (DataError, ValueError, KeyError, TypeError) as e:
                 keys = ", ".join(part.state())
                 LOGGER.warning(f"balance: {trainer.wdir / STATE} cannot be read ({e}); these start anew: {keys}")
 
