@@ -164,3 +164,14 @@ def test_a_paste_that_cannot_be_is_one_line(paste, more, objects, line):
 def test_where_no_class_is_rare_nothing_is_pasted():
     even = ClassStatistics.of([[0]] * 120 + [[1]] * 120 + [[2]] * 120, 3)
     assert resolved({"synthesis": {}}, even).schedule is None
+
+
+def test_images_made_elsewhere_need_clean_images_and_share_the_share():
+    asked, made = BalanceConfig.load({"synthesis": {"folder": "made"}}), np.array([0, 5, 50])
+    r = resolve(asked, COUNTS, NAMES, ARGUMENTS, COUNTS.boxes, made)
+    assert r.schedule.shown.pasted.tolist() == [0, 12, 4]
+    dirty = ClassStatistics.of([[0]] * 60 + [[1]] * 12, 3)
+    with pytest.raises(
+        ConfigError, match=r"^balance.synthesis.folder: expected clean train images.*all 72 have objects"
+    ):
+        resolve(asked, dirty, NAMES, ARGUMENTS, dirty.boxes, made)

@@ -35,6 +35,7 @@ class ResolvedBalance:
         schedule: The plan of each epoch before anything is learnt, None without `balance.sampling`.
         shown: (C,) share of a balanced epoch's boxes by class, pastes included.
         objects: (C,) objects of each class that can be cut out and pasted; None where nobody has looked.
+        made: (C,) boxes of each class in images made elsewhere; None without.
     """
 
     asked: BalanceConfig
@@ -45,6 +46,7 @@ class ResolvedBalance:
     schedule: SamplingSchedule | None
     shown: Floats
     objects: Ints | None = None
+    made: Ints | None = None
 
     @property
     def images_per_epoch(self) -> int:
@@ -58,6 +60,7 @@ def resolve(
     names: Sequence[str],
     arguments: Mapping[str, Any],
     objects: Ints | None = None,
+    made: Ints | None = None,
 ) -> ResolvedBalance:
     """Resolve a configuration on the train split's labels.
 
@@ -67,6 +70,7 @@ def resolve(
         names: Class names by class id.
         arguments: The run's train arguments, complete with Ultralytics' defaults (`arguments.complete`).
         objects: (C,) objects of each class that can be cut out and pasted; None for all boxes.
+        made: (C,) boxes of each class in images made elsewhere; None without.
 
     Raises:
         ConfigError: With every problem: classes that the data does not have, arguments that contradict the section,
@@ -79,8 +83,8 @@ def resolve(
     if config.losses is not None:
         config = config.model_copy(update={"losses": config.losses.resolved()})
     schedule, wish = None, None
-    if config.paste is not None:
-        wish = paste_wish(config.paste, statistics, names, objects, alone=config.sampling is None)
+    if config.synthetic:
+        wish = paste_wish(config, statistics, names, objects, made)
     sampling = config.sampling or (None if wish is None else SamplingConfig(power=0.0))
     if sampling is not None:
         schedule = SamplingSchedule(sampling, statistics, names, arguments["seed"], wish)
@@ -93,29 +97,40 @@ def resolve(
         schedule,
         requested_shares(statistics, None if schedule is None else schedule.shown),
         objects,
+        made,
     )
 
 
 def paste_wish(
-    options: PasteConfig,
+    config: BalanceConfig,
     statistics: ClassStatistics,
     names: Sequence[str],
     objects: Ints | None = None,
-    *,
-    alone: bool = False,
+    made: Ints | None = None,
 ) -> PasteWish | None:
     """Return what is to be pasted: the classes, and how often at most; None where no class is rare.
 
+    Images made elsewhere count as pastes of the same classes, or of all their classes where nothing is pasted.
+
     Args:
-        options: The section `balance.synthesis.paste`. Its classes are names of the data.
+        config: The section. Its classes are names of the data.
         statistics: The train split's labels.
         names: Class names by class id.
         objects: (C,) objects of each class that can be cut out; None for all boxes.
-        alone: Whether no sampling plan says what is wanted.
+        made: (C,) boxes of each class in images made elsewhere; None without.
 
     Raises:
-        ConfigError: No object of the classes, or of a class that is named, can be cut out.
+        ConfigError: No object of the classes, or of a class that is named, can be cut out, or no train image is clean.
     """
+    if config.made is not None and not statistics.background.any():
+        raise ConfigError(
+            f"{SECTION}.synthesis.folder: expected clean train images, whose place the made ones take, but all "
+            f"{statistics.num_images} have objects"
+        )
+    options, alone = config.paste, config.sampling is None
+    if options is None:
+        options, made = PasteConfig(), np.zeros(len(names), np.int64) if made is None else made
+        return PasteWish(made, options.p, options.max_objects, options.share, options.close, alone)
     key = f"{SECTION}.synthesis.paste"
     objects = statistics.boxes if objects is None else objects
     if options.classes == RARE:
@@ -130,7 +145,7 @@ def paste_wish(
             f"{key}.classes: no object to cut of {listed(without)}; boxes over a quarter of the image, at two of its "
             "borders or under other boxes are not cut"
         )
-    wished = np.where(chosen, objects, 0)
+    wished = np.where(chosen, objects + (0 if made is None else made), 0)
     return PasteWish(wished, options.p, options.max_objects, options.share, options.close, alone)
 
 
@@ -169,7 +184,7 @@ def conflicts(config: BalanceConfig, arguments: Mapping[str, object]) -> list[st
     return [
         *(_classification_problems(config) if arguments["task"] == "classify" else ()),
         *_sampling_problems(config.sampling, arguments),
-        *_paste_problems(config.paste, arguments),
+        *_paste_problems(config.paste or (PasteConfig(close=0) if config.synthetic else None), arguments),
         *_loss_problems(config.losses, arguments),
         *_checkpoint_problems(config.recall, arguments),
     ]
@@ -181,7 +196,7 @@ def _classification_problems(config: BalanceConfig) -> list[str]:
         "sampling.background": s and s.background,
         "sampling.foreground_mosaic": s and s.foreground_mosaic,
         "sampling.feedback": s and s.feedback,
-        "synthesis": config.paste,
+        "synthesis": config.synthetic,
         "recall.best": config.recall.best != "fitness",
         "recall.calibration": config.recall.calibration,
     }

@@ -23,14 +23,22 @@ def labels():
     return rows + [(np.zeros(0, np.int64), np.zeros((0, 4)))] * (IMAGES - len(rows))
 
 
-def policy(pasted=(0, 60, 20), *, seed=0, receivers=None, expectation=1.0, **limits):
+def policy(pasted=(0, 60, 20), *, seed=0, receivers=None, expectation=1.0, made=(), paste=True, **limits):
     sources = Sources.of(labels(), 3)
     anywhere = [np.arange(IMAGES)] * len(sources.image)
     background = np.arange(IMAGES) >= 214
     holding = [np.flatnonzero([c in classes for classes, _ in labels()]) for c in range(3)]
     wish = plan(IMAGES, pasted, expectation)
     return PastePolicy(
-        sources, receivers or anywhere, background, PasteLimits(**limits), seed=seed, plan=wish, holding=holding
+        sources,
+        receivers or anywhere,
+        background,
+        PasteLimits(**limits),
+        seed=seed,
+        plan=wish,
+        holding=holding,
+        made=made,
+        paste=paste,
     )
 
 
@@ -140,3 +148,22 @@ def test_groups_are_folders_or_else_first_words():
     assert words[0] == words[2] != words[1]
     receivers = images_of_group(np.array([0, 2]), folders)
     assert [h.tolist() for h in receivers] == [[0, 1], [2]]
+
+
+def test_images_made_elsewhere_take_the_place_of_clean_ones_within_the_wish():
+    made = [np.array([1]), np.array([1, 1]), np.array([2]), np.array([1, 2])] * 5
+    p = policy(made=made, onto_background=1.0, p=1.0)
+    table = p.table(0)
+    replaced = {i: m for i in range(IMAGES) if (m := p.replacement(i, 0)) is not None}
+    assert len(replaced) > 10
+    assert all(p.background[i] and i not in table for i in replaced)
+    shown = Counter(c for m in replaced.values() for c in made[m].tolist())
+    total = shown + pasted_classes(p)
+    assert shown[1] <= 60 * 20 / (12 + 20)
+    assert total[1] <= 60
+    assert total[2] <= 20
+    assert total[1] > 55
+    assert max(Counter(replaced.values()).values()) <= 20
+    alone = policy(made=made, onto_background=1.0, p=1.0, paste=False)
+    assert not alone.table(0)
+    assert policy(made=made).replacement(0, 0) is None  # an image with an object

@@ -95,7 +95,17 @@ class BalanceConfig(Section):
 
     def off(self) -> bool:
         """Return whether the run trains exactly as stock Ultralytics does (recall is still reported)."""
-        return not self.auto and self.sampling is None and self.losses is None and self.paste is None
+        return not self.auto and self.sampling is None and self.losses is None and not self.synthetic
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the network is shown objects that are pasted or made elsewhere."""
+        return self.paste is not None or self.made is not None
+
+    @property
+    def made(self) -> str | None:
+        """The folder `balance.synthesis.folder`; None without."""
+        return None if self.synthesis is None else self.synthesis.folder
 
     @property
     def paste(self) -> PasteConfig | None:

@@ -60,6 +60,9 @@ class SynthesisConfig(Section):
 
     paste: PasteConfig | None = None
     """Objects of rare classes pasted into train images; null pastes none. The defaults are those of {}."""
+    folder: Annotated[str, Field(min_length=1)] | None = None
+    """Folder of images and labels made elsewhere, by a simulator or a generative model. Each takes the place of a clean
+    train image, so that pastes and made images together are at most paste.share of a class's boxes."""
 
     @model_validator(mode="before")
     @classmethod

@@ -26,6 +26,7 @@ from yolo_balance.integration.data import Scan, box_classes, class_names, read_d
 from yolo_balance.integration.pixels import sample_pixels
 from yolo_balance.integration.preview import preview as draw_preview
 from yolo_balance.integration.protocols import DataContent
+from yolo_balance.integration.training.made_images import boxes_by_class, made_images
 from yolo_balance.integration.training.run_pastes import sources_of
 from yolo_balance.resolution import ResolvedBalance, resolve
 from yolo_balance.sampling import ClassStatistics
@@ -130,12 +131,16 @@ def _read(source: str | Path, overrides: Mapping[str, object]) -> DataRead:
     imgsz = _image_size(arguments)
     data = resolve_data(name, "detect")
     if task == "classify" or (task is None and _is_image_folder(Path(data))):
-        task, content, objects, (names, labels) = "classify", None, None, _classified(name, arguments)
+        task, content, objects, made = "classify", None, None, None
+        names, labels = _classified(name, arguments)
     else:
         content = read_data(data)
         task = task or ("pose" if content.get("kpt_shape") else "detect")
         names, labels, objects = _labelled(name, content, task, arguments)
-    resolved = resolve(balance, labels[0].statistics, names, complete({**arguments, "task": task}), objects)
+        known = [str(file) for part in labels for file in part.files]
+        cfg = get_cfg(overrides={**complete({**arguments, "task": task}), "data": data})
+        made = boxes_by_class(made_images(balance.made, cfg, content, known), len(names))
+    resolved = resolve(balance, labels[0].statistics, names, complete({**arguments, "task": task}), objects, made)
     analysis = DataAnalysis.of(
         labels, names, data=name, task=task, imgsz=imgsz, schedule=resolved.schedule, explained=resolved.explained
     )

@@ -129,7 +129,7 @@ class Arm:
         }
         content = {**self.content, **{key: n for key, n in scaled.items() if key not in self.stated}}
         r = self.data.resolved
-        resolved = resolve(r.asked, r.statistics, r.names, complete(content), r.objects)
+        resolved = resolve(r.asked, r.statistics, r.names, complete(content), r.objects, r.made)
         return replace(self, content=content, data=replace(self.data, resolved=resolved))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from yolo_balance.arrays import Bools, Ints
+from yolo_balance.arrays import Bools, Floats, Ints
 from yolo_balance.sampling.epoch import SamplingPlan
 from yolo_balance.sampling.pastes import MOST_USES
 from yolo_balance.synthesis.blending import BLENDS
@@ -111,6 +111,7 @@ class PastePolicy:
         pairs: Images that hold each class, for the classes of so few objects that no image may have two.
         limits: Limits of the draw.
         plan: Plan of the epoch: how often each image appears, and how many boxes of each class are to be pasted.
+        made: Classes of the boxes of each image made elsewhere.
     """
 
     def __init__(
@@ -123,6 +124,8 @@ class PastePolicy:
         seed: int,
         plan: SamplingPlan,
         holding: Sequence[Ints] | None = None,
+        made: Sequence[Ints] = (),
+        paste: bool = True,
     ):
         """Bind the draw to a run.
 
@@ -134,9 +137,16 @@ class PastePolicy:
             seed: Seed of the run.
             plan: Plan of the epochs to come.
             holding: (C) images that hold each class; None where nothing is known.
+            made: Classes of the boxes of each image made elsewhere.
+            paste: Whether objects are pasted, and not only images made elsewhere shown.
         """
         self.sources, self.receivers, self.background, self.limits = sources, receivers, background, limits
-        self.seed, self.plan = seed, plan
+        self.seed, self.plan, self.made = seed, plan, made
+        self._counts = np.stack([np.bincount(m, minlength=len(sources.counts)) for m in made]) if len(made) else None
+        own = sources.counts if paste else np.zeros_like(sources.counts)
+        other = np.zeros_like(own) if self._counts is None else self._counts.sum(0)
+        self._made_part = np.divide(other, own + other, out=np.zeros(len(own)), where=own + other > 0)
+        self._replaced: dict[int, dict[int, int]] = {}
         self._centres = [sources.centres[sources.classes == c] for c in range(len(sources.counts))]
         few = sources.counts <= PAIR
         self.pairs = {
@@ -148,7 +158,7 @@ class PastePolicy:
     def follow(self, plan: SamplingPlan) -> None:
         """Draw by another plan from now on."""
         if plan is not self.plan:
-            self.plan, self._tables = plan, {}
+            self.plan, self._tables, self._replaced = plan, {}, {}
 
     def draws(self, index: int, epoch: int) -> list[PasteDraw]:
         """Return the pastes of an image in an epoch."""
@@ -160,11 +170,19 @@ class PastePolicy:
         rng = np.random.default_rng([self.seed, epoch, index])
         return [self._drawn(source, rng) for source in chosen]
 
+    def replacement(self, index: int, epoch: int) -> int | None:
+        """Return the image made elsewhere that takes the place of a clean image in an epoch; None for most images."""
+        if self._counts is None or self.plan.pasted is None:
+            return None
+        self.table(epoch)
+        return self._replaced[epoch].get(index)
+
     def table(self, epoch: int) -> dict[int, list[int]]:
         """Return the sources pasted into each image in an epoch, by image index."""
         if epoch not in self._tables:
             for old in sorted(self._tables)[:-2]:  # a loader prefetches the next epoch while this one is served
                 del self._tables[old]
+                self._replaced.pop(old, None)
             self._tables[epoch] = self._table(epoch)
         return self._tables[epoch]
 
@@ -181,10 +199,16 @@ class PastePolicy:
         seldom = open_ & (expectation <= OFTEN)
         open_ = seldom if seldom.any() else open_
         room = limits.p * self.plan.size
-        wish = pasted.astype(np.float64).copy()
-        decks = {
-            c: rng.permutation(np.flatnonzero(self.sources.classes == c)).tolist() for c in np.flatnonzero(wish > 0)
-        }
+        wish, decks = pasted.astype(np.float64).copy(), {}
+        replaced = self._replaced[epoch] = self._replacements(wish * self._made_part, open_, room, rng)
+        wish *= 1 - self._made_part
+        if replaced:
+            open_ = open_.copy()
+            open_[list(replaced)] = False
+            room -= float(expectation[list(replaced)].sum())
+        for c in np.flatnonzero(wish > 0):
+            if (own := np.flatnonzero(self.sources.classes == c)).size:
+                decks[c] = rng.permutation(own).tolist()
         uses: dict[int, float] = defaultdict(float)
         table: dict[int, list[int]] = {}
         while decks:
@@ -208,6 +232,27 @@ class PastePolicy:
                 uses[source] += appears
                 wish[c] -= appears
         return table
+
+    def _replacements(self, wish: Floats, open_: Bools, room: float, rng: np.random.Generator) -> dict[int, int]:
+        """Deal images made elsewhere out to clean images, as long as no class gets more boxes than it wishes for."""
+        replaced: dict[int, int] = {}
+        if self._counts is None:
+            return replaced
+        deck = rng.permutation(len(self._counts)).tolist()
+        uses: dict[int, float] = defaultdict(float)
+        for image in rng.permutation(np.flatnonzero(open_ & self.background)).tolist():
+            appears = float(self.plan.expectation[image])
+            for place, made in enumerate(deck):
+                boxes = self._counts[made] * appears
+                if (boxes <= wish + 1e-9).all() and uses[made] + appears <= MOST_USES and appears <= room:
+                    replaced[image] = made
+                    wish, room = wish - boxes, room - appears
+                    uses[made] += appears
+                    deck.append(deck.pop(place))
+                    break
+            else:
+                break
+        return replaced
 
     def _receiver(
         self, source: int, table: dict[int, list[int]], open_: Bools, room: float, rng: np.random.Generator

@@ -20,6 +20,7 @@ from yolo_balance.integration.compat import mix_in
 from yolo_balance.integration.data import box_classes
 from yolo_balance.integration.hooks.dataset import DRAWN, CountingMixin, PickedImages
 from yolo_balance.integration.hooks.paste import EpochIndex
+from yolo_balance.integration.training.made_images import boxes_by_class, made_images
 from yolo_balance.integration.training.run_pastes import paste_remarks, pasteable, run_pasting
 from yolo_balance.resolution import resolve
 from yolo_balance.sampling import ClassStatistics
@@ -171,17 +172,19 @@ def disc_data(root, task):
     return {**data, "channels": 3, "kpt_shape": [2, 3], "flip_idx": [1, 0]}
 
 
-def pasted_data(root, task, **paste):
+def pasted_data(root, task, *, folder=None, **paste):
     """Return the data set of a task with pastes, as a run has it."""
     data = disc_data(root, task)
     arguments = complete({"task": task, "imgsz": 80, "data": "", "seed": 0, "cache": False, "epochs": 10})
     cfg = get_cfg(overrides={**arguments, "data": None})
     dataset = build_yolo_dataset(cfg, str(root / "images" / "train"), batch=4, data=data, mode="train")
     names = ["pit", "crack"]
-    asked = BalanceConfig.load({"synthesis": {"paste": {"p": 1.0, "onto_background": 1.0, "share": 0.8, **paste}}})
+    options = {"p": 1.0, "onto_background": 1.0, "share": 0.8, **paste}
+    asked = BalanceConfig.load({"synthesis": {"paste": options, "folder": folder}})
     objects = pasteable(dataset, asked, 2)
     statistics = ClassStatistics.of(box_classes(dataset), 2)
-    resolved = resolve(asked, statistics, names, arguments, objects)
+    made = boxes_by_class(made_images(asked.made, cfg, data, dataset.im_files), 2)
+    resolved = resolve(asked, statistics, names, arguments, objects, made)
     pasting = run_pasting(dataset, resolved, cfg)
     dataset = mix_in(dataset, CountingMixin)
     dataset.pasting = pasting
@@ -250,3 +253,40 @@ def test_remarks_name_textures_and_classes_of_few_objects(tmp_path):
         "balance.synthesis.paste: boxes over a quarter of the image or at two of its borders are never pasted: crack 1",
         "balance.synthesis.paste: fewer than 5 distinct objects to paste, which the network may learn by heart: crack 3",
     ]
+
+
+def made_folder(root, *, labels=True):
+    """Write four white images, each with a label of class 1."""
+    for kind in ("images", "labels"):
+        (root / kind).mkdir(parents=True)
+    for i in range(4):
+        cv2.imwrite(str(root / "images" / f"made{i}.png"), np.full((64, 80, 3), 250, np.uint8))
+        if labels:
+            (root / "labels" / f"made{i}.txt").write_text("1 0.5 0.5 0.2 0.2")
+    return str(root)
+
+
+def test_images_made_elsewhere_are_shown_and_counted_as_pasted(tmp_path):
+    dataset = pasted_data(tmp_path / "data", "detect", folder=made_folder(tmp_path / "made"))
+    policy = dataset.pasting.policy
+    replaced = [i for i in range(30) if policy.replacement(i, 0) is not None]
+    assert len(replaced) >= 4
+    assert min(replaced) >= 4  # the first four have an object
+    for i in replaced:
+        sample = loaded(dataset, i)
+        assert (sample["img"] == 250).all()
+        assert sample["cls"].tolist() == [[1]]
+        assert dataset._picked.pasted == [(False, 1)]
+    assert dataset[EpochIndex(replaced[0], 0)]["img"].shape == (3, 80, 80)
+
+
+def test_a_folder_that_cannot_be_used_is_one_line(tmp_path):
+    cases = {
+        str(tmp_path / "none"): r"expected a folder of images and labels, got .*none, which is none$",
+        made_folder(tmp_path / "bare", labels=False): r"bare has 4 images and no labelled box; expected a label file",
+    }
+    for i, (folder, line) in enumerate(cases.items()):
+        with pytest.raises(DataError, match=rf"^balance\.synthesis\.folder: .*{line}" if "bare" in line else line):
+            pasted_data(tmp_path / f"data{i}", "detect", folder=folder)
+    with pytest.raises(DataError, match="in neither train nor val"):
+        pasted_data(tmp_path / "same", "detect", folder=str(tmp_path / "same" / "images" / "train"))

@@ -118,13 +118,14 @@ class ImagePaster:
         policy: Draws what is pasted into which image.
         paster: Pastes.
         outlined: Whether the data's labels are polygons.
+        made: Images made elsewhere; None without.
         marks: Class ids of pasted objects and of distractors, for a picture of them; None to train.
     """
 
     marks: tuple[int, int] | None = None
 
-    def __init__(self, policy: PastePolicy, paster: Paster, outlined: bool):
-        self.policy, self.paster, self.outlined = policy, paster, outlined
+    def __init__(self, policy: PastePolicy, paster: Paster, outlined: bool, made: Dataset | None = None):
+        self.policy, self.paster, self.outlined, self.made = policy, paster, outlined, made
         self._done: OrderedDict[tuple[int, int], Pasted] = OrderedDict()
 
     def follow(self, plan: SamplingPlan) -> None:
@@ -134,8 +135,18 @@ class ImagePaster:
             self._done.clear()
 
     def __call__(self, loaded: dict[str, object], index: int, epoch: int) -> list[int]:
-        """Paste into a sample, whose image is replaced by a copy; return the classes of the objects."""
+        """Paste into a sample, or put an image made elsewhere in its place; return the classes of the objects.
+
+        The sample's image is replaced by a copy.
+        """
         sample = cast("ImageSample", loaded)
+        if self.made is not None and (other := self.policy.replacement(index, epoch)) is not None:
+            loaded.clear()
+            loaded.update(self.made.get_image_and_label(other))
+            classes = [int(label) for label in sample["cls"].ravel()]
+            if self.marks is not None:
+                sample["cls"] = sample["cls"] + self.marks[0]
+            return classes
         pasted = self._done.pop((epoch, index), None)
         if pasted is None:
             draws = self.policy.draws(index, epoch)

@@ -20,6 +20,7 @@ class Arguments(Protocol):
     split: str
     imgsz: int
     multi_scale: float
+    cache: str | bool | None
     copy_paste: float
     fliplr: float
     flipud: float

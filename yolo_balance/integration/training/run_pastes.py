@@ -13,11 +13,13 @@ from ultralytics.utils import NUM_THREADS
 from ultralytics.utils.patches import imread
 
 from yolo_balance.arrays import Bools, Floats, Floats32, Ints
-from yolo_balance.config import SECTION, BalanceConfig
+from yolo_balance.config import SECTION, BalanceConfig, PasteConfig
 from yolo_balance.errors import DataError
+from yolo_balance.integration.data import box_classes
 from yolo_balance.integration.hooks.dataset import CountingMixin
 from yolo_balance.integration.hooks.paste import ImagePaster, SceneReader
 from yolo_balance.integration.protocols import Arguments, Dataset, ImageFolder
+from yolo_balance.integration.training.made_images import made_images
 from yolo_balance.resolution import ResolvedBalance
 from yolo_balance.sampling.pastes import MANY_OBJECTS
 from yolo_balance.synthesis import Bank, PastePolicy, Paster, Sources
@@ -78,8 +80,9 @@ def run_pasting(dataset: Dataset, resolved: ResolvedBalance, arguments: Argument
     if schedule is None or schedule.shown.pasted is None:
         return None
     sources = sources_of(dataset, len(resolved.names))
-    options, seed = resolved.config.paste, arguments.seed
-    assert options is not None
+    config, seed = resolved.config, arguments.seed
+    options = config.paste or PasteConfig(context="any")
+    made = made_images(config.made, arguments, dataset.data, dataset.im_files)
     masks = mask_files(dataset)
     base = type(dataset).__mro__[2] if isinstance(dataset, CountingMixin) else type(dataset)
     reader = SceneReader(dataset, base, masks)
@@ -97,14 +100,24 @@ def run_pasting(dataset: Dataset, resolved: ResolvedBalance, arguments: Argument
         (arguments.fliplr, arguments.flipud) if mirrored else (0.0, 0.0),
     )
     holding = [np.flatnonzero([label in row["cls"] for row in dataset.labels]) for label in range(len(resolved.names))]
-    policy = PastePolicy(sources, receivers, background, limits, seed=seed, plan=schedule.shown, holding=holding)
+    policy = PastePolicy(
+        sources,
+        receivers,
+        background,
+        limits,
+        seed=seed,
+        plan=schedule.shown,
+        holding=holding,
+        made=[] if made is None else [classes.astype(np.int64) for classes in box_classes(made)],
+        paste=config.paste is not None,
+    )
     paster = Paster(
         Bank(sources, reader, clean, rotated=dataset.use_obb, seed=seed),
         keep_out=[resolved.names.index(name) for name in options.keep_out or ()],
         search=options.context != "any",
         flip_index=None if flip_index is None else np.array(flip_index),
     )
-    return ImagePaster(policy, paster, reader.outlined)
+    return ImagePaster(policy, paster, reader.outlined, made)
 
 
 def paste_remarks(resolved: ResolvedBalance, dataset: Dataset) -> list[str]:
@@ -121,7 +134,7 @@ def paste_remarks(resolved: ResolvedBalance, dataset: Dataset) -> list[str]:
     sources = sources_of(dataset, len(names))
     if texture := _by_class(sources.textures, names):
         lines.append(f"{key}: boxes over a quarter of the image or at two of its borders are never pasted: {texture}")
-    few = np.where((wished > 0) & (wished < FEW), wished, 0)
+    few = np.where((wished > 0) & (sources.counts < FEW), sources.counts, 0)
     if few.any():
         lines.append(
             f"{key}: fewer than {FEW} distinct objects to paste, which the network may learn by heart: "

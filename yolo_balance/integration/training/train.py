@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ultralytics import YOLO
+from ultralytics.cfg import get_cfg
 
 from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_section, read_yaml
 from yolo_balance.errors import ConfigError
@@ -26,6 +27,7 @@ from yolo_balance.integration.models import box_model, resolve_model
 from yolo_balance.integration.protocols import YOLOModel
 from yolo_balance.integration.training.attach import attach
 from yolo_balance.integration.training.best_checkpoint import rule_of
+from yolo_balance.integration.training.made_images import boxes_by_class, made_images
 from yolo_balance.integration.training.run_pastes import mask_files, pasteable
 from yolo_balance.recall.report import RecallReport
 from yolo_balance.resolution import ResolvedBalance, conflicts, resolve
@@ -97,7 +99,10 @@ def read_run(balance: BalanceConfig, arguments: Mapping[str, object]) -> tuple[Y
     splits = check_labels({**arguments, "data": path}, data, model.task)
     train, val = (ClassStatistics.of(box_classes(split), len(names)) for split in splits)
     objects = pasteable(splits[0], balance, len(names))
-    resolved = resolve(balance, train, names, complete({**arguments, "task": model.task}), objects)
+    completed = complete({**arguments, "task": model.task})
+    known = [file for split in splits for file in image_files(split)]
+    made = made_images(balance.made, get_cfg(overrides={**completed, "data": path}), data, known)
+    resolved = resolve(balance, train, names, completed, objects, boxes_by_class(made, len(names)))
     if resolved.config.paste is not None:
         mask_files(splits[0])  # raises where one does not fit
     if balance.recall.best != "fitness":

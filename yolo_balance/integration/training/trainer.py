@@ -34,6 +34,7 @@ from yolo_balance.integration.hooks.loader import balance_loader
 from yolo_balance.integration.hooks.validator import RecallValidatorMixin, balance_validator
 from yolo_balance.integration.training import events
 from yolo_balance.integration.training.best_checkpoint import RunSelection, check_rule
+from yolo_balance.integration.training.made_images import boxes_by_class, made_images
 from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.run_pastes import pasteable, run_pasting
 from yolo_balance.integration.training.run_sampling import RunSampling
@@ -128,7 +129,9 @@ class BalancedTrainerMixin(Stock):
             names = class_names(self.data["names"])
             statistics = ClassStatistics.of(box_classes(loader.dataset), len(names))
             objects = pasteable(loader.dataset, self.asked, len(names))
-            self.resolved = resolve(self.asked, statistics, names, complete(vars(self.args)), objects)
+            made = made_images(self.asked.made, self.args, self.data, image_files(loader.dataset))
+            counts = boxes_by_class(made, len(names))
+            self.resolved = resolve(self.asked, statistics, names, complete(vars(self.args)), objects, counts)
             if self.resolved.schedule is not None:
                 self.sampling = RunSampling(self.resolved.schedule, names, image_files(loader.dataset))
         self.exposure = Exposure(list(self.resolved.names), self.resolved.statistics)
