@@ -132,7 +132,7 @@ def test_pastes_without_sampling_come_on_top_of_each_image_once():
 def test_objects_that_cannot_be_cut_are_not_counted_on():
     objects = np.array([60, 12, 1])
     asked = BalanceConfig.load({"synthesis": {"paste": {"share": 0.9, "p": 1.0}}})
-    r = resolve(asked, COUNTS, NAMES, ARGUMENTS, objects)
+    r = resolve(asked, COUNTS, NAMES, ARGUMENTS, objects=objects)
     assert r.schedule.shown.pasted[2] == 20
 
 
@@ -157,7 +157,7 @@ def test_objects_that_cannot_be_cut_are_not_counted_on():
 def test_a_paste_that_cannot_be_is_one_line(paste, more, objects, line):
     asked = BalanceConfig.load({"synthesis": {"paste": paste}})
     with pytest.raises(ConfigError) as caught:
-        resolve(asked, COUNTS, NAMES, {**ARGUMENTS, **more}, None if objects is None else np.array(objects))
+        resolve(asked, COUNTS, NAMES, {**ARGUMENTS, **more}, objects=None if objects is None else np.array(objects))
     assert caught.value.problems == [line]
 
 
@@ -168,10 +168,10 @@ def test_where_no_class_is_rare_nothing_is_pasted():
 
 def test_images_made_elsewhere_need_clean_images_and_share_the_share():
     asked, made = BalanceConfig.load({"synthesis": {"folder": "made"}}), np.array([0, 5, 50])
-    r = resolve(asked, COUNTS, NAMES, ARGUMENTS, COUNTS.boxes, made)
+    r = resolve(asked, COUNTS, NAMES, ARGUMENTS, objects=COUNTS.boxes, made=made)
     assert r.schedule.shown.pasted.tolist() == [0, 12, 4]
     dirty = ClassStatistics.of([[0]] * 60 + [[1]] * 12, 3)
     with pytest.raises(
         ConfigError, match=r"^balance.synthesis.folder: expected clean train images.*all 72 have objects"
     ):
-        resolve(asked, dirty, NAMES, ARGUMENTS, dirty.boxes, made)
+        resolve(asked, dirty, NAMES, ARGUMENTS, objects=dirty.boxes, made=made)

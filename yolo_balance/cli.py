@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import shutil
 import sys
+import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import yaml
 
 from yolo_balance.errors import BalanceError, ConfigError
+from yolo_balance.files import write_whole
 from yolo_balance.parser import build_parser
 
 OK, USER_ERROR, UNKNOWN_ERROR, INTERRUPTED = 0, 1, 3, 130  # 2: gate cannot conclude
@@ -25,17 +29,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 is success, 1 a user's error with one line for each problem, 3 a bug with its traceback. `gate` returns 0 if all
     targets are met, 1 if a target is missed and 2 if the report cannot decide.
     """
+    arguments = argparse.Namespace(verb="yolo_balance")
+    _open_outputs()
     try:
         arguments = _parse(argv)
+        threading.excepthook = _thread_stopped
+        logging.raiseExceptions = False  # a log that cannot be written would print tracebacks
         code = VERBS[arguments.verb](arguments)
         sys.stdout.flush()
     except BalanceError as e:
-        for line in str(e).splitlines():
-            print(f"error: {line}", file=sys.stderr)
-        return USER_ERROR
+        return _user_error(str(e))
     except BrokenPipeError:  # the reader of the output has gone, as head does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python reports the same again at its end
-        return USER_ERROR
+        return _user_error("")
+    except OSError as e:  # of a file, or of the output itself, as on a full disk
+        return _user_error(f"{arguments.verb}: stopped ({' '.join(str(e).split())})")
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception:
@@ -44,8 +51,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def _open_outputs() -> None:
+    """Send what would be printed to nowhere where the output was closed, as by `>&-`; Python has None there."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open to the end of the process
+
+
+def _user_error(lines: str) -> int:
+    """Print the lines of an error and return its exit code; output that cannot be written is dropped."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is sys.stderr:
+                for line in lines.splitlines():
+                    print(f"error: {line}", file=stream)
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # else Python reports the same again at its end
+    return USER_ERROR
+
+
+def _thread_stopped(ended: threading.ExceptHookArgs) -> None:
+    """Print the error of a thread in one line: Ultralytics draws its pictures in threads."""
+    reason = f"{ended.exc_type.__name__}: {ended.exc_value}".splitlines()[0]
+    print(f"warning: a thread stopped ({reason})", file=sys.stderr)
+
+
 def _train(arguments: argparse.Namespace) -> int:
-    overrides = parse_overrides(arguments.overrides)
+    overrides = _with_units(arguments)
     from yolo_balance.integration.training.train import train  # torch and ultralytics are needed from here on
 
     train(arguments.file, **overrides)
@@ -97,8 +130,25 @@ def _analyze(arguments: argparse.Namespace) -> int:
     return OK
 
 
+def _split(arguments: argparse.Namespace) -> int:
+    from yolo_balance.integration.split_data import split_data
+    from yolo_balance.views.division_console import render_division
+
+    division = split_data(
+        arguments.data,
+        folds=arguments.folds,
+        val=arguments.val,
+        test=arguments.test,
+        units=arguments.units,
+        out=arguments.out,
+        seed=arguments.seed,
+    )
+    _print(f"{render_division(division)}\n\nWritten: {', '.join(map(str, division.files))}")
+    return OK
+
+
 def _report(arguments: argparse.Namespace) -> int:
-    overrides = parse_overrides(arguments.overrides)
+    overrides = _with_units(arguments)
     from yolo_balance.integration.finished.report_model import report  # torch and ultralytics are needed from here on
 
     report(arguments.weights, recall=arguments.config, out=arguments.out, **overrides)
@@ -106,7 +156,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
-    overrides = parse_overrides(arguments.overrides)
+    overrides = _with_units(arguments)
     from yolo_balance.integration.finished.calibrate_run import calibrate
 
     calibrate(arguments.run, recall=arguments.config, out=arguments.out, **overrides)
@@ -150,13 +200,12 @@ def _init(arguments: argparse.Namespace) -> int:
     if arguments.path is None:
         print(run_yaml(), end="")
         return OK
+    if os.path.lexists(arguments.path):
+        raise ConfigError(f"{arguments.path}: expected the path of a new file, but this one exists")
     try:
-        with open(arguments.path, "x", encoding="utf-8") as file:
-            file.write(run_yaml())
-    except FileExistsError:
-        raise ConfigError(f"{arguments.path}: expected the path of a new file, but this one exists") from None
-    except OSError as e:
-        raise ConfigError(f"{arguments.path}: cannot be written ({e.strerror})") from None
+        write_whole(Path(arguments.path), run_yaml())
+    except (OSError, ValueError) as e:  # ValueError: a path without a name
+        raise ConfigError(f"{arguments.path}: cannot be written ({getattr(e, 'strerror', None) or e})") from None
     _print(f"Written: {arguments.path}")
     return OK
 
@@ -203,6 +252,12 @@ def parse_overrides(words: Sequence[str]) -> dict[str, object]:
     return overrides
 
 
+def _with_units(arguments: argparse.Namespace) -> dict[str, object]:
+    """Parse the overrides of a verb that takes --units, which is no YAML: a pattern has characters of its own."""
+    units = {} if arguments.units is None else {"balance.recall.units": arguments.units}
+    return {**parse_overrides(arguments.overrides), **units}
+
+
 def parse_seeds(text: str) -> list[int]:
     """Parse seeds: `5` is 0 to 4, `0,3,7` are these three, `3,` is the one.
 
@@ -241,6 +296,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "train": _train,
     "compare": _compare,
     "analyze": _analyze,
+    "split": _split,
     "report": _report,
     "calibrate": _calibrate,
     "gate": _gate,

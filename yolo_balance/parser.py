@@ -33,11 +33,21 @@ def _add_overrides(verb: argparse.ArgumentParser, of: str) -> None:
     verb.add_argument("overrides", nargs="*", metavar="key=value", help=of)
 
 
+def _add_units(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--units",
+        metavar="RULE",
+        help="FILE.csv:COLUMN, a regular expression with one group on file names, or folder: images of one part, which "
+        "belong together (the key balance.recall.units)",
+    )
+
+
 def _add_training(verbs: _Verbs) -> None:
     """Add the verbs of a run that is to be trained."""
     train = verbs.add_parser("train", help="train the run of a YAML and report recall per class")
     train.add_argument("file", help="YAML of a run: the keys of Ultralytics, and the section balance:")
     _add_overrides(train, "replaces a key of the file, dotted or not")
+    _add_units(train)
 
     compare = verbs.add_parser(
         "compare",
@@ -87,6 +97,20 @@ def _add_training(verbs: _Verbs) -> None:
         help="also draw training samples as the network will see them; preview.jpg in FOLDER when no PATH is given",
     )
 
+    split = verbs.add_parser(
+        "split",
+        help="divide a data set into train and val, or folds, that each hold every class",
+        epilog="The data stays as it is: lists and data YAMLs are written into FOLDER. exit code: 0; 1 an error in one "
+        "line; 3 a bug",
+    )
+    split.add_argument("data", metavar="DATA", help="a data YAML; the images of train and val are divided anew")
+    split.add_argument("--folds", type=int, metavar="5", help="one YAML for each fold, which is its val")
+    split.add_argument("--val", type=float, default=0.2, metavar="0.2", help="share of val without --folds; 0.2")
+    split.add_argument("--test", type=float, default=0.0, metavar="0.1", help="share of a test part; none")
+    _add_units(split)
+    split.add_argument("--seed", type=int, default=0, metavar="0", help="same data, same seed, same parts; 0")
+    split.add_argument("--out", metavar="FOLDER", help="a new or empty folder; <stem>_split when left out")
+
 
 def _add_finished(verbs: _Verbs) -> None:
     """Add the verbs of a finished model."""
@@ -98,6 +122,7 @@ def _add_finished(verbs: _Verbs) -> None:
     )
     report.add_argument("--out", metavar="FOLDER", help="folder of the files; Ultralytics' own when left out")
     report.add_argument("--config", metavar="CFG", help="a run's YAML whose balance.recall section is used")
+    _add_units(report)
 
     calibrate = verbs.add_parser("calibrate", help="adjust class scores of a finished run without training it again")
     calibrate.add_argument("run", metavar="RUN", help="folder of the run, which stays as it is")
@@ -106,6 +131,7 @@ def _add_finished(verbs: _Verbs) -> None:
     )
     calibrate.add_argument("--out", metavar="FOLDER", help="folder of the calibrated run; RUN_calibrated when left out")
     calibrate.add_argument("--config", metavar="CFG", help="a run's YAML whose balance.recall is used; RUN's otherwise")
+    _add_units(calibrate)
 
     gate = verbs.add_parser(
         "gate",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from yolo_balance.config.sampling import epochs_of
 from yolo_balance.config.synthesis import RARE
 from yolo_balance.errors import ConfigError
 from yolo_balance.sampling import ClassStatistics, SamplingSchedule
+from yolo_balance.sampling.image_weights import ImageWeights
 from yolo_balance.sampling.pastes import PasteWish, rare_classes, requested_shares
 from yolo_balance.text import listed
 
@@ -34,6 +36,7 @@ class ResolvedBalance:
         explained: With `auto`, a line per key of `balance.sampling` with its rule, or marked as stated; else empty.
         schedule: The plan of each epoch before anything is learnt, None without `balance.sampling`.
         shown: (C,) share of a balanced epoch's boxes by class, pastes included.
+        files: Images of the train split.
         objects: (C,) objects of each class that can be cut out and pasted; None where nobody has looked.
         made: (C,) boxes of each class in images made elsewhere; None without.
     """
@@ -45,6 +48,7 @@ class ResolvedBalance:
     explained: tuple[str, ...]
     schedule: SamplingSchedule | None
     shown: Floats
+    files: tuple[str, ...] = ()
     objects: Ints | None = None
     made: Ints | None = None
 
@@ -59,6 +63,8 @@ def resolve(
     statistics: ClassStatistics,
     names: Sequence[str],
     arguments: Mapping[str, Any],
+    files: Sequence[str] = (),
+    *,
     objects: Ints | None = None,
     made: Ints | None = None,
 ) -> ResolvedBalance:
@@ -69,6 +75,7 @@ def resolve(
         statistics: The train split's labels.
         names: Class names by class id.
         arguments: The run's train arguments, complete with Ultralytics' defaults (`arguments.complete`).
+        files: Images of the train split, of which `sampling.groups` and `sampling.images` need the names.
         objects: (C,) objects of each class that can be cut out and pasted; None for all boxes.
         made: (C,) boxes of each class in images made elsewhere; None without.
 
@@ -87,7 +94,9 @@ def resolve(
         wish = paste_wish(config, statistics, names, objects, made)
     sampling = config.sampling or (None if wish is None else SamplingConfig(power=0.0))
     if sampling is not None:
-        schedule = SamplingSchedule(sampling, statistics, names, arguments["seed"], wish)
+        data = Path(str(arguments.get("data") or ""))  # a YAML, or a folder of class folders
+        weights = ImageWeights.read(sampling, files, data if data.is_dir() else data.parent)
+        schedule = SamplingSchedule(sampling, statistics, names, arguments["seed"], weights, wish)
     return ResolvedBalance(
         asked,
         config,
@@ -96,6 +105,7 @@ def resolve(
         tuple(choice.line for choice in choices),
         schedule,
         requested_shares(statistics, None if schedule is None else schedule.shown),
+        tuple(files),
         objects,
         made,
     )
@@ -197,6 +207,7 @@ def _classification_problems(config: BalanceConfig) -> list[str]:
         "sampling.foreground_mosaic": s and s.foreground_mosaic,
         "sampling.feedback": s and s.feedback,
         "synthesis": config.synthetic,
+        "recall.units": config.recall.units,
         "recall.best": config.recall.best != "fitness",
         "recall.calibration": config.recall.calibration,
     }
@@ -253,7 +264,7 @@ def _checkpoint_problems(options: RecallConfig, arguments: Mapping[str, object])
     needs = []
     if options.best != "fitness":
         needs += [
-            ("best", "val", f"which {options.best} follows"),
+            ("best", "val", f"which {options.best_words} follows"),
             ("best", "save", "or there is no best.pt to choose"),
         ]
     if options.calibration is not None:

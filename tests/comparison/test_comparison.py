@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from yolo_balance.comparison import Comparison, Key
 from yolo_balance.comparison.comparison import COLUMNS
 from yolo_balance.comparison.figures import Resampling, Split
 from yolo_balance.errors import DataError
+from yolo_balance.recall.split_counts import COUNTS, SplitCounts
 from yolo_balance.views.comparison import comparison_page
 from yolo_balance.views.comparison.comparison_console import render
 
@@ -167,7 +169,7 @@ def test_a_group_s_recall_in_a_resample_is_the_mean_over_the_classes_it_holds():
     objects = np.array([0, 0, 0, 1, 2])
     run = simulated_run(0, [1, 0, 1, 0, 1], objects=objects, names=("a", "b", "c"))
     split = Split(("a", "b", "c"), {"rare": (), "common": (0, 1, 2)}, (0, 5, 3, 1, 1))
-    resampling = Resampling(10, 50, 0.95, seed=0)
+    resampling = Resampling(np.arange(10), 50, 0.95, seed=0)
     recall = resampling.recall([run], split)
     assert recall.shape == (51, 1, 2, 5)
     for weights, row in zip(resampling.images, recall[:, 0, 0], strict=True):
@@ -265,8 +267,57 @@ def test_any_names_make_a_page_a_table_and_rows():
     assert len(comparison.rows()) == sum(len(arm.figures) for arm in comparison.arms)
 
 
+def test_images_of_val_that_say_less_are_named_everywhere():
+    runs = experiment({"stock": [0.6, 0.4], "own": [0.6, 0.7]}, seeds=2)
+    counts = SplitCounts(ignored=2, first_ignored="7.png: no label", copies=3)
+    for arm, shared in (("stock", 0), ("own", 5)):
+        runs[arm] = [replace(run, counts=replace(counts, in_train=shared)) for run in runs[arm]]
+    comparison = compared(runs, seeds=(0, 1))
+    assert (comparison.ignored, comparison.copies, comparison.in_train) == (2, 3, 5)
+    lines = (
+        "2 of 185 images could not be used (7.png: no label)",
+        "3 of 185 images are copies of another one, and identical images count once",
+        "5 of 180 images of val are also in train: what is read is memory",
+        "warning: 5 images of val are also in the train split of own",
+    )
+    for text in (render(comparison), Page(comparison_page.render(comparison)).text):
+        assert all(line in text for line in lines)
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in comparison.rows()]
+    found = {(row["arm"], row["measure"]): row["mean"] for row in rows if row["measure"] in COUNTS}
+    assert found == {
+        ("own", "in_train"): "5",
+        **{(a, k): n for a in runs for k, n in (("ignored", "2"), ("copies", "3"))},
+    }
+    content = json.loads(comparison.to_json())
+    assert [content[key] for key in COUNTS] == [2, 0, 0, 3, 5]
+    assert json.loads(compared(experiment({"stock": [0.6, 0.4]})).to_json())["copies"] == 0
+
+
 def test_the_json_is_plain(strange):
     content = json.loads(strange.to_json(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert content["schema"] == 1
     assert content["first"] == "@stock"
     assert content["classes"]["=1+1"] == {"train": 500, "val": 60, "images": 60, "group": "common"}
+
+
+def test_images_of_a_unit_are_drawn_together():
+    drawn = Resampling(np.array([0, 1, 0, 2, 1]), 50, 0.95, seed=0).images
+    assert drawn.shape == (51, 5)
+    np.testing.assert_array_equal(drawn[:, [0, 1]], drawn[:, [2, 4]])
+    np.testing.assert_array_equal(drawn[:, [0, 1, 3]].sum(1), 3)
+
+
+def test_the_difference_of_two_arms_is_as_wide_as_their_units_are_few():
+    rng = np.random.default_rng(0)
+    apart, objects = rng.random(20) < 0.4, np.zeros(200, int)
+    found = {"a": np.zeros(200, bool), "b": np.repeat(apart, 10)}
+
+    def width(unit):
+        runs = {arm: [simulated_run(0, hits, objects=objects, unit=unit)] for arm, hits in found.items()}
+        compared = Comparison.of(runs, [10, 5], first="a", seeds=[0])
+        found_by = {(f.measure, f.name, f.budget): f.difference for f in compared.arms[1].figures}
+        difference = found_by["recall", "common", 0.1]
+        return difference.high - difference.low
+
+    parts = [*np.repeat(np.arange(20), 10), *range(20, 220)]
+    assert width(parts) > 2.5 * width(None)

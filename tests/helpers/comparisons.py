@@ -24,7 +24,9 @@ def random_outcomes(rng, images=12, classes=3, *, ties=False, clean=True):
     return parts, Outcomes.pool(parts, classes)
 
 
-def simulated_run(seed, found, *, objects, names=("common", "rare"), budgets=(0.1, 1.0), split="val", **measured):
+def simulated_run(
+    seed, found, *, objects, names=("common", "rare"), budgets=(0.1, 1.0), split="val", unit=None, **measured
+):
     """A run whose images hold one object each, of class `objects`, found or not; as many clean ones without any box.
 
     Args:
@@ -34,6 +36,7 @@ def simulated_run(seed, found, *, objects, names=("common", "rare"), budgets=(0.
         names: Class names.
         budgets: False boxes per clean image.
         split: What it was read on.
+        unit: (2 T,) unit of each image, those with objects first; None where each is one.
         **measured: Of `Measured`.
     """
     found, objects = np.asarray(found, bool), np.asarray(objects, np.int64)
@@ -47,6 +50,7 @@ def simulated_run(seed, found, *, objects, names=("common", "rare"), budgets=(0.
         object_confidence=np.where(found, 0.9, -1).astype(np.float32),
         false_image=np.zeros(0, np.int64),
         false_confidence=np.zeros(0, np.float32),
+        unit=np.arange(2 * len(objects)) if unit is None else np.asarray(unit, np.int64),
     )
     defaults = {"map50_95": 0.3, "map50": 0.5, "ap50": dict.fromkeys(names, 0.5), "steps": 100, "train_seconds": 10.0}
     return RunFigures(seed, Measured(**{**defaults, **measured}), detections, dict.fromkeys(names, 1 / len(names)))

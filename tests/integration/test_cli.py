@@ -120,6 +120,10 @@ def test_all_problems_of_both_parts_are_reported_at_once(tiny_data, write, capsy
         ({"balance": {"recall": {"targets": {"dent": 0.9}}}}, "balance.recall.targets.dent: the data has no class dent, its classes are scratch, pit, crack"),
         ({"balance": {"recall": {"costs": {"escape": {"dent": 5}}}}}, "balance.recall.costs.escape.dent: the data has no class dent"),
         ({"balance": {"recall": {"baseline": "runs/none"}}}, "balance.recall.baseline: expected a run's folder or recall.json, got runs/none"),
+        ({"balance": {"recall": {"units": "(part)"}}}, "balance.recall.units: (part) gives no key to 00000.png and 11 more of 12 images"),
+        ({"balance": {"recall": {"units": "meta.csv:tile"}}}, "balance.recall.units: meta.csv does not exist, neither in"),
+        ({"balance": {"sampling": {"images": "factors.csv"}}}, "balance.sampling.images: factors.csv does not exist, neither in"),
+        ({"balance": {"sampling": {"groups": {"shares": {"cam1": 0.5}}}}}, "balance.sampling.groups.shares.cam1: no train image is of this group, there are train (24 images)"),
         ({"resume": "runs/none.pt"}, "resume: expected the last.pt of an unfinished run, got runs/none.pt"),
     ],
 )  # fmt: skip

@@ -24,6 +24,7 @@ from yolo_balance.losses.isr_negative import ISRNegative
 from yolo_balance.losses.logit_adjustment import LogitAdjustment
 from yolo_balance.losses.ohem import HardNegatives
 from yolo_balance.losses.ranking import rank_within
+from yolo_balance.losses.trim import Trim
 
 
 def positives(n=60, *, seed=0, classes=4, objects=9):
@@ -272,9 +273,10 @@ TERMS = {
     "iou-balanced": IoUBalancedNegatives(ratio=3.0, bins=3, draw=False),
     "instance-balanced": InstanceBalanced(),
     "isr-negative": ISRNegative(k=0.5, bias=0.0, candidates=8),
+    "trim": Trim(share=0.1),
     "isr-negative-by-class": ISRNegative(k=0.5, bias=0.0, min_score=0.0, by_class=True),
 }
-SCALED_BY_THE_CALLER = (ClassWeights,)  # their mean is 1 over an epoch, not in a batch
+NOT_PRESERVING = (ClassWeights, Trim)  # mean 1 over an epoch, not in a batch; a cap, which `weighted` makes up for
 
 
 @pytest.fixture(params=TERMS)
@@ -289,7 +291,7 @@ def test_terms_are_finite_and_preserve_the_classification_loss(term, dtype):
     weights = weights_of(term, a, loss)
     if weights is not None:
         assert weights.dtype == torch.float32
-        if not isinstance(term, SCALED_BY_THE_CALLER):
+        if not isinstance(term, NOT_PRESERVING):
             torch.testing.assert_close((weights * loss).sum(), loss.sum())
         (weights * loss).sum().backward()
         assert a.logits.grad.isfinite().all()
@@ -325,7 +327,7 @@ def test_terms_survive_a_batch_without_positives(term):
     total = weighted.sum() + (0 if boxes is None else (boxes * a.foreground).sum())
     total.backward()
     assert a.logits.grad.isfinite().all()
-    if not isinstance(term, SCALED_BY_THE_CALLER):
+    if not isinstance(term, NOT_PRESERVING):
         torch.testing.assert_close(weighted.sum(), loss.sum())
 
 

@@ -179,3 +179,15 @@ def test_a_directory_of_many_entries_is_not_read(tmp_path):
         for i in range(2000):
             archive.writestr(f"{i}.npy", b"")
     assert line(tmp_path).endswith("(more than 64 arrays)")
+
+
+def test_units_are_counted_in_the_order_of_file_names_and_a_file_without_them_takes_each_image_as_one(tmp_path):
+    parts, outcomes = random_outcomes(np.random.default_rng(6))
+    keys = {part.file: int(part.file.encode()[-5]) % 4 for part in parts}
+    detections = Detections.of(outcomes.with_units([keys[file] for file in outcomes.files]), NAMES, BUDGETS)
+    ordered = [keys[file] for file in sorted(keys)]
+    assert detections.unit.tolist() == [list(dict.fromkeys(ordered)).index(key) for key in ordered]
+    content = dataclasses.asdict(detections)
+    content.pop("unit")
+    np.savez_compressed(tmp_path / "detections.npz", **content)
+    assert Detections.load(tmp_path).unit.tolist() == list(range(len(parts)))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+
 import numpy as np
 import pytest
 from helpers.outcomes import pooled
 
 from yolo_balance import RecallReport
 from yolo_balance.errors import DataError
-from yolo_balance.recall.report import COLUMNS
+from yolo_balance.recall.report import COLUMNS, ClassScores
 from yolo_balance.run_folder.history import (
     FEEDBACK_COLUMNS,
     Shares,
@@ -117,7 +119,7 @@ def test_another_file_is_refused(name, read, content, said, tmp_path):
 GOOD = {
     **{"epoch": "1", "class": "crack", "budget": "0.1", "n": "2", "hits": "1", "recall": "0.5", "low": "0.1"},
     **{"high": "0.9", "threshold": "0.5", "false_alarms": "0.1", "clustered_low": "0.1", "clustered_high": "0.9"},
-    "precision": "",
+    **{"precision": "", "ap50": "", "f1": ""},
 }
 
 
@@ -139,7 +141,7 @@ def table(tmp_path, *rows):
         ("threshold", "nan", 'threshold: expected a confidence in [0, 1], got "nan"'),
         ("false_alarms", "1e400", 'false_alarms: expected less than or equal to 1000000000000000, got "1e400"'),
         ("epoch", "", "epoch: expected a valid integer, got null"),
-        ("high", "0.9,7", "expected 13 fields"),
+        ("high", "0.9,7", "expected 15 fields"),
         ("n", "2\0", 'n: expected a valid integer, unable to parse string as an integer, got "2\\u0000"'),
     ],
 )
@@ -156,5 +158,18 @@ def test_a_row_that_was_cut_or_stands_twice_is_named(tmp_path):
         read_history(tmp_path)
     assert str(refused.value) == f"{path}, line 3: expected one row of 1, crack, 0.1, got another"
     path.write_text(table(tmp_path, GOOD, {**GOOD, "class": "pit"}).read_text()[:-8])
-    with pytest.raises(DataError, match="line 3: expected 13 fields"):
+    with pytest.raises(DataError, match="line 3: expected 15 fields"):
         read_history(tmp_path)
+
+
+def test_a_file_that_an_older_release_began_keeps_its_columns(tmp_path):
+    """A run that is resumed: rows have as many fields as the header."""
+    report = RecallReport.of(pooled([[1]], [[0.9]], [[0]], [[0]], 1), ["a"], false_alarms=[1.0])
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "recall.csv").write_text(",".join(COLUMNS[:-2]) + "\n")
+    for folder in (tmp_path, tmp_path / "old"):
+        append_recall(folder, 1, report, {"a": ClassScores(0.5, 0.25)})
+    (header, row), (older, cut) = ([*csv.reader((f / "recall.csv").open())] for f in (tmp_path, tmp_path / "old"))
+    assert (header, row[-2:]) == (list(COLUMNS), ["0.50000", "0.25000"])
+    assert (older, cut) == (header[:-2], row[:-2])
+    assert read_history(tmp_path) == read_history(tmp_path / "old")

@@ -85,7 +85,7 @@ class Split:
     Attributes:
         names: C class names.
         groups: By group the ids of its classes.
-        holding: (2 + C,) images that hold an object of either group and of each class.
+        holding: (2 + C,) units of images that hold an object of either group and of each class.
     """
 
     names: tuple[str, ...]
@@ -99,11 +99,15 @@ class Split:
 
 
 class Resampling:
-    """Resamples of seeds and images, the same for every arm: `images`, (1 + B, I), counts each image."""
+    """Resamples of seeds and images, the same for every arm: `images`, (1 + B, I), counts each image.
 
-    def __init__(self, images: int, resamples: int, confidence: float, seed: int):
+    Images are drawn unit by unit, (I,) `unit`; by default each image is one.
+    """
+
+    def __init__(self, unit: Ints, resamples: int, confidence: float, seed: int):
         self.confidence, self._resamples, self._seed = confidence, resamples, seed
-        self.images = resample_counts(images, resamples, np.random.default_rng(seed))
+        units = int(unit.max(initial=-1)) + 1
+        self.images: Ints = resample_counts(units, resamples, np.random.default_rng(seed))[:, unit]
 
     def seeds(self, count: int) -> Ints:
         """Draw (1 + B, count) counts of each seed, the same for every arm with so many seeds."""

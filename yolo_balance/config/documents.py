@@ -157,7 +157,8 @@ def _values(schema: Mapping[str, Any]) -> str:
     if schema["type"] == "array":
         return f"list of: {_values(schema['items'])}"
     if schema["type"] == "object":
-        return f"by class: {_values(schema['additionalProperties'])}"
+        names = schema.get("propertyNames")
+        return f"by {_values(names) if names else 'class'}: {_values(schema['additionalProperties'])}"
     bounds = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
     limits = [f"{word} {schema[bound]:g}" for bound, word in bounds.items() if bound in schema]
     return " ".join([kind.get(schema["type"], schema["type"]), *limits])

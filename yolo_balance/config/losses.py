@@ -147,6 +147,14 @@ class LogitAdjustmentConfig(Section):
     """Multiple of a class's log frequency that its logit has to overcome in training."""
 
 
+class NoiseConfig(Section):
+    """Guard against wrong labels (`balance.losses.noise`)."""
+
+    trim: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    """Share of a batch's positives, and of its negatives that score above 0.05, whose loss is capped at the largest of
+    the rest. Terms that prefer hard entries prefer wrong labels most."""
+
+
 class LossesConfig(Section):
     """Weights of the gradient (`balance.losses`). A term that is left out is off."""
 
@@ -180,6 +188,8 @@ class LossesConfig(Section):
     positives: Annotated[Literal["instance_balanced"] | None, PAPER] = None
     """Weights of positives: instance_balanced gives each object the same weight, however many anchors it has (Pang et
     al., Libra R-CNN, 2019)."""
+    noise: Annotated[NoiseConfig | None, COMPARED] = None
+    """Cap on the hardest entries, where wrong labels are; null caps none."""
     heads: Literal["both", "one2many", "one2one"] = "both"
     """Heads of an end-to-end model on which the terms act."""
     max_weight: Annotated[float, Field(ge=1), RECOMMENDED] = 10.0

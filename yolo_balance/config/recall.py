@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from yolo_balance.config.reading import MisfitError, key_text, shown
 from yolo_balance.config.section import COMPARED, PAPER, Section, is_number
+from yolo_balance.image_keys import check_rule
 
 Cost = Annotated[float, Field(ge=0)]
+HEAVIEST = 1e6
+Weight = Annotated[float, Field(gt=0, le=HEAVIEST)]
+Rule = Literal["fitness", "worst_class_recall", "rare_recall"]
+Figure = Literal["worst_class_recall", "rare_recall", "mean_recall", "map50", "map50_95"]
 
 
 LEVEL, OLD_LEVEL = "level", "confidence"
@@ -45,6 +50,27 @@ def _escape(value: object) -> object:
     if isinstance(value, dict) or (is_number(value) and value >= 0):
         return value
     raise ValueError("expected a cost of at least 0, or costs by class name")
+
+
+def _best(value: object) -> object:
+    figures, problems = get_args(Figure), []
+    if isinstance(value, str) and value in get_args(Rule):
+        return value
+    if not isinstance(value, dict):
+        weights = "" if isinstance(value, str) else f", or weights of {', '.join(figures)}"
+        raise ValueError(f"expected 'fitness', 'worst_class_recall' or 'rare_recall'{weights}")
+    for name, weight in value.items():
+        if name not in figures:
+            problems.append(f"{key_text(name)}: expected one of the figures {', '.join(figures)}, got {shown(name)}")
+        elif not is_number(weight) or not 0 < weight <= HEAVIEST:
+            problems.append(
+                f"{key_text(name)}: expected a weight above 0 and at most {HEAVIEST:.0f}, got {shown(weight)}"
+            )
+    if problems:
+        raise MisfitError("\n".join(problems))
+    if not value:
+        raise ValueError(f"expected a weight for one of the figures {', '.join(figures)} at least")
+    return value
 
 
 class CostsConfig(Section):
@@ -97,22 +123,44 @@ class RecallConfig(Section):
         0.95
     )
     """Confidence level of the intervals."""
+    units: Annotated[str, AfterValidator(check_rule)] | None = None
+    """Unit of the images, which is the part that is inspected: FILE.csv:COLUMN (a row for each image, by file name,
+    beside the data YAML), a regular expression with one group on file names, or folder. Intervals and verdicts take
+    images of one unit as dependent, as objects of one image; null takes each image as a unit."""
     false_alarms: Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=1)] = Field(default=[0.1, 1.0])
     """Budgets at which recall is read, in false boxes per defect-free image."""
     targets: dict[str, Annotated[float, Field(gt=0, le=1)]] | None = None
     """Recall promised by class name, for example {crack: 0.95}; the report says whether the interval shows it."""
+    unlabelled: Literal["clean", "refuse"] = "clean"
+    """Images without a label file: clean counts them as defect-free and names their number; refuse stops before
+    anything is read and names the first."""
     costs: CostsConfig | None = None
     """Costs of wrong decisions; the report then names the cheapest threshold."""
     baseline: Annotated[str, Field(min_length=1)] | None = None
     """Folder or recall.json of the run that recall.html compares this run with."""
-    best: Annotated[Literal["fitness", "worst_class_recall", "rare_recall"], COMPARED] = "fitness"
+    best: Annotated[
+        Rule | dict[str, float], BeforeValidator(_best, json_schema_input_type=Rule | dict[Figure, Weight]), COMPARED
+    ] = "fitness"
     """Figure that keeps best.pt and that early stopping waits for: Ultralytics' fitness, or the lower bound of recall
     at the first budget, of the worst class or on average over the rare ones (fewer train boxes than the median class).
-    Ultralytics' choice is then kept as best_fitness.pt."""
+    Ultralytics' choice is then kept as best_fitness.pt. Weights such as {worst_class_recall: 1, map50_95: 0.5} take the
+    mean of several figures; mean_recall is the lower bound on average over all classes."""
     floors: Annotated[FloorsConfig | None, COMPARED] = None
-    """Figures that come before recall in worst_class_recall and rare_recall; null for none."""
+    """Figures that come before the figure of best, where that is not fitness; null for none."""
     calibration: Annotated[CalibrationConfig | None, COMPARED] = None
     """Shifts of the class scores that are folded into best.pt after training; null leaves it as trained."""
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each figure of `best`; empty where Ultralytics' fitness decides."""
+        if self.best == "fitness":
+            return {}
+        return {self.best: 1.0} if isinstance(self.best, str) else self.best
+
+    @property
+    def best_words(self) -> str:
+        """Name of the figure of `best`, or the figures with their weights."""
+        return self.best if isinstance(self.best, str) else " + ".join(f"{w:g} {name}" for name, w in self.best.items())
 
     @model_validator(mode="before")
     @classmethod

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from yolo_balance.config.reading import MisfitError, key_text
 from yolo_balance.config.section import COMPARED, PAPER, Section, is_number
+from yolo_balance.image_keys import check_rule
 
 
 def _threshold(value: object) -> object:
@@ -68,6 +69,23 @@ class FeedbackConfig(Section):
     """Lowest recall that enters the ratio; it bounds the factor of a class that is never found."""
 
 
+class GroupsConfig(Section):
+    """Shares of an epoch's images by source, camera or folder (`balance.sampling.groups`)."""
+
+    by: Annotated[str, AfterValidator(check_rule)] = "folder"
+    """Group of an image: folder, FILE.csv:COLUMN (a row for each image, by file name, beside the data YAML), or a
+    regular expression with one group on file names."""
+    shares: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(default={})
+    """Share of an epoch's images by group, for example {cam1: 0.5, cam2: 0.5}; groups that are left out share the rest
+    as the data does. Without any share nothing is grouped."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> GroupsConfig:
+        if (total := math.fsum(self.shares.values())) > 1 + 1e-9:
+            raise MisfitError(f"shares: expected a sum of at most 1, got {total:g}")
+        return self
+
+
 # Values that have short forms. The input types are for the JSON Schema.
 Share = Annotated[float, Field(ge=0, lt=1)]
 Threshold = Annotated[
@@ -108,6 +126,11 @@ class SamplingConfig(Section):
     """Cap on the factor of any image; null sets no cap."""
     background: Annotated[Background, COMPARED] = None
     """Defect-free images. A number such as 0.3 is short for their share; null keeps the share of the data."""
+    groups: Annotated[GroupsConfig | None, COMPARED] = None
+    """Shares of an epoch's images by source, camera or folder; null keeps those that class factors give."""
+    images: Annotated[Annotated[str, Field(min_length=1)] | None, COMPARED] = None
+    """CSV file with the columns image and factor, beside the data YAML: factors of single images, which multiply those
+    of their classes. 0 leaves an image out, an image without a row has 1."""
     epoch_size: EpochSize = 1.0
     """Images per epoch. A decimal is a multiple of the data set, a whole number a count, full the sum of the factors.
     Less than the data set undersamples."""

@@ -140,7 +140,8 @@ def _read(source: str | Path, overrides: Mapping[str, object]) -> DataRead:
         known = [str(file) for part in labels for file in part.files]
         cfg = get_cfg(overrides={**complete({**arguments, "task": task}), "data": data})
         made = boxes_by_class(made_images(balance.made, cfg, content, known), len(names))
-    resolved = resolve(balance, labels[0].statistics, names, complete({**arguments, "task": task}), objects, made)
+    completed = complete({**arguments, "task": task, "data": data})
+    resolved = resolve(balance, labels[0].statistics, names, completed, labels[0].files, objects=objects, made=made)
     analysis = DataAnalysis.of(
         labels, names, data=name, task=task, imgsz=imgsz, schedule=resolved.schedule, explained=resolved.explained
     )
@@ -230,7 +231,7 @@ def _labelled(
                 np.concatenate([label["bboxes"] for label in dataset.labels]).astype(np.float64)[:, 2:4],
                 np.array([label["shape"] for label in dataset.labels], np.float64),
                 ignored=refused.ignored,
-                unlabelled=refused.unlabelled,
+                unlabelled=len(refused.without_file),
                 pixels=sample_pixels(dataset.im_files),
             )
         )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from torch import Tensor
 from ultralytics.cfg import get_cfg
 from ultralytics.data.build import build_yolo_dataset
 
@@ -18,6 +19,7 @@ from yolo_balance.integration.protocols import DataContent, Dataset
 from yolo_balance.integration.training.run_pastes import run_pasting
 from yolo_balance.resolution import ResolvedBalance
 from yolo_balance.sampling import SamplingPlan
+from yolo_balance.synthesis.cutting import CutObject
 from yolo_balance.views.analysis.preview_sheet import CELLS, Sample, encoded, sheet
 
 WITH_MOSAIC, WITHOUT = 15, 10
@@ -63,8 +65,8 @@ def preview(arguments: Mapping[str, object], data: DataContent, resolved: Resolv
     return encoded(sheet(groups, [] if pasting is None else _bank(pasting, resolved.names)), path)
 
 
-def _sample(dataset: Any, index: int, classes: int) -> Sample:
-    sample = dataset[EpochIndex(index, 0)]
+def _sample(dataset: Dataset, index: int, classes: int) -> Sample:
+    sample = cast("dict[str, Tensor]", dataset[EpochIndex(index, 0)])
     image = np.ascontiguousarray(sample["img"].numpy()[::-1].transpose(1, 2, 0))
     height, width = image.shape[:2]
     centred = sample["bboxes"].numpy()[:, :4].astype(np.float64) * (width, height, width, height)
@@ -74,7 +76,7 @@ def _sample(dataset: Any, index: int, classes: int) -> Sample:
     return Sample(three, boxes, kinds)
 
 
-def _bank(pasting: ImagePaster, names: Sequence[str]) -> list[tuple[str, list[Any]]]:
+def _bank(pasting: ImagePaster, names: Sequence[str]) -> list[tuple[str, list[CutObject]]]:
     sources, pasted = pasting.policy.sources, pasting.policy.plan.pasted
     assert pasted is not None
     rows = []

@@ -42,6 +42,7 @@ from yolo_balance.losses.nms_clusters import suppression_clusters
 from yolo_balance.losses.ohem import HardNegatives, ohem
 from yolo_balance.losses.per_class import PerClass
 from yolo_balance.losses.ranking import iou_hlr, rank_within, score_hlr
+from yolo_balance.losses.trim import Trim, capping_weights
 from yolo_balance.losses.weighting import box_weights, weighted
 
 __all__ = [
@@ -62,8 +63,10 @@ __all__ = [
     "PerClass",
     "QualityFocal",
     "Term",
+    "Trim",
     "balanced_cross_entropy",
     "box_weights",
+    "capping_weights",
     "carl_weights",
     "effective_number_weights",
     "eqlv2_weights",

@@ -30,12 +30,13 @@ class ClassRecall:
         threshold: Confidence at and above which boxes count.
         target: Recall promised for the class; None without a target.
         confidence: Level of the interval.
-        n_effective: Independent objects that say as much as these n, which share images (`effective_sizes`).
+        n_effective: Independent objects that say as much as these n, which share images or units of images
+            (`effective_sizes`).
         wilson: Wilson's interval at `n_effective`; with an object per image it is (low, high).
         exact: Clopper and Pearson's interval at `n_effective`, which is wider.
         false_boxes: Boxes of the class at or above the threshold that found nothing, over all images.
         precision: hits / (hits + false_boxes); None without any box.
-        images: Images that hold the n objects; `n_effective` if all objects had been found.
+        images: Images, or units of images, that hold the n objects; `n_effective` if all objects had been found.
     """
 
     n: int
@@ -120,7 +121,7 @@ def read_classes(
 ) -> dict[str, ClassRecall]:
     """Read each of C classes at its threshold; by name in class-id order.
 
-    `n_effective` is that of `effective_sizes`, `images` the number of images that hold the class; (C,) each.
+    `n_effective` is that of `effective_sizes`, `images` the number of units that hold the class; (C,) each.
     """
     hits = outcomes.hits_at(thresholds)
     false = np.bincount(outcomes.predicted[outcomes.counts(thresholds) & ~outcomes.hit], minlength=len(names))

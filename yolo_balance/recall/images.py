@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
-from yolo_balance.arrays import Bools
-from yolo_balance.recall.evidence.intervals import interval
+from yolo_balance.arrays import Bools, Ints
+from yolo_balance.recall.evidence.effective_size import effective_images
+from yolo_balance.recall.evidence.intervals import effective_interval, interval
 from yolo_balance.recall.matching import BACKGROUND_IOU
 from yolo_balance.recall.outcomes import Outcomes
 
@@ -110,26 +111,29 @@ class ImageRates:
             np.isin(images, outcomes.image[counted & of]) for of in (counted, outcomes.hit, near)
         )
 
+        size = partial(effective_images, unit=outcomes.unit)
+
         def escape(of: Bools) -> Escape:
             n, passed = int(of.sum()), int((of & ~rejected).sum())
             without_hit, by_luck = (int((of & rejected & ~reason).sum()) for reason in (found, reasoned))
-            share = _share(passed, n, confidence)
+            share = _share(passed, n, confidence, size(~rejected, of))
             return Escape(n, passed, without_hit, by_luck, *share, _verdict(*share[1:], MISS_LINE))
 
-        def overkill(wrong: int) -> Overkill:
-            n = int(clean.sum())
-            share = _share(wrong, n, confidence)
-            return Overkill(n, wrong, *share, _verdict(*share[1:], FALSE_ALARM_LINE))
+        def overkill(wrong: Ints) -> Overkill:
+            n, count, part = int(clean.sum()), len(wrong), np.zeros(outcomes.images, bool)
+            part[wrong] = True
+            share = _share(count, n, confidence, size(part, clean))
+            return Overkill(n, count, *share, _verdict(*share[1:], FALSE_ALARM_LINE))
 
         false = counted & clean[outcomes.image]
-        kinds = np.unique(np.stack([outcomes.predicted[false], outcomes.image[false]]), axis=1)[0]
-        wrong = np.bincount(kinds, minlength=len(names)).tolist()  # clean images with a counted box of each class
+        kinds, on = np.unique(np.stack([outcomes.predicted[false], outcomes.image[false]]), axis=1)
+        wrong = np.split(on, np.searchsorted(kinds, np.arange(1, len(names))))  # by class of a counted box
 
         return cls(
             confidence,
             _by_class(threshold, names),
             escape(~clean),
-            overkill(int((clean & rejected).sum())),
+            overkill(np.flatnonzero(clean & rejected)),
             {name: ClassImages(escape(_holding(outcomes, c)), overkill(wrong[c])) for c, name in enumerate(names)},
         )
 
@@ -214,9 +218,13 @@ def zones(
     reached, rejected = (np.isin(images, outcomes.image[outcomes.counts(t)]) for t in (pass_below, reject_from))
 
     def spread(of: Bools) -> ZoneShares:
-        n = int(of.sum())
-        counts = [int((of & zone).sum()) for zone in (~reached, reached & ~rejected, rejected)]
-        return ZoneShares(n, *(ImageShare(count, *_share(count, n, confidence)) for count in counts))
+        n, parts = int(of.sum()), (~reached, reached & ~rejected, rejected)
+        sizes = (effective_images(part, of, unit=outcomes.unit) for part in parts)
+        counts = (int((of & part).sum()) for part in parts)
+        shares = (
+            ImageShare(count, *_share(count, n, confidence, size)) for count, size in zip(counts, sizes, strict=True)
+        )
+        return ZoneShares(n, *shares)
 
     clean = outcomes.clean
     classes = {name: spread(_holding(outcomes, c)) for c, name in enumerate(names)}
@@ -255,9 +263,13 @@ def _by_class(threshold: float | npt.ArrayLike, names: Sequence[str]) -> dict[st
     return dict(zip(names, values.tolist(), strict=True))
 
 
-def _share(count: int, n: int, confidence: float) -> tuple[float | None, float | None, float | None]:
-    """Return the share of n and its interval, all None without data."""
-    return (count / n, *interval(count, n, confidence=confidence)) if n else (None, None, None)
+def _share(count: int, n: int, confidence: float, size: float) -> tuple[float | None, float | None, float | None]:
+    """Return the share of n images and its interval, which is that of `size` independent ones; all None without."""
+    if not n:
+        return None, None, None
+    if size == n:
+        return count / n, *interval(count, n, confidence=confidence)
+    return count / n, *effective_interval(count / n, size, confidence=confidence)
 
 
 def _verdict(low: float | None, high: float | None, line: float) -> RateVerdict | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from yolo_balance.arrays import Bools, Floats, Floats32, Ints
+from yolo_balance.recall.evidence.units import unit_ids
 from yolo_balance.recall.matching import NONE, ImageOutcome
 
 PER_BOX = ("confidence", "predicted", "own_iou", "other_iou", "box")
@@ -33,6 +34,7 @@ class Outcomes:
         object_box: (T, 4).
         prime_iou, prime_score: (T,) IoU and confidence of the object's prime sample.
         files: Image files, in the order of the images.
+        unit: (images,) unit of every image, as `unit_ids` counts; by default each image is one.
         num_classes: C.
     """
 
@@ -51,6 +53,7 @@ class Outcomes:
     prime_iou: Floats32
     prime_score: Floats32
     files: tuple[str, ...]
+    unit: Ints
     num_classes: int
 
     @classmethod
@@ -71,6 +74,7 @@ class Outcomes:
             image=np.repeat(np.arange(len(parts)), boxes),
             object_image=np.repeat(np.arange(len(parts)), objects),
             files=tuple(part.file for part in parts),
+            unit=np.arange(len(parts)),
             num_classes=num_classes,
         )
 
@@ -89,13 +93,28 @@ class Outcomes:
             image=place[self.image[boxes]],
             object_image=place[self.object_image[objects]],
             files=tuple(self.files[i] for i in keep.tolist()),
+            unit=unit_ids(self.unit[keep].tolist()),
             num_classes=self.num_classes,
         )
+
+    def with_units(self, keys: Sequence[Hashable]) -> Outcomes:
+        """Return the same boxes and objects with a unit for each image: those of equal keys are one."""
+        return replace(self, unit=unit_ids(keys))
 
     @property
     def images(self) -> int:
         """Images of the split."""
         return len(self.files)
+
+    @property
+    def units(self) -> int:
+        """Units of the split."""
+        return int(self.unit.max(initial=-1)) + 1
+
+    @property
+    def object_unit(self) -> Ints:
+        """(T,) unit of every object."""
+        return self.unit[self.object_image]
 
     @property
     def clean(self) -> Bools:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,11 +27,19 @@ from yolo_balance.recall.images import ImageRates, zones
 from yolo_balance.recall.operating_point import alarm_unit, threshold_at
 from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.recall.report_json import SCHEMA, read
+from yolo_balance.recall.split_counts import SplitCounts, counts_last
 
 COLUMNS = (
     *("epoch", "class", "budget", "n", "hits", "recall", "low", "high", "threshold", "false_alarms"),
-    *("clustered_low", "clustered_high", "precision"),
+    *("clustered_low", "clustered_high", "precision", "ap50", "f1"),
 )
+
+
+class ClassScores(NamedTuple):
+    """AP50 and F1 of a class as Ultralytics computes them, F1 at the confidence of the best mean F1."""
+
+    ap50: float
+    f1: float
 
 
 @dataclass(frozen=True)
@@ -71,22 +79,22 @@ class BudgetRecall:
 
 
 @dataclass(frozen=True)
-class RecallReport:
+class RecallReport(SplitCounts):
     """Recall per class at each false-alarm budget, with intervals.
 
     Attributes:
         split: Split the model was read on.
         iou: IoU at which a box finds an object.
         confidence: Level of the intervals.
-        images: Images of the split.
+        images: Images of the split that were read, each once.
         clean_images: Images without objects; 0 means that false boxes were counted per image.
         budgets: One entry per budget.
         details: Details in the report of a finished model; None during training.
-        ignored: Images of the split that Ultralytics could not use; `images` is without them.
-        first_ignored: Name of the first ignored image and the reason; empty without any.
-        unlabelled: Images of the split without a label file, which count as images without objects.
+        units: Units of the images (`Outcomes.unit`), on which intervals and verdicts count; None where each image is
+            one.
         weights_sha256: SHA-256 of the model's file in the report of a finished model; None where it is not known.
             Reports that differ in it alone are equal.
+        ignored, first_ignored, unlabelled, filtered, filtered_by, copies, in_train: As in `SplitCounts`.
     """
 
     split: str
@@ -96,9 +104,7 @@ class RecallReport:
     clean_images: Count
     budgets: tuple[BudgetRecall, ...]
     details: Details | None = None
-    ignored: Count = 0
-    first_ignored: str = ""
-    unlabelled: Count = 0
+    units: Count | None = None
     weights_sha256: Digest | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -109,6 +115,8 @@ class RecallReport:
             raise ValueError(f"iou: expected an overlap in (0, 1], got {shown(self.iou)}")
         if self.clean_images > self.images:
             raise ValueError(f"clean_images: expected at most images = {self.images}, got {self.clean_images}")
+        if self.units is not None and not 0 < self.units <= self.images:
+            raise ValueError(f"units: expected 1 to images = {self.images}, got {self.units}")
         if not self.budgets:
             raise ValueError("budgets: expected at least one")
         for i, budget in enumerate(self.budgets):
@@ -145,9 +153,9 @@ class RecallReport:
         own = [share_budget(outcomes, budget, floor=floor) for budget in false_alarms]
         every = np.array([np.full(outcomes.num_classes, t) for t in common] + own)  # two readings per budget
         detected = np.array([outcomes.detected(thresholds) for thresholds in every])
-        sizes = effective_sizes(detected, outcomes.object_class, outcomes.object_image, outcomes.num_classes)
-        pairs = np.unique(outcomes.object_class * outcomes.images + outcomes.object_image)  # of a class and an image
-        holding = np.bincount(pairs // max(outcomes.images, 1), minlength=outcomes.num_classes)
+        sizes = effective_sizes(detected, outcomes.object_class, outcomes.object_unit, outcomes.num_classes)
+        pairs = np.unique(outcomes.object_class * outcomes.units + outcomes.object_unit)  # of a class and a unit
+        holding = np.bincount(pairs // max(outcomes.units, 1), minlength=outcomes.num_classes)
         readings = [
             read_classes(outcomes, names, thresholds, n_effective, holding, confidence, targets or {})
             for thresholds, n_effective in zip(every, sizes, strict=True)
@@ -159,7 +167,8 @@ class RecallReport:
             of_all, of_each = (ImageRates.of(outcomes, t, names, confidence=confidence) for t in (common[i], own[i]))
             per_class = PerClassRecall(shared, readings[len(common) + i], of_each)
             budgets.append(BudgetRecall(float(budget), common[i], rate, readings[i], per_class, of_all))
-        return cls(split, iou, confidence, outcomes.images, outcomes.clean_images, tuple(budgets))
+        units = None if outcomes.units == outcomes.images else outcomes.units
+        return cls(split, iou, confidence, outcomes.images, outcomes.clean_images, tuple(budgets), units=units)
 
     def with_details(self, outcomes: Outcomes, costs: CostsConfig | None = None) -> RecallReport:
         """Return the report with its details, read from the same outcomes."""
@@ -185,8 +194,17 @@ class RecallReport:
         """Name of the images that false boxes are counted on: `clean image`, or `image` on a split without any."""
         return alarm_unit(self.clean_images)
 
-    def rows(self, epoch: int) -> list[tuple[str, ...]]:
-        """Return a row per budget and class in the order of COLUMNS; empty fields where there is no data."""
+    @property
+    def cluster(self) -> str:
+        """Name of what intervals count as independent: `image`, or `unit`."""
+        return "image" if self.units is None else "unit"
+
+    def rows(self, epoch: int, scores: Mapping[str, ClassScores] | None = None) -> list[tuple[str, ...]]:
+        """Return a row per budget and class in the order of COLUMNS; empty fields where there is no data.
+
+        `scores` by class name are those of Ultralytics, which hold at every budget.
+        """
+        known = scores or {}
         return [
             (
                 str(epoch),
@@ -197,17 +215,19 @@ class RecallReport:
                 *map(_decimals, (c.recall, c.low, c.high)),
                 f"{c.threshold:.6f}",
                 "" if budget.measured is None else f"{budget.measured:.5f}",
-                *map(_decimals, (*(c.bounds or (None, None)), c.precision)),
+                *map(_decimals, (*(c.bounds or (None, None)), c.precision, *known.get(name, (None, None)))),
             )
             for budget in self.budgets
             for name, c in budget.classes.items()
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of `recall.json`; it has no key for what there is none of."""
-        content = {"schema": SCHEMA, **dataclasses.asdict(self)}
-        left_out = [key for key in ("ignored", "first_ignored", "unlabelled", "weights_sha256") if not content[key]]
-        return {key: value for key, value in content.items() if key not in left_out}
+        """Return the content of `recall.json`: the reading, then what the split held besides."""
+        content = counts_last(dataclasses.asdict(self))
+        for key in ("units", "weights_sha256"):
+            if content[key] is None:
+                del content[key]
+        return {"schema": SCHEMA, **content}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], *, source: str = "recall report") -> RecallReport:
@@ -215,7 +235,7 @@ class RecallReport:
 
         More keys than ours are ignored. Required are `schema`, `split`, `iou`, `images`, `clean_images` and `budgets`;
         per budget `false_alarms`, `threshold` and `classes`; per class `n`, `hits`, `recall`, `low`, `high` and
-        `threshold`. Left out, `confidence` is 0.95, `measured` is not known, and `ignored` and `unlabelled` are 0.
+        `threshold`. Left out, `confidence` is 0.95, `measured` is not known, and the counts of images are 0.
 
         Args:
             content: Content of the JSON.

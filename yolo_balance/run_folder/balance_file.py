@@ -96,4 +96,16 @@ def resolved(
         "images_per_epoch": statistics.num_images if schedule is None else schedule.size,
         "background_share": round(float(expectation[statistics.background].sum() / expectation.sum()), 5),
         "classes": classes,
+        **_groups(schedule),
     }
+
+
+def _groups(schedule: SamplingSchedule | None) -> dict[str, object]:
+    """Return the images and the requested share of each group, where `balance.sampling.groups` is stated."""
+    if schedule is None or schedule.weights is None or not schedule.weights.grouped:
+        return {}
+    weights, expectation = schedule.weights, schedule.shown.expectation
+    images = np.bincount(weights.group).tolist()
+    shares = (weights.sums(expectation) / expectation.sum()).round(5).tolist()
+    rows = zip(weights.names, images, shares, strict=True)
+    return {"groups": {name: {"images": count, "requested": share} for name, count, share in rows}}

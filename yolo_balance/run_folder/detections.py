@@ -16,6 +16,7 @@ from yolo_balance.arrays import Bools, Floats, Floats32, Ints
 from yolo_balance.bounded_arrays import Form, read_arrays
 from yolo_balance.errors import DataError
 from yolo_balance.files import write_bytes_whole
+from yolo_balance.recall.evidence.units import unit_ids
 from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.run_folder.names import DETECTIONS
 from yolo_balance.text import plain
@@ -31,6 +32,7 @@ FORMS = {
     "object_confidence": Form("float32", "T", low=-1, high=1),
     "false_image": Form("int64", "F", low=0, high="I"),
     "false_confidence": Form("float32", "F", low=0, high=1),
+    "unit": Form("int64", "I", low=0, high="I", required=False),
 }
 """Arrays of the file. I images, T objects, C classes, K budgets, F false boxes."""
 
@@ -52,6 +54,7 @@ class Detections:
         false_image: (F,) image of every such false box.
         false_confidence: (F,) its confidence, falling. Only the highest are kept, ten times those that the largest
             budget allows and 1,000 more. In a resample that needs still more the threshold is the lowest one kept.
+        unit: (I,) unit of every image, as `unit_ids` counts; a file without units takes each image as one.
     """
 
     names: npt.NDArray[np.str_]
@@ -63,6 +66,7 @@ class Detections:
     object_confidence: Floats32
     false_image: Ints
     false_confidence: Floats32
+    unit: Ints
 
     @classmethod
     def of(cls, outcomes: Outcomes, names: Sequence[str], budgets: Sequence[float]) -> Detections:
@@ -94,6 +98,7 @@ class Detections:
             object_confidence=confidence[by_image],
             false_image=rank[outcomes.image[false]],
             false_confidence=outcomes.confidence[false].astype(np.float32),
+            unit=unit_ids(outcomes.unit[order].tolist()),
         )
 
     def save(self, folder: Path) -> None:
@@ -108,7 +113,7 @@ class Detections:
         path = folder / DETECTIONS
         arrays = read_arrays(path, FORMS, f"the {DETECTIONS} of a run")
         text: dict[str, Any] = {"split": str(arrays["split"])}
-        found = cls(**arrays | text)
+        found = cls(**{"unit": np.arange(len(arrays["counted"]))} | arrays | text)
         if fault := found._contradiction():
             raise DataError(f"{plain(str(path))}: {fault}")
         return found

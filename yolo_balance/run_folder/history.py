@@ -19,7 +19,7 @@ from yolo_balance.errors import DataError
 from yolo_balance.files import csv_name, csv_text
 from yolo_balance.ranges import Amount, Confidence, Count, Share
 from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
-from yolo_balance.recall.report import RecallReport
+from yolo_balance.recall.report import ClassScores, RecallReport
 from yolo_balance.run_folder.names import EPOCH_ROWS, EXPOSURE, FEEDBACK, RECALL_ROWS
 from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
 from yolo_balance.sampling.exposure import Exposure
@@ -113,9 +113,11 @@ def append_exposure(folder: Path, epoch: int, exposure: Exposure) -> None:
     _append(folder / EXPOSURE, EXPOSURE_COLUMNS, exposure.rows(epoch))
 
 
-def append_recall(folder: Path, epoch: int, report: RecallReport) -> None:
-    """Append the report of an epoch, counted from 1, to `recall.csv`."""
-    _append(folder / RECALL_ROWS, RECALL_COLUMNS, report.rows(epoch))
+def append_recall(
+    folder: Path, epoch: int, report: RecallReport, scores: Mapping[str, ClassScores] | None = None
+) -> None:
+    """Append the report of an epoch, counted from 1, and the scores of its classes to `recall.csv`."""
+    _append(folder / RECALL_ROWS, RECALL_COLUMNS, report.rows(epoch, scores))
 
 
 def append_feedback(
@@ -153,7 +155,8 @@ def keep_epochs(folder: Path, last: int) -> None:
 
 def read_history(folder: Path) -> tuple[EpochRecall, ...]:
     """Return the rows of `recall.csv` in the order of the file; raises DataError where they cannot be read."""
-    return tuple(_read(folder / RECALL_ROWS, RECALL_COLUMNS, EpochRecall))
+    needed = [column for column in RECALL_COLUMNS if column not in ClassScores._fields]  # older files lack these
+    return tuple(_read(folder / RECALL_ROWS, needed, EpochRecall))
 
 
 def read_exposure(folder: Path) -> dict[str, ClassExposure]:
@@ -180,10 +183,14 @@ def read_feedback(folder: Path) -> dict[str, list[ClassFeedback]]:
 
 
 def _append(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Append rows to a CSV file, with a header if the file is new."""
-    new = not path.exists()
+    """Append rows to a CSV file, with a header if the file is new; an older file keeps the columns that it has."""
+    content = [columns, *rows]
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as f:
+            known = len(next(csv.reader(f), columns))
+        content = [row[:known] for row in rows]
     with path.open("a", newline="", encoding="utf-8") as f:
-        csv.writer(f).writerows([columns, *rows] if new else rows)
+        csv.writer(f).writerows(content)
 
 
 def _decimals(value: float | None) -> str:

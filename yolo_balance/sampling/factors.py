@@ -203,7 +203,7 @@ def background_share(factors: Floats, background: Bools, share: float | None = N
         images is missing.
     """
     natural = float(background.mean()) if len(background) else 0.0
-    if natural in (0.0, 1.0):
+    if natural in (0.0, 1.0) or not factors[background].any():
         return factors
     share = natural if share is None else share
     requested = factors[~background].sum() * share / (1 - share)

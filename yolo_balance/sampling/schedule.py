@@ -21,6 +21,7 @@ from yolo_balance.sampling.factors import (
     class_uniform,
     image_factors,
 )
+from yolo_balance.sampling.image_weights import ImageWeights
 from yolo_balance.sampling.pastes import PasteWish, pasted_shares, requested_shares
 from yolo_balance.sampling.statistics import ClassStatistics
 
@@ -87,6 +88,7 @@ class SamplingSchedule:
         class_factors: (C,) factors of the strategy; factors given by name replace them.
         multipliers: (C,) multipliers of feedback; ones without.
         hard: (num_images,) background images on which the detector raised false alarms.
+        weights: Weights of `images` and `groups`, None without.
         size: Images per epoch, the same in all: Ultralytics counts its batches once.
 
     Raises:
@@ -99,6 +101,7 @@ class SamplingSchedule:
         statistics: ClassStatistics,
         names: Sequence[str],
         seed: int,
+        weights: ImageWeights | None = None,
         wish: PasteWish | None = None,
     ):
         if options.background is not None and options.background.share and not statistics.background.any():
@@ -106,7 +109,8 @@ class SamplingSchedule:
                 f"balance.sampling.background: expected background images for a share of "
                 f"{options.background.share:g}, but all {statistics.num_images} train images have objects"
             )
-        self.options, self.statistics, self.seed, self.wish = options, statistics, seed, wish
+        self.options, self.statistics, self.seed, self.weights = options, statistics, seed, weights
+        self.wish = wish
         self.class_factors = class_factors(options, statistics, names)
         self.multipliers: Floats = np.ones(len(names))
         self.hard: Bools = np.zeros(statistics.num_images, bool)
@@ -177,6 +181,8 @@ class SamplingSchedule:
         if background is not None and background.hard:
             image = np.where(self.hard, 1 + background.gain, image)
         share = None if background is None else background.share
+        if self.weights is not None:
+            return self.weights.fitted(image * self.weights.factors, self.statistics.background, share)
         return background_share(image, self.statistics.background, share)
 
 

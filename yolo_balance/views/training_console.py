@@ -15,10 +15,11 @@ from yolo_balance.run_folder.names import BALANCE, EXPOSURE
 from yolo_balance.sampling import Exposure, SamplingSchedule
 from yolo_balance.sampling.exposure import lost
 from yolo_balance.sampling.feedback import WIDEST, fewest_objects, informative
+from yolo_balance.sampling.group_exposure import GroupExposure
 from yolo_balance.sampling.pastes import pasted_shares
 from yolo_balance.sampling.statistics import shares
 from yolo_balance.text import counted, listed
-from yolo_balance.views.tables import class_table, rare_first
+from yolo_balance.views.tables import class_table, rare_first, table
 
 FACTORS = {"shown": "shown", "class_weight": "class weight", "isr": "ISR-P", "cls_pw": "cls_pw", "product": "product"}
 MOST = 5  # classes named; a data set may have a thousand
@@ -32,6 +33,8 @@ def remarks(schedule: SamplingSchedule, names: Sequence[str], files: Sequence[st
     lines = []
     if unused := o.unused():
         lines.append(f"balance.sampling: strategy {o.strategy} has no use for {', '.join(unused)}")
+    if o.groups is not None and not o.groups.shares:
+        lines.append("balance.sampling.groups: no shares, so nothing is grouped")
     share, image = statistics.largest_image_shares(expectation)
     share = share * (1 - pasted_shares(statistics, schedule.shown))
     leaning = [c for c in np.argsort(-share, kind="stable") if share[c] > o.max_image_share]
@@ -92,7 +95,19 @@ def plan_table(resolution: Any) -> str:
         (name, *(f"{row[key]:{form}}" for key, form in forms.items())) for name, row in resolution["classes"].items()
     ]
     ranks = rare_first(row["boxes"] for row in resolution["classes"].values())
-    return f"{title}\n{class_table(headings, rows, ranks, which=RARE, file=BALANCE)}"
+    classes = class_table(headings, rows, ranks, which=RARE, file=BALANCE)
+    return "\n".join([title, classes, *_groups(resolution)])
+
+
+def _groups(resolution: Any) -> list[str]:
+    if not (groups := resolution.get("groups")):
+        return []
+    of = resolution["images"]
+    rows = [
+        (name, str(row["images"]), f"{row['images'] / of:.2%}", f"{row['requested']:.2%}")
+        for name, row in groups.items()
+    ]
+    return ["", table(("group", "images", "share of images", "share asked for"), rows)]
 
 
 def factors_table(resolution: Any) -> str:
@@ -171,6 +186,16 @@ def unreached_lines(
     if more := len(classes) - len(lines):
         lines.append(f"Exposure: {counted(more, 'class', 'classes')} more reached the network in no box")
     return lines
+
+
+def groups_table(exposure: GroupExposure) -> str:
+    """Return the images of each group that were counted as a console table; partners are not counted."""
+    columns = np.stack(list(map(shares, (exposure.natural, exposure.requested, exposure.total))), axis=1)
+    rows = [
+        (name, *(f"{share:.2%}" for share in row)) for name, row in zip(exposure.weights.names, columns, strict=True)
+    ]
+    headings = ("group", "in the data", "asked for", "drawn")
+    return f"Groups: shares of the images that the loader drew\n{table(headings, rows)}"
 
 
 def exposure_table(exposure: Exposure, last: int) -> str:

@@ -227,6 +227,12 @@ def test_a_validation_s_counts_are_ultralytics_and_the_evaluator_s(name, iou, da
     of_class = np.bincount(outcomes.object_image * 3 + outcomes.object_class, minlength=3 * outcomes.images)
     compared = (of_class.reshape(-1, 3).max(1) < 2)[outcomes.image] | SECOND_CHOICE
     np.testing.assert_array_equal(outcomes.hit[compared], theirs[compared])
+    read = getattr(validator.metrics, {"segment": "seg", "pose": "pose"}.get(validator.args.task, "box"))
+    names = [str(validator.names[c]) for c in range(3)]
+    by_class = {names[c]: i for i, c in enumerate(read.ap_class_index)}
+    assert set(validator.class_scores) == set(by_class) == set(names[:2])
+    for label, scores in validator.class_scores.items():
+        assert scores == (read.ap50[by_class[label]], read.f1[by_class[label]])
     if SECOND_CHOICE:
         rows, different = agreement.compare(validator, kept)
         assert different == 0

@@ -25,6 +25,7 @@ from yolo_balance.losses.iou_balance import IoUBalancedNegatives
 from yolo_balance.losses.isr import ISRPositive
 from yolo_balance.losses.isr_negative import ISRNegative
 from yolo_balance.losses.ohem import HardNegatives
+from yolo_balance.losses.trim import Trim
 
 
 def unbalanced():
@@ -46,6 +47,7 @@ TERMS = {
     "ohem": lambda: [HardNegatives(ratio=3.0)],
     "iou-balanced": lambda: [IoUBalancedNegatives(ratio=3.0, bins=3, draw=False)],
     "instance-balanced": lambda: [InstanceBalanced()],
+    "ohem, trimmed": lambda: [HardNegatives(ratio=3.0), Trim(share=0.05)],
     "class weights": lambda: [ClassWeights([*[0.4] * (CLASSES - 1), 4.0], on="positives")],
     "all": lambda: [QualityFocal(beta=1.0), HardNegatives(ratio=3.0), InstanceBalanced(), ISRPositive(k=2.0, bias=0.0)],
 }

@@ -184,7 +184,7 @@ def pasted_data(root, task, *, folder=None, **paste):
     objects = pasteable(dataset, asked, 2)
     statistics = ClassStatistics.of(box_classes(dataset), 2)
     made = boxes_by_class(made_images(asked.made, cfg, data, dataset.im_files), 2)
-    resolved = resolve(asked, statistics, names, arguments, objects, made)
+    resolved = resolve(asked, statistics, names, arguments, objects=objects, made=made)
     pasting = run_pasting(dataset, resolved, cfg)
     dataset = mix_in(dataset, CountingMixin)
     dataset.pasting = pasting
@@ -248,7 +248,7 @@ def test_remarks_name_textures_and_classes_of_few_objects(tmp_path):
     dataset.labels[3]["bboxes"][0] = (0.5, 0.5, 0.9, 0.9)
     asked = BalanceConfig.load({"synthesis": {}})
     arguments, statistics = complete({"task": "detect"}), ClassStatistics.of(box_classes(dataset), 2)
-    resolved = resolve(asked, statistics, ["pit", "crack"], arguments, pasteable(dataset, asked, 2))
+    resolved = resolve(asked, statistics, ["pit", "crack"], arguments, objects=pasteable(dataset, asked, 2))
     assert paste_remarks(resolved, dataset) == [
         "balance.synthesis.paste: boxes over a quarter of the image or at two of its borders are never pasted: crack 1",
         "balance.synthesis.paste: fewer than 5 distinct objects to paste, which the network may learn by heart: crack 3",

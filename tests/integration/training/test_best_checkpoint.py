@@ -184,6 +184,23 @@ def test_an_epoch_below_the_floor_is_best_only_until_one_meets_it(found_data, tm
     assert lines[-1].endswith("; best_fitness.pt: epoch 4, fitness 0.90000")
 
 
+def test_weights_choose_the_epoch_that_their_sum_restated_from_the_files_chooses(found_data, tmp_path, said):
+    """Two figures that disagree: the third epoch has the best mAP, whatever is found."""
+    weights, map50_95 = {"worst_class_recall": 1, "map50_95": 9}, [0.1, 0.2, 0.6, 0.3]
+    options = {"way": "attach", "epochs": 4, "save_period": 1, **FINDS}
+    trainer = scripted([0.4, 0.3, 0.2, 0.1], map50_95)
+    run(found_data, tmp_path, "run", balance=balance(weights), trainer=trainer, **options)
+    low: dict[int, list[float]] = {}
+    for row in rows(tmp_path / "run", "recall.csv"):
+        low.setdefault(int(row["epoch"]), []).append(float(row["low"]))
+    figures = [(min(low[e]) + 9 * map50_95[e - 1]) / 10 for e in (1, 2, 3, 4)]
+    assert max(figures) == figures[2]
+    assert same_weights(tmp_path / "run", "best.pt", 3)
+    assert same_weights(tmp_path / "run", "best_fitness.pt", 1)
+    last = [line for line in said if line.startswith("best.pt: ")][-1]
+    assert last.startswith(f"best.pt: epoch 3, 1 worst_class_recall + 9 map50_95 is {figures[2]:.3f} (lowest: ")
+
+
 def test_one_line_per_new_best_and_one_at_the_end(found_data, tmp_path, said):
     run(found_data, tmp_path, "said", way="attach", balance=balance("worst_class_recall"), epochs=4, **FINDS)
     folder = tmp_path / "said"

@@ -350,3 +350,23 @@ def test_what_speaks_of_boxes_is_refused_for_image_folders(folders, tmp_path):
     ]
     with pytest.raises(DataError, match="data: demo holds boxes"):
         classify("demo", tmp_path, "demo", balance={})
+
+
+def test_a_run_draws_the_groups_that_were_asked_for_and_says_so(tiny_data, tmp_path, caplog):
+    """Images 00000 to 00009 are one group, the rest the other; the first image is left out."""
+    caplog.set_level("INFO")
+    (tiny_data.parent / "factors.csv").write_text("image,factor\n00000.png,0\n")
+    groups = {"by": r"^000(\d)", "shares": {"0": 0.75}}
+    drawn = []
+    seen = {"on_train_batch_end": lambda t: drawn.append(t.groups.drawn.copy())}
+    balance = {"sampling": {"groups": groups, "images": "factors.csv"}}
+    run(tiny_data, tmp_path, "run", way="attach", balance=balance, epochs=1, mosaic=0.0, callbacks=seen)
+    assert drawn[-1].sum() == 24
+    assert abs(drawn[-1][0] - 18) <= 3
+    written = yaml.safe_load((tmp_path / "run" / "balance.yaml").read_text())
+    assert written["balance"]["sampling"] == balance["sampling"]
+    shares = {name: (row["images"], row["requested"]) for name, row in written["resolved"]["groups"].items()}
+    assert shares == {"0": (10, 0.75), "1": (10, 0.17857), "2": (4, 0.07143)}  # 10 and 4 of 14 share a quarter
+    assert "share asked for" in caplog.text
+    line = caplog.text.split("shares of the images that the loader drew")[1].splitlines()[2]
+    assert line.split() == ["0", "41.67%", "75.00%", f"{drawn[-1][0] / 24:.2%}"]

@@ -90,6 +90,10 @@ def test_a_run_leaves_its_records(balanced):
     recall = rows(folder, "recall.csv")
     assert len(recall) == 3 * 2 * 3
     assert {r["recall"] for r in recall if r["class"] == "crack"} == {""}
+    assert list(recall[0])[-2:] == ["ap50", "f1"]
+    assert {r["ap50"] + r["f1"] for r in recall if r["class"] == "crack"} == {""}
+    means = [sum(float(r["ap50"]) for r in recall[6 * e : 6 * e + 2]) / 2 for e in range(3)]  # scratch, pit
+    assert means == pytest.approx([float(r["metrics/mAP50(B)"]) for r in rows(folder)], abs=2e-5)
 
     report = RecallReport.load(folder / "recall.json")
     assert report.images == 12
@@ -107,7 +111,7 @@ def test_a_run_leaves_its_records(balanced):
 def test_recall_reaches_results_csv_and_so_every_logger(balanced):
     row = rows(balanced[0] / "class")[0]
     assert {k for k in row if k.startswith("recall/")} == {
-        f"recall/{name}_fa{budget}" for name in ("scratch", "pit") for budget in ("0.5", "5")
+        f"recall/{name}_{figure}" for name in ("scratch", "pit") for figure in ("fa0.5", "fa5", "ap50", "f1")
     }  # no column for the class without objects
 
 

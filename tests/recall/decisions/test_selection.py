@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from yolo_balance.config import RecallConfig
+from yolo_balance.config import BalanceConfig, RecallConfig
 from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.recall import ClassRecall, RecallReport, interval
 from yolo_balance.recall.decisions.selection import STEP, Selection, composite
@@ -202,3 +202,66 @@ def test_runs_may_be_compared_where_the_rule_is_the_same():
         rule(false_alarms=[0.2]),
     ]
     assert len({selection.by for selection in (rule(), *others)}) == 7
+
+
+WEIGHTS = {"worst_class_recall": 1, "map50_95": 0.5, "rare_recall": 2, "mean_recall": 0.25, "map50": 0.75}
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_weights_take_the_mean_of_the_figures_restated(seed):
+    rng = np.random.default_rng(seed)
+    hits = [int(rng.integers(0, t + 1)) for t in (9, 4, 2, 3)]
+    lows = [interval(h, t)[0] for h, t in zip(hits, (9, 4, 2, 3), strict=True)]
+    selection = rule(WEIGHTS)
+    assert (selection.classes, selection.rare) == (tuple(NAMES), ("crack", "dent"))
+    score = selection.score(report(hits, (9, 4, 2, 3)), fitness=0.3, map50_95=0.2, map50=0.6, overkill=None)
+    by_hand = 1 * min(lows) + 0.5 * 0.2 + 2 * np.mean(lows[2:]) + 0.25 * np.mean(lows) + 0.75 * 0.6
+    assert score.recall == pytest.approx(by_hand / 4.5)
+    assert score.value == composite(score.recall, 0.3, meets=True)
+    assert score.lowest == NAMES[int(np.argmin(lows))]
+
+
+@pytest.mark.parametrize("best", ["worst_class_recall", "rare_recall"])
+def test_one_weight_is_the_rule_of_that_name(best):
+    hits = (7, 1, 1, 0)
+    named, weighted = scored(rule(best), hits), scored(rule({best: 3.0}), hits)
+    assert (named.value, named.lowest) == (weighted.value, weighted.lowest)
+
+
+def test_weights_of_map_alone_rank_by_it_and_floors_still_come_first():
+    selection = rule({"map50_95": 2}, **FLOORS)
+    values = [scored(selection, map50_95=m, fitness=0.5).value for m in (0.2, 0.26, 0.3)]
+    assert values == sorted(values)
+    assert scored(selection, map50_95=0.2).missed == ("mAP50-95 0.2000 under 0.25",)
+    assert scored(rule({"map50_95": 2}), map50_95=math.nan).recall == 0
+
+
+def test_weights_ask_the_data_for_what_their_figures_need_and_are_named_in_the_rule():
+    with pytest.raises(ConfigError, match="needs a class with fewer boxes in train than the median"):
+        rule({"rare_recall": 1, "map50": 1}, train=(7, 7, 7, 0))
+    assert rule({"map50": 1}, train=(7, 7, 7, 0)).remarks == ()
+    (line,) = rule({"map50": 1, "worst_class_recall": 2}, train=(90, 40, 20, 0)).remarks
+    assert line.endswith("and the other figures decide: dent")
+    assert rule({"map50": 1, "worst_class_recall": 2}).by.startswith("1 map50 + 2 worst_class_recall at 0.1 false")
+
+
+@pytest.mark.parametrize(
+    ("best", "message"),
+    [
+        (
+            "fitnes",
+            "balance.recall.best: expected 'fitness', 'worst_class_recall' or 'rare_recall'",
+        ),
+        (2, "balance.recall.best: expected 'fitness', 'worst_class_recall' or 'rare_recall'"),
+        ({}, "balance.recall.best: expected a weight for one of the figures worst_class_recall, rare_recall, mean"),
+        ({"map": 1}, "balance.recall.best.map: expected one of the figures worst_class_recall, rare_recall, mean"),
+        ({"map50": 0}, "balance.recall.best.map50: expected a weight above 0 and at most 1000000, got 0"),
+        ({"map50": "a"}, "balance.recall.best.map50: expected a weight above 0 and at most 1000000, got a"),
+        ({True: 1}, "balance.recall.best.true: expected one of the figures"),
+    ],
+)
+def test_weights_that_cannot_be_are_one_line(best, message):
+    with pytest.raises(ConfigError) as caught:
+        BalanceConfig.load({"recall": {"best": best}})
+    (line,) = caught.value.problems
+    assert line.startswith(message)

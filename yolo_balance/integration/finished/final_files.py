@@ -113,14 +113,10 @@ def write_run(
     budgets = [budget.false_alarms for budget in reading.report.budgets]
     task, metrics = validator.args.task, validator.metrics
     map50_95 = TASK2METRIC[task]
-    precision = getattr(metrics, {"segment": "seg", "pose": "pose"}.get(task, "box"))
     Measured(
         map50_95=float(metrics.results_dict[map50_95]),
         map50=float(metrics.results_dict[map50_95.replace("mAP50-95", "mAP50")]),
-        ap50={
-            reading.names[int(c)]: float(value)
-            for c, value in zip(precision.ap_class_index, precision.ap50, strict=True)
-        },
+        ap50={name: scores.ap50 for name, scores in validator.class_scores.items()},
         steps=steps,
         train_seconds=train_seconds,
     ).save(folder)

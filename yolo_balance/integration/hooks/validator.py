@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,11 +16,14 @@ from ultralytics.utils import LOGGER
 
 from yolo_balance.config import RecallConfig
 from yolo_balance.errors import HostError
+from yolo_balance.image_keys import ImageKeys
 from yolo_balance.integration.compat import mix_in, ranks
-from yolo_balance.integration.data import Scan, class_names, has_objects
+from yolo_balance.integration.data import class_names, has_objects, read_units
 from yolo_balance.integration.hooks.val_loader import pad_alone
-from yolo_balance.integration.protocols import Labelled, Loader, Predicted, Validator
+from yolo_balance.integration.protocols import Labelled, Loader, Precision, Predicted, Validator
+from yolo_balance.integration.split_images import SplitImages, train_images
 from yolo_balance.recall import ImageOutcome, Outcomes, RecallReport
+from yolo_balance.recall.report import ClassScores
 from yolo_balance.text import distinct
 from yolo_balance.views.recall.report_console import render_report
 
@@ -41,14 +46,17 @@ class RecallValidatorMixin(Stock):
         recall: Options of the report.
         outcomes: The last validation's boxes and objects; None before the first, and on ranks that gather nothing.
         recall_report: The report of the outcomes; None where they are.
+        class_scores: Ultralytics' AP50 and F1 by name of each class with objects.
     """
 
-    recall: RecallConfig
+    recall: RecallConfig = RecallConfig()
     outcomes: Outcomes | None = None
     recall_report: RecallReport | None = None
+    class_scores: Mapping[str, ClassScores] = MappingProxyType({})
     _images: list[ImageOutcome]
     _overlap: torch.Tensor | None = None
-    _scan: Scan | None = None
+    _split: SplitImages | None = None
+    _units: ImageKeys | None = None
 
     def __call__(self, trainer: object = None, model: object = None, **kwargs: object) -> object:
         """Validate as Ultralytics does. A finished model sees each image padded as its prediction pads it."""
@@ -120,13 +128,33 @@ class RecallValidatorMixin(Stock):
             parts = [[] for _ in range(world_size)]
             dist.gather_object(self._images, parts if rank == 0 else None, dst=0)
         if rank == 0:
-            self.outcomes = Outcomes.pool((image for part in parts for image in part), len(self.names))
+            images = self.split_images().distinct(image for part in parts for image in part)
+            self.outcomes = Outcomes.pool(images, len(self.names))
+            if self.recall.units is not None:
+                self._units = self._units or read_units(self.recall.units, self.args.data)
+                self.outcomes = self.outcomes.with_units(self._units.of(self.outcomes.files))
         self._images = []
 
+    def split_images(self, train: Sequence[str] | None = None) -> SplitImages:
+        """Return what the split holds, which is read once: the same in every epoch.
+
+        Args:
+            train: Images of train, used by the first call; those of the data YAML when left out.
+        """
+        if self._split is None:
+            dataset = self.dataloader.dataset
+            if train is None:
+                train = train_images(dataset, self.data.get("train"))
+            self._split = SplitImages.of(dataset, train, self.args.classes)
+        return self._split
+
     def get_stats(self) -> dict[str, object]:
-        """Return Ultralytics' metrics and one `recall/...` entry per class and budget, for results.csv and loggers."""
+        """Return Ultralytics' metrics and our `recall/...` entries, for results.csv and loggers.
+
+        Each class has an entry per budget, and one each for AP50 and F1.
+        """
+        stock = super().get_stats()
         assert self.outcomes is not None  # gathered just before, on the rank that reads
-        self._scan = self._scan or Scan.of(self.dataloader.dataset)  # the same in every epoch
         report = RecallReport.of(
             self.outcomes,
             class_names(self.names),
@@ -137,9 +165,19 @@ class RecallValidatorMixin(Stock):
             targets=self.recall.targets,
             floor=self.args.conf,
         )
-        scan = self._scan
-        self.recall_report = replace(report, ignored=scan.ignored, first_ignored=scan.first, unlabelled=scan.unlabelled)
-        return {**super().get_stats(), **recall_columns(report)}
+        self.recall_report = replace(report, **asdict(self.split_images().counts))
+        self.class_scores = self._scores(report)
+        return {**stock, **recall_columns(report, self.class_scores)}
+
+    def _scores(self, report: RecallReport) -> dict[str, ClassScores]:
+        """Return Ultralytics' AP50 and F1 of each class with objects; 0 where Ultralytics has none, as without hits."""
+        read: Precision = getattr(self.metrics, {"segment": "seg", "pose": "pose"}.get(self.args.task, "box"))
+        found = {
+            int(c): ClassScores(float(ap50), float(f1))
+            for c, ap50, f1 in zip(read.ap_class_index, read.ap50, read.f1, strict=True)
+        }
+        rows = enumerate(report.budgets[0].classes.items())
+        return {name: found.get(c, ClassScores(0.0, 0.0)) for c, (name, row) in rows if row.n}
 
     def print_results(self) -> None:
         """Print Ultralytics' lines and our table."""
@@ -165,15 +203,18 @@ def balance_validator(validator: Validator, recall: RecallConfig) -> RecallValid
     return balanced
 
 
-def recall_columns(report: RecallReport) -> dict[str, float]:
-    """Return metrics by column name, `recall/crack_fa0.1`; a class without objects has none.
+def recall_columns(report: RecallReport, scores: Mapping[str, ClassScores]) -> dict[str, float]:
+    """Return metrics by column name: `recall/crack_fa0.1`, `recall/crack_ap50`; a class without objects has none.
 
     A name keeps the characters that a CSV header and every logger accept; the class's id tells equal ones apart.
     """
     columns = distinct([re.sub(r"[^\w\-. ]", "_", name) for name in report.budgets[0].classes], "_{}")
-    return {
+    found = {
         f"recall/{column}_fa{budget.false_alarms:g}": c.recall
         for budget in report.budgets
         for column, c in zip(columns, budget.classes.values(), strict=True)
         if c.recall is not None
     }
+    by_class = zip(columns, report.budgets[0].classes, strict=True)
+    each = [(column, scores[name]) for column, name in by_class if name in scores]
+    return found | {f"recall/{column}_{key}": value for column, s in each for key, value in s._asdict().items()}

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypedDict
 
 from torch import Tensor, nn
 
-from yolo_balance.integration.protocols.data_protocols import Loader
+from yolo_balance.integration.protocols.data_protocols import DataContent, Loader
 from yolo_balance.integration.protocols.run_protocols import Arguments
 
 
@@ -35,6 +35,7 @@ class Precision(Protocol):
 
     ap_class_index: Iterable[int]
     ap50: Sequence[float]
+    f1: Sequence[float]
 
 
 class Metrics(Protocol):
@@ -49,6 +50,7 @@ class Validator(Protocol):
 
     args: Arguments
     names: dict[int, str]
+    data: DataContent  # from the first validation on
     metrics: Metrics
     dataloader: Loader
     save_dir: Path

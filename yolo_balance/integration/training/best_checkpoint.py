@@ -86,10 +86,12 @@ class RunSelection:
         report = trainer.validator.recall_report
         assert report is not None  # checked by the watch
         images = report.budgets[0].images
+        map50_95 = TASK2METRIC[trainer.args.task]
         score = self.rule.score(
             report,
             fitness=float(fitness),
-            map50_95=float(metrics[TASK2METRIC[trainer.args.task]]),
+            map50_95=float(metrics[map50_95]),
+            map50=float(metrics[map50_95.replace("mAP50-95", "mAP50")]),
             overkill=None if images is None else images.overkill.rate,
         )
         self._now = float(fitness), score
@@ -122,9 +124,11 @@ class RunSelection:
     def _best_line(self) -> str:
         assert self.best is not None
         epoch, s = self.best
-        recall = f"at least {s.recall:.3f} (lowest: {plain(s.lowest)}, {s.hits} of {s.n} found)"
+        options = self.rule.options
+        least = "at least" if isinstance(options.best, str) else "is"
+        recall = f"{least} {s.recall:.3f} (lowest: {plain(s.lowest)}, {s.hits} of {s.n} found)"
         missed = f", floors missed: {', '.join(s.missed)}" if s.missed else ""
-        return f"best.pt: epoch {epoch}, {self.rule.options.best} {recall}{missed}"
+        return f"best.pt: epoch {epoch}, {options.best_words} {recall}{missed}"
 
     def state(self) -> dict[str, object]:
         """Return the rule, the best epoch and the stock choice; Ultralytics' checkpoint holds the best score."""

@@ -23,7 +23,7 @@ from yolo_balance.losses.per_class import PerClass
 
 WITHOUT_PART = {
     **dict.fromkeys(("isr", "carl"), "there are no boxes"),
-    **dict.fromkeys(("negatives", "positives"), "each image has one class"),
+    **dict.fromkeys(("negatives", "positives", "noise"), "each image has one class"),
     **dict.fromkeys(("efl", "eqlv2"), "the loss is a softmax, whose classes have no negatives of their own"),
 }
 """Loss terms that mean nothing for a whole image, with the reason."""

@@ -16,18 +16,21 @@ from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.class_shifts import Calibrated, calibrate
 from yolo_balance.integration.hook_watch import HookWatch
 from yolo_balance.integration.hooks.loader import start_epoch
+from yolo_balance.integration.training.absent_classes import absent_remarks
 from yolo_balance.integration.training.best_checkpoint import RunSelection
 from yolo_balance.integration.training.other_options import class_factors, option_remarks
 from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
 from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.run_pastes import paste_remarks
 from yolo_balance.integration.training.run_sampling import RunSampling
+from yolo_balance.integration.training.split_remarks import split_remarks
 from yolo_balance.recall import RecallReport
 from yolo_balance.run_folder.balance_file import BalanceFile, resolved
 from yolo_balance.run_folder.history import append_exposure, keep_epochs
 from yolo_balance.run_folder.names import BESIDE_WEIGHTS, EPOCH_ROWS, FEEDBACK_PLOT, OF_BEST, STATE
 from yolo_balance.run_folder.state import read_state, write_state
 from yolo_balance.sampling import ClassStatistics, Exposure
+from yolo_balance.sampling.group_exposure import GroupExposure
 from yolo_balance.views import training_console
 
 
@@ -45,6 +48,7 @@ class RunningTrainer(ResolvedTrainer, Protocol):
 
     exposure: Exposure
     sampling: RunSampling | None
+    groups: GroupExposure | None
     losses: RunLosses | None
     selection: RunSelection | None
     watch: HookWatch | None
@@ -73,13 +77,15 @@ def start(trainer: RunningTrainer) -> None:
         for line in training_console.remarks(schedule, balance.names, image_files(trainer.train_loader.dataset)):
             LOGGER.warning(line)
         if trainer.sampling.feedback is not None:
-            val = ClassStatistics.of(box_classes(trainer.test_loader.dataset), len(balance.names))
-            if steering := training_console.feedback_line(balance.names, val.boxes, balance.config.recall.level):
+            objects = ClassStatistics.of(box_classes(trainer.test_loader.dataset), len(balance.names))
+            if steering := training_console.feedback_line(balance.names, objects.boxes, balance.config.recall.level):
                 LOGGER.warning(steering)
     for line in paste_remarks(trainer.resolved, trainer.train_loader.dataset):
         LOGGER.warning(line)
+    train, val = trainer.train_loader.dataset, trainer.test_loader.dataset
+    absent = absent_remarks(train, val, balance.names, trainer.args.classes)
     factors = class_factors(trainer, trainer.losses)
-    for line in option_remarks(trainer, factors):
+    for line in (*split_remarks(trainer), *absent, *option_remarks(trainer, factors)):
         LOGGER.warning(line)
     resolution = resolved(balance.config, balance.statistics, balance.names, schedule, factors)
     BalanceFile(balance.asked.model_dump(exclude_unset=True), resolution).save(trainer.save_dir)
@@ -95,6 +101,8 @@ def _start_epoch(trainer: RunningTrainer) -> None:
         trainer.selection.start_again()
     plan = None if trainer.sampling is None else trainer.sampling.plan(trainer, again=again)
     trainer.exposure.start_epoch(plan, again=again)
+    if trainer.groups is not None and plan is not None:
+        trainer.groups.start_epoch(plan, again=again)
     start_epoch(trainer.train_loader, trainer.epoch, plan)
     trainer.clock.since = time.perf_counter()
 
@@ -106,6 +114,10 @@ def _end_epoch(trainer: RunningTrainer) -> None:
         counts = torch.as_tensor(exposure.counts(), device=trainer.device)
         dist.all_reduce(counts)
         exposure.set_counts(counts.cpu().numpy())
+        if trainer.groups is not None:
+            drawn = torch.as_tensor(trainer.groups.drawn, device=trainer.device)
+            dist.all_reduce(drawn)
+            trainer.groups.drawn = drawn.cpu().numpy()
     if RANK in (-1, 0):
         append_exposure(trainer.save_dir, trainer.epoch + 1, exposure)
         options = trainer.resolved.config.sampling
@@ -155,6 +167,8 @@ def show_exposure(trainer: RunningTrainer) -> None:
         return
     if trainer.exposure.epochs:  # none where every epoch was trained before the run was resumed
         LOGGER.info(f"\n{training_console.exposure_table(trainer.exposure, trainer.epoch + 1)}\n")
+    if trainer.groups is not None and trainer.groups.total.any():  # image classification does not count them
+        LOGGER.info(f"{training_console.groups_table(trainer.groups)}\n")
     if trainer.args.plots:
         from yolo_balance.views import feedback_plot  # matplotlib is needed here only
 

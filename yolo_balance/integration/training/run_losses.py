@@ -25,6 +25,7 @@ from yolo_balance.losses.isr_negative import ISRNegative
 from yolo_balance.losses.logit_adjustment import LogitAdjustment, logit_offsets
 from yolo_balance.losses.magnitude import RunningScale
 from yolo_balance.losses.ohem import HardNegatives
+from yolo_balance.losses.trim import Trim
 from yolo_balance.sampling import ClassStatistics
 from yolo_balance.text import listed
 
@@ -118,6 +119,8 @@ class RunLosses:
                 n = isr.negatives
                 by_class = n.clusters == "by_class"
                 terms.append(ISRNegative(k=n.k, bias=n.bias, min_score=n.min_score, by_class=by_class))
+        if o.noise is not None:  # after all terms that prefer hard entries
+            terms.append(Trim(share=o.noise.trim))
         if (carl := o.carl) is not None:
             gradient = self.gain_ratio if carl.gradient is None else carl.gradient
             terms.append(CARL(k=carl.k, bias=carl.bias, gain=carl.gain, gradient=gradient, published=carl.published))

@@ -21,6 +21,7 @@ from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
 from yolo_balance.recall import RecallReport
 from yolo_balance.run_folder.history import append_feedback
 from yolo_balance.sampling import RecallFeedback, SamplingPlan, SamplingSchedule
+from yolo_balance.sampling.group_exposure import GroupExposure
 
 T = TypeVar("T")
 
@@ -45,6 +46,12 @@ class RunSampling:
         )
         self.hard: Bools = np.zeros(schedule.statistics.num_images, bool)
         self._recall: Floats = np.full(len(names), np.nan)
+
+    @property
+    def groups(self) -> GroupExposure | None:
+        """A new count of the images by group; None without `groups`."""
+        weights = self.schedule.weights
+        return None if weights is None or not weights.grouped else GroupExposure(weights)
 
     @property
     def foreground(self) -> Bools | None:

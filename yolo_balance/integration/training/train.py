@@ -16,6 +16,7 @@ from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import (
     box_classes,
     check_labels,
+    check_units,
     class_names,
     image_files,
     read_data,
@@ -24,7 +25,9 @@ from yolo_balance.integration.data import (
 from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.class_shifts import class_layers
 from yolo_balance.integration.models import box_model, resolve_model
+from yolo_balance.integration.outside_errors import outside_errors
 from yolo_balance.integration.protocols import YOLOModel
+from yolo_balance.integration.split_images import check_labelled
 from yolo_balance.integration.training.attach import attach
 from yolo_balance.integration.training.best_checkpoint import rule_of
 from yolo_balance.integration.training.made_images import boxes_by_class, made_images
@@ -49,7 +52,7 @@ def train(config: str | Path | Mapping[str, object], **overrides: object) -> Rec
     Raises:
         ConfigError: With every problem of the file; nothing was written.
         DataError: The data set is missing, unreadable or without objects; no run folder was made.
-        HostError: The model cannot be loaded or has no boxes.
+        HostError: The model cannot be loaded or has no boxes, or the run was stopped from outside, as by a full disk.
     """
     content = read_yaml(config) if isinstance(config, (str, Path)) else config
     arguments = apply_overrides(content, overrides)
@@ -62,7 +65,8 @@ def train(config: str | Path | Mapping[str, object], **overrides: object) -> Rec
         arguments["data"] = data.path
 
     attach(model, balance)  # no trainer class of ours: the model may have its own, as RT-DETR does
-    model.train(**{k: v for k, v in arguments.items() if k != "model"})
+    with outside_errors("train", lambda: getattr(model.trainer, "save_dir", arguments.get("project"))):
+        model.train(**{k: v for k, v in arguments.items() if k != "model"})
     assert model.trainer is not None
     return RecallReport.load(Path(model.trainer.save_dir) / RECALL)
 
@@ -97,12 +101,14 @@ def read_run(balance: BalanceConfig, arguments: Mapping[str, object]) -> tuple[Y
     data = read_data(path)
     names = class_names({0: "item"} if arguments.get("single_cls") else data["names"])
     splits = check_labels({**arguments, "data": path}, data, model.task)
+    check_labelled(splits[1], balance.recall.unlabelled)
     train, val = (ClassStatistics.of(box_classes(split), len(names)) for split in splits)
+    check_units(balance.recall.units, path, image_files(splits[1]))
     objects = pasteable(splits[0], balance, len(names))
-    completed = complete({**arguments, "task": model.task})
+    completed = complete({**arguments, "task": model.task, "data": path})
     known = [file for split in splits for file in image_files(split)]
-    made = made_images(balance.made, get_cfg(overrides={**completed, "data": path}), data, known)
-    resolved = resolve(balance, train, names, completed, objects, boxes_by_class(made, len(names)))
+    made = boxes_by_class(made_images(balance.made, get_cfg(overrides=completed), data, known), len(names))
+    resolved = resolve(balance, train, names, completed, image_files(splits[0]), objects=objects, made=made)
     if resolved.config.paste is not None:
         mask_files(splits[0])  # raises where one does not fit
     if balance.recall.best != "fitness":

@@ -7,6 +7,7 @@ trainer after its setup into a balanced one of its own type.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +19,7 @@ from yolo_balance.config import BalanceConfig, LossesConfig
 from yolo_balance.integration import contract, protocols
 from yolo_balance.integration.arguments import complete
 from yolo_balance.integration.compat import check_devices
-from yolo_balance.integration.data import box_classes, class_names, image_files, resolve_data
+from yolo_balance.integration.data import box_classes, check_units, class_names, image_files, resolve_data
 from yolo_balance.integration.finished.class_shifts import class_layers
 from yolo_balance.integration.finished.final_files import read_baseline
 from yolo_balance.integration.hook_watch import HookWatch
@@ -32,9 +33,11 @@ from yolo_balance.integration.hooks.criterion import (
 from yolo_balance.integration.hooks.dataset import DRAWN
 from yolo_balance.integration.hooks.loader import balance_loader
 from yolo_balance.integration.hooks.validator import RecallValidatorMixin, balance_validator
+from yolo_balance.integration.split_images import check_labelled
 from yolo_balance.integration.training import events
 from yolo_balance.integration.training.best_checkpoint import RunSelection, check_rule
 from yolo_balance.integration.training.made_images import boxes_by_class, made_images
+from yolo_balance.integration.training.process_errors import process_errors
 from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.run_pastes import pasteable, run_pasting
 from yolo_balance.integration.training.run_sampling import RunSampling
@@ -42,6 +45,7 @@ from yolo_balance.recall import RecallReport
 from yolo_balance.resolution import ResolvedBalance, resolve
 from yolo_balance.run_folder.history import append_recall
 from yolo_balance.sampling import ClassStatistics, Exposure
+from yolo_balance.sampling.group_exposure import GroupExposure
 
 T = TypeVar("T", bound="BalancedTrainerMixin")
 
@@ -59,6 +63,7 @@ class BalancedTrainerMixin(Stock):
         resolved: The configuration on the run's data, from the train loader on.
         exposure: Boxes per class of the epoch at hand.
         sampling: `balance.sampling` while the run lasts, None without.
+        groups: Images drawn by group, None without `balance.sampling.groups`.
         losses: `balance.losses` while the run lasts, None without.
         selection: `balance.recall.best` while the run lasts, None where Ultralytics' fitness decides.
         watch: Check that the hooks are called, None where the configuration asks for nothing.
@@ -70,6 +75,7 @@ class BalancedTrainerMixin(Stock):
     resolved: ResolvedBalance
     exposure: Exposure
     sampling: RunSampling | None = None
+    groups: GroupExposure | None = None
     losses: RunLosses | None = None
     selection: RunSelection | None = None
     watch: HookWatch | None = None
@@ -93,7 +99,8 @@ class BalancedTrainerMixin(Stock):
     def train(self) -> object:
         """Train as Ultralytics does. Raises HostError on several devices that the release trains without balance."""
         check_devices(self)
-        return super().train()
+        with process_errors() if self.ddp else nullcontext():
+            return super().train()
 
     def get_dataset(self) -> dict[str, Any]:
         """Return Ultralytics' data dictionary; `data: demo` is drawn first."""
@@ -128,12 +135,14 @@ class BalancedTrainerMixin(Stock):
         if not hasattr(self, "resolved"):
             names = class_names(self.data["names"])
             statistics = ClassStatistics.of(box_classes(loader.dataset), len(names))
+            files = image_files(loader.dataset)
             objects = pasteable(loader.dataset, self.asked, len(names))
-            made = made_images(self.asked.made, self.args, self.data, image_files(loader.dataset))
-            counts = boxes_by_class(made, len(names))
-            self.resolved = resolve(self.asked, statistics, names, complete(vars(self.args)), objects, counts)
+            made = boxes_by_class(made_images(self.asked.made, self.args, self.data, files), len(names))
+            arguments = complete(vars(self.args))
+            self.resolved = resolve(self.asked, statistics, names, arguments, files, objects=objects, made=made)
             if self.resolved.schedule is not None:
                 self.sampling = RunSampling(self.resolved.schedule, names, image_files(loader.dataset))
+                self.groups = self.sampling.groups
         self.exposure = Exposure(list(self.resolved.names), self.resolved.statistics)
         if (sampling := self.sampling) is None:
             balance_loader(loader, None, epoch=0)
@@ -160,12 +169,14 @@ class BalancedTrainerMixin(Stock):
         """Balance the criteria, start the records and hook the epochs, once Ultralytics' setup is complete."""
         contract.check()
         config = self.resolved.config
+        check_labelled(self.test_loader.dataset, config.recall.unlabelled)
         if config.recall.calibration is not None:
             class_layers(self.ema.ema)  # raises where there are none
         if config.losses is not None:
             self.balance_losses(config.losses)
         if self.asked != BalanceConfig():
             self.watch = HookWatch(None if self.losses is None else unwrap_model(self.model).criterion)
+        check_units(config.recall.units, self.args.data, image_files(self.test_loader.dataset))
         self.selection = RunSelection.of(self)
         self.baseline = read_baseline(config.recall)
         self.clock = events.EpochClock()
@@ -205,6 +216,8 @@ class BalancedTrainerMixin(Stock):
         drawn = batch.pop(DRAWN, None)
         if drawn is not None:
             outside = sum(picked.stock for picked in drawn)
+            if self.groups is not None:
+                self.groups.add([picked.sampled for picked in drawn])
             pasted = np.zeros((2, len(self.exposure.names)), np.int64)
             for picked in drawn:
                 for partner, label in picked.pasted:
@@ -217,7 +230,7 @@ class BalancedTrainerMixin(Stock):
         answer = self._validated() if self.selection is None else self.selection.validate(self, self._validated)
         report = getattr(self.validator, "recall_report", None)
         if report is not None and RANK in (-1, 0):
-            append_recall(self.save_dir, self.epoch + 1, report)
+            append_recall(self.save_dir, self.epoch + 1, report, self.validator.class_scores)
             if self.sampling is not None:
                 self.sampling.observe(report, self.save_dir, self.epoch + 1)
         return answer

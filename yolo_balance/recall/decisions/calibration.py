@@ -141,19 +141,21 @@ def shifted(confidence: Floats, predicted: Ints, shifts: Floats) -> Floats:
 def halves(outcomes: Outcomes, *, seed: int = 0) -> Bools:
     """Split the images into two stratified halves at random; (I,) True for the second half.
 
-    Images with the same rarest class, by objects of the split, are dealt out in turn, and so are the clean ones: each
-    such group and the whole are halved to within one image. The halves depend on file names, labels and the seed only.
+    Units with the same rarest class, by objects of the split, are dealt out in turn, and so are the clean ones: each
+    such group and the whole are halved to within one unit, by default one image. The halves depend on file names,
+    labels, units and the seed only.
     """
     rank = np.empty(outcomes.num_classes, np.int64)
     rank[np.argsort(outcomes.objects, kind="stable")] = np.arange(outcomes.num_classes)
-    group = np.full(outcomes.images, outcomes.num_classes)
-    np.minimum.at(group, outcomes.object_image, rank[outcomes.object_class])
-    by_name = np.array(sorted(range(outcomes.images), key=outcomes.files.__getitem__), np.int64)
+    group = np.full(outcomes.units, outcomes.num_classes)
+    np.minimum.at(group, outcomes.object_unit, rank[outcomes.object_class])
+    images = sorted(range(outcomes.images), key=outcomes.files.__getitem__)
+    by_name = np.array(list(dict.fromkeys(outcomes.unit[images].tolist())), np.int64)
     shuffled = np.random.default_rng(seed).permutation(by_name)
     dealt = shuffled[np.argsort(group[shuffled], kind="stable")]
-    second = np.zeros(outcomes.images, bool)
+    second = np.zeros(outcomes.units, bool)
     second[dealt[1::2]] = True
-    return second
+    return second[outcomes.unit]
 
 
 def out_of_fold(outcomes: Outcomes, *, strength: float = 1.0, seed: int = 0) -> Outcomes:

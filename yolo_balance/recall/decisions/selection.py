@@ -25,7 +25,7 @@ class Score:
 
     Attributes:
         value: Number by which epochs are compared.
-        recall: Figure of the rule, a lower bound of recall.
+        recall: Figure of the rule, a lower bound of recall; with weights, the mean of several figures.
         lowest: Class with the lowest lower bound among those the rule reads; of several the first by class id.
         low, hits, n: Lower bound, objects found and objects of this class.
         missed: A phrase per floor missed.
@@ -47,11 +47,13 @@ class Selection:
     Attributes:
         options: `balance.recall`.
         classes: Names of the classes whose recall is read.
+        rare: Names of those that are rare; empty where the rule does not ask for rare_recall.
         remarks: Lines for a user about the rule on this data.
     """
 
     options: RecallConfig
     classes: tuple[str, ...]
+    rare: tuple[str, ...] = ()
     remarks: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
@@ -66,12 +68,12 @@ class Selection:
     ) -> Selection:
         """Resolve the rule on the labels.
 
-        `worst_class_recall` reads every class with objects in val, `rare_recall` only the classes of these that have
-        fewer boxes in train than the median class. A class without boxes in train is neither rare nor part of the
-        median: no epoch is better at it than another.
+        `rare_recall` alone reads only the classes with objects in val that have fewer boxes in train than the median
+        class; any other rule reads every class with objects in val. A class without boxes in train is neither rare nor
+        part of the median: no epoch is better at it than another.
 
         Args:
-            options: `balance.recall`, `best` being one of the two.
+            options: `balance.recall`, `best` being another rule than fitness.
             names: C class names by class id.
             train: (C,) boxes in train.
             val: (C,) objects in val.
@@ -80,26 +82,27 @@ class Selection:
         Raises:
             ConfigError: Every need of the rule that the data does not meet.
         """
-        problems, remarks = [], []
+        problems, remarks, best, asked = [], [], options.best_words, "rare_recall" in options.weights
         present, rare = train > 0, rare_classes(train)
         median = float(np.median(train[present])) if present.any() else 0.0
-        read = (val > 0) & (rare if options.best == "rare_recall" else True)
+        read = (val > 0) & (rare if [*options.weights] == ["rare_recall"] else True)
         if not val.any():
-            problems.append(f"balance.recall.best: {options.best} needs objects in val, which has none")
-        elif not rare.any() and options.best == "rare_recall":
+            problems.append(f"balance.recall.best: {best} needs objects in val, which has none")
+        elif asked and not rare.any():
             problems.append(
                 f"balance.recall.best: rare_recall needs a class with fewer boxes in train than the median of "
                 f"{median:g}; no class has fewer, {listed([f'{names[c]} {train[c]}' for c in _ids(present)])}"
             )
-        elif not read.any():
+        elif asked and not (rare & (val > 0)).any():
             without = listed([names[c] for c in _ids(rare)])
             problems.append(
                 f"balance.recall.best: rare_recall needs objects of a rare class in val, without: {without}"
             )
-        if untrained := [names[c] for c in _ids(read & ~present)]:
+        if "worst_class_recall" in options.weights and (untrained := [names[c] for c in _ids(read & ~present)]):
+            others = "fitness decides" if isinstance(options.best, str) else "the other figures decide"
             remarks.append(
-                f"balance.recall.best: {options.best} is that of a class without boxes in train as long as it is not "
-                f"found, and fitness decides: {listed(untrained)}"
+                "balance.recall.best: worst_class_recall is that of a class without boxes in train as long as it is "
+                f"not found, and {others}: {listed(untrained)}"
             )
         overkill, budget = (options.floors or FloorsConfig()).overkill, options.false_alarms[0]
         if overkill is not None and not clean_images:
@@ -111,16 +114,19 @@ class Selection:
             )
         if problems:
             raise ConfigError(problems)
-        return cls(options, tuple(names[c] for c in _ids(read)), tuple(remarks))
+        rarest = _ids(rare & (val > 0)) if asked else []
+        return cls(options, tuple(names[c] for c in _ids(read)), tuple(names[c] for c in rarest), tuple(remarks))
 
     @property
     def by(self) -> str:
         """Rule, budget and floors in words; scores of two runs compare if these words are equal."""
         o, floors = self.options, (self.options.floors or FloorsConfig()).model_dump(exclude_none=True)
         above = "".join(f", floor of {name} {value:g}" for name, value in floors.items())
-        return f"{o.best} at {o.false_alarms[0]:g} false boxes, IoU {o.iou:g}, {o.level:g} intervals{above}"
+        return f"{o.best_words} at {o.false_alarms[0]:g} false boxes, IoU {o.iou:g}, {o.level:g} intervals{above}"
 
-    def score(self, report: RecallReport, *, fitness: float, map50_95: float, overkill: float | None) -> Score:
+    def score(
+        self, report: RecallReport, *, fitness: float, map50_95: float, overkill: float | None, map50: float = 0.0
+    ) -> Score:
         """Rank an epoch.
 
             tie   = fitness / (1 + |fitness|)                               in (-1, 1)
@@ -128,17 +134,19 @@ class Selection:
                     tie                                                     if a floor is missed
                     1 + STEP round(recall / STEP) + tie STEP / 2            otherwise
 
-        where recall is the lowest lower bound of the classes read (`worst_class_recall`) or their mean
-        (`rare_recall`). So an epoch that meets the floors is above every one that misses one, of those that meet them
-        the higher recall is above, and fitness orders equal recalls and the epochs that miss a floor. A detector that
-        finds nothing rejects nothing either: no floor on overkill may reward it, and Ultralytics takes its fitness of 0
-        for a collapsed training.
+        where recall is the weighted mean of the figures: the lowest lower bound of the classes read
+        (`worst_class_recall`), their mean (`mean_recall`), that of the rare ones (`rare_recall`), mAP50 and mAP50-95. A
+        rule without weights has one figure. So an epoch that meets the floors is above every one that misses one, of
+        those that meet them the higher figure is above, and fitness orders equal figures and the epochs that miss a
+        floor. A detector that finds nothing rejects nothing either: no floor on overkill may reward it, and Ultralytics
+        takes its fitness of 0 for a collapsed training.
 
         Args:
             report: The epoch's report.
             fitness: Ultralytics' fitness. A value that is not finite is returned unchanged, and Ultralytics recovers.
             map50_95: mAP50-95 of the task.
             overkill: Share of clean images rejected at the first budget's threshold, None without any.
+            map50: mAP50 of the task.
 
         Raises:
             DataError: The report has no object of the classes read.
@@ -148,8 +156,17 @@ class Selection:
         if not bounds:
             raise DataError(f"balance.recall.best: the validation saw no object of {listed(self.classes)}")
         lowest = min(bounds, key=bounds.__getitem__)
-        rare = self.options.best == "rare_recall"
-        recall = math.fsum(bounds.values()) / len(bounds) if rare else bounds[lowest]
+        rare = [low for name, low in bounds.items() if name in self.rare]
+        figures = {
+            "worst_class_recall": bounds[lowest],
+            "mean_recall": math.fsum(bounds.values()) / len(bounds),
+            "rare_recall": math.fsum(rare) / max(len(rare), 1),
+            "map50": map50,
+            "map50_95": map50_95,
+        }
+        weights = self.options.weights
+        total = math.fsum(weights.values())
+        recall = math.fsum(w / total * figures[name] for name, w in weights.items() if math.isfinite(figures[name]))
         missed = self._missed(map50_95, overkill)
         value = composite(recall, fitness, meets=not missed)
         return Score(value, recall, lowest, bounds[lowest], rows[lowest].hits, rows[lowest].n, missed)

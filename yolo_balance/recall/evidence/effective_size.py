@@ -1,7 +1,8 @@
 """Effective sample size of objects that share images: the number of equally informative independent objects.
 
 Boxes of one image are found or missed together more often than those of different images, so n of them say less than
-n trials. Resampling whole images (the cluster bootstrap, Davison and Hinkley 1997) measures how much less; an interval
+n trials. So are boxes of the images of one unit (`units`), which then takes the place of an image here. Resampling
+whole images (the cluster bootstrap, Davison and Hinkley 1997) measures how much less; an interval
 is then worked out on the effective number (Kish 1965; for Clopper-Pearson, Korn and Graubard 1998).
 """
 
@@ -29,7 +30,7 @@ def effective_sizes(
     Args:
         detected: (K, T) whether an object is found.
         object_class: (T,) class ids.
-        object_image: (T,) images.
+        object_image: (T,) images, or units of images.
         num_classes: C.
         resamples: Bootstrap samples.
     """
@@ -65,3 +66,27 @@ def _effective(hits: Floats, per_image: Floats, rng: np.random.Generator, resamp
     design_effect = variance / (recall[partly] * (1 - recall[partly]) / n)
     sizes[partly] = n / np.maximum(design_effect, 1.0)
     return sizes
+
+
+def effective_images(part: Bools, of: Bools, *, unit: Ints) -> float:
+    """Return the effective number of images of a kind, whose share in a part is measured.
+
+    As `effective_sizes`, with units for images and images for objects, and with the linearised variance of a ratio
+    (Cochran, Sampling Techniques, 1977), which the bootstrap's approaches: with h_u images of m_u in the part and k
+    units, Var(R) = k / (k - 1) sum of (h_u - R m_u)^2 / n^2.
+
+    Args:
+        part: (I,) whether an image is in the part, as the rejected ones.
+        of: (I,) whether an image is of the kind, as the clean ones.
+        unit: (I,) unit of every image.
+    """
+    if unit.max(initial=-1) + 1 == len(unit):  # each image is a unit
+        return float(of.sum())
+    images = np.bincount(unit[of]).astype(np.float64)
+    n, units = images.sum(), np.count_nonzero(images)
+    hits = np.bincount(unit[of & part], minlength=len(images))
+    rate = hits.sum() / max(n, 1)
+    if units == n or units == 1 or not 0 < rate < 1:
+        return float(units)
+    variance = units / (units - 1) * ((hits - rate * images) ** 2).sum() / n**2
+    return float(n / max(variance / (rate * (1 - rate) / n), 1.0))
