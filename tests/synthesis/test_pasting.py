@@ -162,3 +162,12 @@ def test_grey_images_are_pasted_on_too():
         pasted = Paster(bank_of([grey, blank]))(surface(5)[..., :1], no_objects(one.objects), [draw(blend=way)])
         assert pasted.onto(surface(5)[..., :1]).shape == (120, 120, 1)
         assert len(pasted.objects) == 1
+
+
+def test_images_of_16_bits_are_pasted_on_too():
+    deep, blank = (type(s)(s.pixels.astype(np.uint16) * 200, s.objects) for s in (scene(), scene(0)))
+    for way in WAYS:
+        image = surface(5).astype(np.uint16) * 200
+        pasted = Paster(bank_of([deep, blank]))(image, no_objects(deep.objects), [draw(blend=way)])
+        assert pasted.onto(image).dtype == np.uint16
+        assert len(pasted.objects) == 1

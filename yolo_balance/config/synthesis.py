@@ -43,8 +43,8 @@ class PasteConfig(Section):
     """Unlabelled patches of clean surface that are pasted with each object, so that an edge does not mean a defect."""
     context: Literal["similar", "same_group", "any"] = "similar"
     """Images that an object is pasted into: the fifth whose surface is most like that around the object (similar),
-    those of its folder or, in one folder, of the same first word of the file name (same_group), or any. With similar
-    and same_group a place that looks alike is searched in the image, too."""
+    those of its unit in recall.units, else of its folder or, in one folder, of the same first word of the file name
+    (same_group), or any. With similar and same_group a place that looks alike is searched in the image, too."""
     share: Share = 0.5
     """Largest share of a class's boxes that are pasted."""
     close: Epochs = 0.15

@@ -75,7 +75,7 @@ def analyze(
         target = folder / PREVIEW if preview is True else Path(preview)
         if read.content is None:
             raise ConfigError("--preview: not for task classify, whose images are shown as they are")
-        arguments = complete({**run, "task": analysis.task})
+        arguments = complete({**run, "task": analysis.task, "data": resolve_data(analysis.data, "detect")})
         picture = draw_preview(arguments, read.content, read.resolved, target)
         files.append((target, "--out" if preview is True else "--preview", picture))
     if suggestion:

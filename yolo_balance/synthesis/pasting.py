@@ -9,7 +9,7 @@ import numpy as np
 
 from yolo_balance.arrays import Floats, Floats32, Ints
 from yolo_balance.synthesis.bank import Bank
-from yolo_balance.synthesis.blending import blend
+from yolo_balance.synthesis.blending import BLENDS, FEATHER, blend
 from yolo_balance.synthesis.cutting import CutObject
 from yolo_balance.synthesis.jitter import JitteredObject, jittered, matched
 from yolo_balance.synthesis.objects import ImageObjects, Pixels, bounds, grey_of
@@ -122,6 +122,8 @@ class Paster:
         side = float(np.sqrt(max(patch.solid.sum(), 1)))
         feather = draw.feather * side
         way, pattern = draw.blend, patch.pattern
+        if work.dtype != np.uint8 and way in BLENDS["poisson"]:  # OpenCV solves the equation for 8 bits only
+            way = FEATHER
         blended = blend(there, pixels, patch.solid, patch.ring, way=way, feather=feather, pattern=pattern)
         most = np.iinfo(work.dtype).max if np.issubdtype(work.dtype, np.integer) else np.inf
         whole = np.rint(blended).clip(0, most).astype(work.dtype)

@@ -172,7 +172,7 @@ def disc_data(root, task):
     return {**data, "channels": 3, "kpt_shape": [2, 3], "flip_idx": [1, 0]}
 
 
-def pasted_data(root, task, *, folder=None, **paste):
+def pasted_data(root, task, *, folder=None, units=None, **paste):
     """Return the data set of a task with pastes, as a run has it."""
     data = disc_data(root, task)
     arguments = complete({"task": task, "imgsz": 80, "data": "", "seed": 0, "cache": False, "epochs": 10})
@@ -180,7 +180,7 @@ def pasted_data(root, task, *, folder=None, **paste):
     dataset = build_yolo_dataset(cfg, str(root / "images" / "train"), batch=4, data=data, mode="train")
     names = ["pit", "crack"]
     options = {"p": 1.0, "onto_background": 1.0, "share": 0.8, **paste}
-    asked = BalanceConfig.load({"synthesis": {"paste": options, "folder": folder}})
+    asked = BalanceConfig.load({"synthesis": {"paste": options, "folder": folder}, "recall": {"units": units}})
     objects = pasteable(dataset, asked, 2)
     statistics = ClassStatistics.of(box_classes(dataset), 2)
     made = boxes_by_class(made_images(asked.made, cfg, data, dataset.im_files), 2)
@@ -290,3 +290,16 @@ def test_a_folder_that_cannot_be_used_is_one_line(tmp_path):
             pasted_data(tmp_path / f"data{i}", "detect", folder=folder)
     with pytest.raises(DataError, match="in neither train nor val"):
         pasted_data(tmp_path / "same", "detect", folder=str(tmp_path / "same" / "images" / "train"))
+
+
+def test_a_group_is_a_unit_of_the_section_or_else_the_first_word(tmp_path):
+    own = pasted_data(tmp_path / "words", "detect", context="same_group")  # 00.png, 01.png, ...: each a word of its own
+    assert all(images.tolist() == [i] for i, images in enumerate(own.pasting.policy.receivers))
+    asked = BalanceConfig.load({"synthesis": {"paste": {"context": "same_group"}}})
+    resolved = resolve(asked, ClassStatistics.of(box_classes(own), 2), ["pit", "crack"], complete({"task": "detect"}))
+    assert (
+        "balance.synthesis.paste: no other image fits the context same_group of these objects: crack 4"
+        in paste_remarks(resolved, own)
+    )
+    units = pasted_data(tmp_path / "units", "detect", context="same_group", units=r"(\d)\d.png")
+    assert all(images.tolist() == list(range(10)) for images in units.pasting.policy.receivers)

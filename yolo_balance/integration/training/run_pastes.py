@@ -15,11 +15,12 @@ from ultralytics.utils.patches import imread
 from yolo_balance.arrays import Bools, Floats, Floats32, Ints
 from yolo_balance.config import SECTION, BalanceConfig, PasteConfig
 from yolo_balance.errors import DataError
-from yolo_balance.integration.data import box_classes
+from yolo_balance.integration.data import box_classes, read_units
 from yolo_balance.integration.hooks.dataset import CountingMixin
 from yolo_balance.integration.hooks.paste import ImagePaster, SceneReader
 from yolo_balance.integration.protocols import Arguments, Dataset, ImageFolder
 from yolo_balance.integration.training.made_images import made_images
+from yolo_balance.recall.evidence.units import unit_ids
 from yolo_balance.resolution import ResolvedBalance
 from yolo_balance.sampling.pastes import MANY_OBJECTS
 from yolo_balance.synthesis import Bank, PastePolicy, Paster, Sources
@@ -87,7 +88,7 @@ def run_pasting(dataset: Dataset, resolved: ResolvedBalance, arguments: Argument
     base = type(dataset).__mro__[2] if isinstance(dataset, CountingMixin) else type(dataset)
     reader = SceneReader(dataset, base, masks)
     background = resolved.statistics.background
-    receivers = _receivers(dataset, sources, options.context, seed)
+    receivers = _receivers(dataset, sources, options.context, seed, units=config.recall.units, data=arguments.data)
     clean = np.array([_first(images, background, own) for images, own in zip(receivers, sources.image, strict=True)])
     flip_index = dataset.data.get("flip_idx")
     mirrored = not dataset.use_keypoints or flip_index is not None
@@ -140,6 +141,12 @@ def paste_remarks(resolved: ResolvedBalance, dataset: Dataset) -> list[str]:
             f"{key}: fewer than {FEW} distinct objects to paste, which the network may learn by heart: "
             f"{_by_class(few, names)}"
         )
+    if isinstance(dataset, CountingMixin) and dataset.pasting is not None:
+        policy = dataset.pasting.policy
+        pairs = zip(policy.receivers, policy.sources.image, policy.sources.classes, strict=True)
+        alone = [label for images, own, label in pairs if wished[label] > 0 and not (images != own).any()]
+        if counts := _by_class(np.bincount(np.array(alone, np.int64), minlength=len(names)), names):
+            lines.append(f"{key}: no other image fits the context {options.context} of these objects: {counts}")
     pasted = schedule.shown.pasted
     if pasted is None or not pasted.any():
         lines.append(f"{key}: nothing is pasted: the sampling plan wants no more objects than the images hold")
@@ -180,8 +187,19 @@ def _check_size(mask: str, shape: tuple[int, ...]) -> None:
         )
 
 
-def _receivers(dataset: Dataset, sources: Sources, context: str, seed: int) -> list[Ints]:
-    """Return for each source the images that it may be pasted into, likest first for the context `similar`."""
+def _receivers(
+    dataset: Dataset, sources: Sources, context: str, seed: int, *, units: str | None, data: str
+) -> list[Ints]:
+    """Return for each source the images that it may be pasted into, likest first for the context `similar`.
+
+    Args:
+        dataset: Ultralytics' data set of the train split.
+        sources: Objects of the split that can be cut out.
+        context: Rule of the choice; groups are the units of `recall.units` where the section has them.
+        seed: Seed of the choice among very many images.
+        units: Rule of `recall.units`, None without.
+        data: Path of the data YAML.
+    """
     covered = np.array([label["bboxes"][:, 2:].prod(1).sum() for label in dataset.labels])
     roomy = covered <= MOST_FULL
     if not roomy.any():
@@ -189,7 +207,9 @@ def _receivers(dataset: Dataset, sources: Sources, context: str, seed: int) -> l
     if context == "any":
         return [np.flatnonzero(roomy)] * len(sources.image)
     if context == "same_group":
-        return [images[roomy[images]] for images in images_of_group(sources.image, groups(dataset.im_files))]
+        files = dataset.im_files
+        group = groups(files) if units is None else unit_ids(read_units(units, data).of(files))
+        return [images[roomy[images]] for images in images_of_group(sources.image, group)]
     rng = np.random.default_rng(seed)
     candidates = np.flatnonzero(roomy)
     if len(candidates) > MOST_SEEN:
@@ -218,6 +238,8 @@ def _picture(dataset: Dataset, index: int) -> Floats32:
     larger = max(dataset.labels[index]["shape"]) / SIDE
     flag = next((flag for ratio, flag in REDUCED if larger >= ratio), cv2.IMREAD_COLOR)
     image = imread(dataset.im_files[index], flags=flag)
+    if image is None:  # more channels than a colour image has
+        image = imread(dataset.im_files[index], flags=cv2.IMREAD_UNCHANGED)
     return thumbnail(image[..., None] if image.ndim == 2 else image)
 
 
