@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Protocol, TypedDict
+from typing import Annotated, Any, NamedTuple, Protocol, TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ OURS = ("drawn",)
 
 Images = Sequence[npt.NDArray[np.uint8]]
 Callback = Callable[..., object]
+Checkpoint: TypeAlias = dict[str, Any]
+"""Content of a checkpoint by key: epoch, optimizer, train_args, train_results, ..."""
 
 
 class Releases(NamedTuple):
@@ -59,6 +61,8 @@ class Arguments(Protocol):
     iou: float
     rect: bool
     embed: list[int] | None
+    resume: str | bool
+    save_dir: str
 
 
 class Network(Protocol):
@@ -95,6 +99,7 @@ class Trainer(Protocol):
     epoch: int  # from the first epoch on
     start_epoch: int
     resume: bool
+    stop: bool  # whether the epoch at hand is the last
     accumulate: int
     stride: int
     best_fitness: float | None
@@ -105,6 +110,12 @@ class Trainer(Protocol):
 
     def add_callback(self, event: str, callback: Callback) -> None: ...
     def train(self) -> object: ...
+    def check_resume(self, overrides: dict[str, object]) -> None: ...  # puts a checkpoint's arguments into `args`
+    def resume_training(self, ckpt: Checkpoint | None) -> None: ...
+    def run_callbacks(self, event: str) -> None: ...
+    def plot_metrics(self) -> None: ...
+    def _do_train(self) -> None: ...  # set-up, epochs, last validation
+    def _setup_ddp(self) -> None: ...
     def get_dataset(self) -> dict[str, object]: ...
     def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Loader: ...
     def get_validator(self) -> Validator: ...
@@ -404,7 +415,7 @@ class YOLOModel(Protocol):
     task: str
     names: Mapping[int, str]
     model: nn.Module
-    ckpt: dict[str, Any]
+    ckpt_path: str | Path | None
     overrides: dict[str, Any]
     callbacks: dict[str, list[Callback]]
     trainer: Trainer | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,11 +13,11 @@ from typing import NamedTuple, TypeVar
 
 from yolo_balance.arrays import Bools, Floats
 from yolo_balance.errors import DataError
-from yolo_balance.files import csv_name, csv_text
+from yolo_balance.files import csv_name, csv_text, reach_disk
 from yolo_balance.recall.evidence.verdicts import Bounds
 from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
 from yolo_balance.recall.report import RecallReport
-from yolo_balance.run_folder.names import EPOCH_ROWS, EXPOSURE, FEEDBACK, RECALL_ROWS
+from yolo_balance.run_folder.names import EXPOSURE, FEEDBACK, RECALL_ROWS
 from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
 from yolo_balance.sampling.exposure import Exposure
 
@@ -106,16 +107,6 @@ def append_feedback(
     _append(folder / FEEDBACK, FEEDBACK_COLUMNS, rows)
 
 
-def keep_epochs(folder: Path, last: int) -> None:
-    """Drop the rows after epoch `last`, which a run that goes on from there writes again."""
-    for path in (folder / name for name in EPOCH_ROWS):
-        if path.exists():
-            with path.open(newline="", encoding="utf-8") as f:
-                header, *rows = csv.reader(f)
-            with path.open("w", newline="", encoding="utf-8") as f:
-                csv.writer(f).writerows([header, *(row for row in rows if int(row[0]) <= last)])
-
-
 def read_history(folder: Path) -> tuple[EpochRecall, ...]:
     """Return the rows of `recall.csv` in the order of the file; raises DataError where they cannot be read."""
 
@@ -169,10 +160,12 @@ def read_feedback(folder: Path) -> dict[str, list[ClassFeedback]]:
 
 
 def _append(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Append rows to a CSV file, with a header if the file is new."""
-    new = not path.exists()
+    """Append rows to a CSV file at once, with a header if the file is new or empty."""
+    new, content = not path.exists() or not path.stat().st_size, io.StringIO()
+    csv.writer(content).writerows([columns, *rows] if new else rows)
     with path.open("a", newline="", encoding="utf-8") as f:
-        csv.writer(f).writerows([columns, *rows] if new else rows)
+        f.write(content.getvalue())
+    reach_disk(path)  # before the checkpoint of the epoch does
 
 
 def _decimals(value: float | None) -> str:

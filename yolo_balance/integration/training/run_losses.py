@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -24,10 +25,12 @@ from yolo_balance.losses.isr import ISRPositive
 from yolo_balance.losses.isr_negative import ISRNegative
 from yolo_balance.losses.logit_adjustment import LogitAdjustment, logit_offsets
 from yolo_balance.losses.ohem import HardNegatives
+from yolo_balance.run_folder.state import checked_list, checked_mapping, checked_number
 from yolo_balance.sampling import ClassStatistics
-from yolo_balance.text import listed
+from yolo_balance.text import listed, plain
 
 BOTH_HEADS = "both"
+SIGNS = ("positive", "negative")
 
 
 class RunLosses:
@@ -133,8 +136,21 @@ class RunLosses:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take the gradient ratios from a saved state."""
-        for head, ratio in state["gradients"].items():
-            self.gradients.setdefault(head, GradientRatio(len(self.names))).restore(ratio)
+        saved = checked_mapping(state["gradients"], "gradients")
+        if set(saved) != set(self.gradients):
+            raise ValueError(f"gradients: expected the heads {', '.join(self.gradients)}, got {plain(str([*saved]))}")
+        sums: dict[str, dict[str, list[float]]] = {}
+        for head, signs in saved.items():
+            place = ".".join(filter(None, ("gradients", head)))
+            sums[head] = {
+                sign: [checked_number(value, f"{place}.{sign}", 0, math.inf) for value in checked_list(values, place)]
+                for sign, values in checked_mapping(signs, place).items()
+            }
+            if wrong := [sign for sign in SIGNS if len(sums[head].get(sign, ())) != len(self.names)]:
+                got = len(sums[head].get(wrong[0], ()))
+                raise ValueError(f"{place}.{wrong[0]}: expected {len(self.names)} numbers, got {got}")
+        for head, ratio in self.gradients.items():
+            ratio.restore(sums[head])
 
     def remarks(self) -> list[str]:
         """Return lines for a user to read before training starts, on class weights and sampling beyond `max_weight`."""
