@@ -21,6 +21,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from yolo_balance.bounded_files import read_text
+
 Array: TypeAlias = NDArray[Any]
 Defect: TypeAlias = tuple[Array, Array]  # grey levels to add (SIZE, SIZE), outline (n, 2) as x, y in pixels
 
@@ -79,8 +81,8 @@ def _header(seed: int) -> str:
 
 def _first_line(folder: Path) -> str:
     try:
-        return (folder / "data.yaml").read_text(encoding="utf-8").partition("\n")[0]
-    except OSError:
+        return read_text(folder / "data.yaml").partition("\n")[0]
+    except (OSError, ValueError):
         return ""
 
 

@@ -1,4 +1,4 @@
-"""Write files whole or not at all, read YAML back, and put names into CSV files that a spreadsheet opens."""
+"""Write files whole or not at all, and put names into CSV files that a spreadsheet opens."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import yaml
-
-from yolo_balance.errors import DataError
 
 PARTIAL = ".part"
 """End of the name of a file that is not yet whole."""
@@ -108,17 +103,6 @@ def reach_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def read_mapping(path: Path) -> dict[str, Any]:
-    """Read a YAML file of keys that a run left. Raises DataError in one line that names the file."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as e:
-        raise DataError(f"{path}: cannot be read ({' '.join(str(e).split())})") from e
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: expected keys, got {type(content).__name__}")
-    return content
 
 
 def csv_text(name: str) -> str:

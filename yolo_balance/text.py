@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 
@@ -15,6 +16,20 @@ def listed(items: Sequence[str], most: int = 6) -> str:
     if len(items) > most:
         return f"{', '.join(items[:most])} and {len(items) - most} more"
     return f"{', '.join(items[:-1])} and {items[-1]}" if len(items) > 1 else "".join(items)
+
+
+def distinct(names: Sequence[str], mark: str = " ({})") -> list[str]:
+    """Return names of which no two are equal: those that are get their number behind them, until all differ.
+
+    Example:
+        >>> distinct(["a", "b", "b"]), distinct(["a", "a", "a (1)"])
+        (['a', 'b (1)', 'b (2)'], ['a (0)', 'a (1) (1)', 'a (1) (2)'])
+    """
+    different = list(names)
+    while len(set(different)) < len(different):
+        times = Counter(different)
+        different = [f"{name}{mark.format(i)}" if times[name] > 1 else name for i, name in enumerate(different)]
+    return different
 
 
 def counted(n: int, noun: str, plural: str = "") -> str:

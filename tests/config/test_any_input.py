@@ -150,7 +150,7 @@ def test_any_text_in_a_file_is_a_configuration_or_lines_that_name_the_file_or_a_
             "not valid YAML (the key balance stands in line 1 and again in line 4)",
         ),
         ("a: " + "[" * 60 + "]" * 60, "not valid YAML (line 1 is nested more than 40 levels deep)"),
-        ("#" * 2_000_000, "expected a YAML file of at most 1048576 bytes, got 2000000"),
+        ("#" * 2_000_000, "cannot be read (expected at most 1,048,576 bytes)"),
         ("a: 2020-13-45", "not valid YAML (month must be in 1..12)"),
         ("- 1", "expected a mapping of keys at the top level, got [1]"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -195,6 +196,11 @@ def test_hostile_names_stay_text(make_data, capsys):
     BalanceConfig.load("data_analysis/suggested.yaml")
 
 
+def test_names_that_are_equal_get_the_class_s_id(make_data):
+    content = analyze(make_data([[0], [1], [2, 3]], [[0], [3]], names=["a", "a", "a (1)", "b"]))
+    assert list(counts(content, "train")) == ["a (0)", "a (1) (1)", "a (1) (2)", "b"]
+
+
 # Other tasks ---------------------------------------------------------------------------------------------------------
 
 
@@ -261,6 +267,17 @@ def fails(capsys, *words):
         ({"val": ...}, "cannot be used"),
         ({"test": "images/nowhere"}, "the test split"),
         ({"names": ...}, "cannot be used"),
+        (
+            {"names": [["scratch"]]},
+            'names: expected a list of class names, or class names by class id, got [["scratch"]]',
+        ),
+        ({"names": None}, "cannot be used"),
+        ({"names": {0: None}}, 'names: expected a list of class names, or class names by class id, got {"0": null}'),
+        ({"names": "scratch"}, 'names: expected a list of class names, or class names by class id, got "scratch"'),
+        ({"names": ["scratch"], "nc": 2}, "cannot be used"),
+        ({"nc": "two", "names": ...}, "cannot be used"),
+        ({"path": 7}, "cannot be used"),
+        ({"train": {"a": 1}}, "cannot be used"),
     ],
 )
 def test_data_that_cannot_be_read_is_one_line(make_data, capsys, changes, message):
@@ -270,6 +287,37 @@ def test_data_that_cannot_be_read_is_one_line(make_data, capsys, changes, messag
     line = fails(capsys, file)
     assert line.startswith("data: ")
     assert message in line
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "cannot be used"),
+        (b"names: [\xe9]\n", "cannot be read ('utf-8' codec"),
+        (b"names: [a]\nnames: [b]\n", "the key names stands in line 1 and again in line 2"),
+        (b"names: {0: a, 0: b}\n", "the key 0 stands in line 1 and again in line 1"),
+        (b"names: " + b"[" * 60, "nested more than 40 levels deep"),
+        (b"names: [a\x00]\n", "not valid YAML"),
+        (b"names: [.nan]\n", "names.0: expected a finite number, got NaN"),
+        (b"names: [1" + b"0" * 400 + b"]\n", "names.0: expected a number of less than 64 bits"),
+        (b"[1]\n", "expected a mapping of keys at the top level"),
+    ],
+    ids=lambda value: repr(value[:20]),
+)
+def test_a_data_file_that_is_damaged_is_one_line(tmp_path, capsys, text, message):
+    (file := tmp_path / "d.yaml").write_bytes(text)
+    line = fails(capsys, "demo", f"data={file}")
+    assert line.startswith(f"data: {file}")
+    assert message in line
+
+
+def test_a_pipe_is_not_waited_for(tiny_data, tmp_path, capsys):
+    os.mkfifo(tmp_path / "d.yaml")
+    line = f"data: {tmp_path / 'd.yaml'}: cannot be read (expected a file, got a pipe or a device)"
+    assert fails(capsys, tmp_path / "d.yaml") == line
+    os.mkfifo(tmp_path / "s.yaml")
+    line = f"--suggest: {tmp_path / 's.yaml'} exists and was not written by analyze; name another file"
+    assert fails(capsys, tiny_data, "--suggest", tmp_path / "s.yaml") == line
 
 
 @pytest.mark.parametrize(

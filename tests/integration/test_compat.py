@@ -18,20 +18,20 @@ from yolo_balance.integration import compat
 AGED = "import sys, ultralytics; ultralytics.__version__ = sys.argv.pop(1); from yolo_balance.cli import main; "
 
 
-@pytest.mark.parametrize(("release", "fits"), [("8.3.253", False), ("7.0", False), ("8.4.0", True), ("8.10.1", True)])
+@pytest.mark.parametrize(("release", "fits"), [("8.3.252", False), ("7.0", False), ("8.3.253", True), ("8.10.1", True)])
 def test_a_release_before_the_oldest_supported_one_is_refused(monkeypatch, release, fits):
     monkeypatch.setattr(ultralytics, "__version__", release)
     if fits:
         return compat.check_release()
-    with pytest.raises(HostError, match=rf"^ultralytics: expected release 8.4.0 or later, got {release}$"):
+    with pytest.raises(HostError, match=rf"^ultralytics: expected release 8.3.253 or later, got {release}$"):
         compat.check_release()
 
 
 def test_the_command_line_refuses_an_old_release_in_one_line():
     code = AGED + "sys.exit(main(['train', 'demo.yaml']))"
-    ended = subprocess.run([sys.executable, "-c", code, "8.3.253"], capture_output=True, text=True)
+    ended = subprocess.run([sys.executable, "-c", code, "8.3.252"], capture_output=True, text=True)
     assert ended.returncode == 1
-    assert ended.stderr == "error: ultralytics: expected release 8.4.0 or later, got 8.3.253\n"
+    assert ended.stderr == "error: ultralytics: expected release 8.3.253 or later, got 8.3.252\n"
 
 
 class OnTwoDevices(DetectionTrainer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
 import subprocess
 import sys
 import time
@@ -20,7 +21,10 @@ from ultralytics.utils.tal import TaskAlignedAssigner
 from yolo_balance.errors import HostError
 from yolo_balance.integration import contract, protocols
 
-PROTOCOLS = [p for p in vars(protocols).values() if isinstance(p, type) and p.__module__ == protocols.__name__]
+SUBJECTS = [
+    pkgutil.resolve_name(module.name) for module in pkgutil.iter_modules(protocols.__path__, f"{protocols.__name__}.")
+]
+PROTOCOLS = [p for s in SUBJECTS for p in vars(s).values() if isinstance(p, type) and p.__module__ == s.__name__]
 
 
 def test_the_installed_release_keeps_the_contract():
@@ -145,6 +149,11 @@ def test_a_class_that_is_gone_is_a_line_and_a_run_does_not_start(monkeypatch):
     assert "ultralytics.utils.loss.RotatedBboxLoss: missing; it is our BoxLoss" in lines
     with pytest.raises(HostError, match=r"^ultralytics 8.* does not fit yolo_balance: .* more, see `python -m .*`\)$"):
         contract.check()
+
+
+def test_the_list_has_the_classes_of_every_subject():
+    assert len(PROTOCOLS) > 30
+    assert [protocol for protocol in PROTOCOLS if getattr(protocols, protocol.__name__, None) is not protocol] == []
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.__name__)

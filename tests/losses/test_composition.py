@@ -12,9 +12,11 @@ from yolo_balance.losses.composition import ClassFactors, isr_class_factors
 NATURAL = np.array([0.8, 0.15, 0.05])
 
 
-def factors(asked=(1, 1, 1), shown=NATURAL, isr=(1, 1, 1), max_weight=10.0, columns=False):
+def factors(asked=(1, 1, 1), shown=NATURAL, isr=(1, 1, 1), max_weight=10.0, columns=False, stated=False):
     asked, isr = np.array(asked, float), np.array(isr, float)
-    return ClassFactors.of(NATURAL, np.asarray(shown), asked, isr, max_weight=max_weight, columns=columns)
+    return ClassFactors.of(
+        NATURAL, np.asarray(shown), asked, isr, max_weight=max_weight, columns=columns, stated=stated
+    )
 
 
 def test_factors_are_relative_to_the_commonest_class_and_multiply():
@@ -36,6 +38,13 @@ def test_no_product_goes_beyond_the_cap_while_sampling_is_within_it():
     assert f.weight[2] == pytest.approx(10 / 8 / 2)
 
 
+def test_a_weight_that_the_user_stated_is_never_lowered():
+    options = {"asked": (1, 5, 3), "shown": [0.2, 0.2, 0.6], "isr": (1, 2, 2), "max_weight": 5}
+    f = factors(**options, stated=[False, False, True])
+    assert f.weight.tolist() == [1, factors(**options).weight[1], 3]
+    assert f.product[2] == pytest.approx(48 * 3 * 2)
+
+
 def test_what_sampling_asks_for_is_left_to_its_own_cap():
     f = factors(asked=(1, 1, 3), shown=[0.2, 0.2, 0.6], isr=(1, 1, 2))
     assert f.sampling[2] == pytest.approx(48)
@@ -47,6 +56,16 @@ def test_room_is_what_the_cap_leaves_to_other_terms():
     f = factors(asked=(1, 2, 4))
     np.testing.assert_allclose(f.room, [10, 5, 2.5])
     np.testing.assert_allclose(factors(asked=(1, 2, 400)).room, [10, 5, 1])
+
+
+def test_weights_of_cls_pw_enter_the_product_and_leave_the_cap_alone():
+    f = factors(asked=(1, 2, 4))
+    g = f.times(np.array([1, 3, 5.0]))
+    np.testing.assert_allclose(g.product, f.product * [1, 3, 5])
+    assert (g.weight, g.room, g.scaled) == (f.weight, f.room, f.scaled)
+    assert factors().times(np.ones(3)).by_loss
+    assert [row["product"] for row in g.rows()] == [1, 6, 20]
+    assert g.rows()[1].keys() - f.rows()[1].keys() == {"cls_pw"}
 
 
 def test_neutral_factors_have_no_part():

@@ -9,7 +9,7 @@ import torch
 from helpers.assignments import assignment, cross_entropy, weights_of
 
 from yolo_balance.losses.eqlv2 import EQLv2, eqlv2_weights
-from yolo_balance.losses.gradient_ratio import GradientRatio
+from yolo_balance.losses.gradient_ratio import DECAY, GradientRatio
 
 
 def restated(g, alpha, gamma, mu):
@@ -57,15 +57,16 @@ def test_a_run_restated_batch_by_batch():
     ours = steps(EQLv2(GradientRatio(3), alpha=3.0, gamma=6.0, mu=0.4, room=None), batches)
     sums = [[0.0, 0.0] for _ in range(3)]
     for a, weights in zip(batches, ours, strict=True):
-        factors = [restated(p / n if p + n else 1, 3.0, 6.0, 0.4) for p, n in sums]
+        best = max((p / n for p, n in sums if n), default=0)
+        factors = [restated(p / n / best if best else 1, 3.0, 6.0, 0.4) for p, n in sums]
         q, r = torch.tensor(factors).T
         raw = torch.where(a.positive, q, r)
         loss = cross_entropy(a).detach()
         torch.testing.assert_close(weights, raw * (loss.sum() / (raw * loss).sum()))
         gradient = raw * (a.logits.detach().sigmoid() - a.target_scores).abs()
         for c in range(3):
-            sums[c][0] += gradient[..., c][a.positive[..., c]].sum().item()
-            sums[c][1] += gradient[..., c][~a.positive[..., c]].sum().item()
+            for i, part in enumerate((a.positive, ~a.positive)):
+                sums[c][i] = DECAY * sums[c][i] + gradient[..., c][part[..., c]].sum().item()
 
 
 def test_weights_carry_no_gradient_and_see_no_later_batch():
@@ -81,13 +82,24 @@ def test_weights_carry_no_gradient_and_see_no_later_batch():
 
 
 def test_room_caps_the_weight_of_positives():
-    gradients = GradientRatio(3)
-    gradients.restore({"positive": [1.0, 1.0, 1.0], "negative": [1e6, 1e6, 1e6]})
-    a = assignment()
-    weights = weights_of(EQLv2(gradients, alpha=4.0, gamma=12.0, mu=0.8, room=[1.0, 2.0, 100.0]), a, cross_entropy(a))
+    gradients = GradientRatio(4)
+    gradients.restore({"positive": [1.0] * 4, "negative": [1e6, 1e6, 1e6, 1.0]})
+    a = assignment(classes=4)
+    term = EQLv2(gradients, alpha=4.0, gamma=12.0, mu=0.8, room=[1.0, 2.0, 100.0, 100.0])
+    weights = weights_of(term, a, cross_entropy(a))
     q = [weights[..., c][a.positive[..., c]].mean().item() for c in range(3)]
     assert q[1] / q[0] == pytest.approx(2)
     assert q[2] / q[0] == pytest.approx(5, rel=1e-3)
+
+
+@pytest.mark.parametrize(("gamma", "mu"), [(150.0, 0.8), (1e4, 1.0)])
+def test_the_steepest_map_gives_finite_weights(gamma, mu):
+    gradients = GradientRatio(3)
+    gradients.restore({"positive": [0.0, 1.0, 9.0], "negative": [9.0, 9.0, 9.0]})
+    a = assignment()
+    weights = weights_of(EQLv2(gradients, alpha=4.0, gamma=gamma, mu=mu, room=None), a, cross_entropy(a))
+    assert weights.isfinite().all()
+    assert (weights >= 0).all()
 
 
 def test_room_for_all_changes_nothing():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
-from helpers.assignments import assignment, cross_entropy, weights_of, without_positives
+from helpers.assignments import assignment, cross_entropy, tensors, weights_of, without_positives
 from helpers.suppression import greedy
 
 from yolo_balance.losses import isr_negative_weights, score_hlr
@@ -137,48 +139,65 @@ def test_isr_negative_of_half_precision(dtype):
 # -- the term ----------------------------------------------------------------------------------------------------------
 
 
-def restated_term(a, loss, k, bias, candidates):
-    """Image by image the best-scored negatives and their clusters, one ranking, the rest at its end, one factor."""
+def restated_term(a, loss, k, bias, candidates, min_score=0.05, by_class=False):
+    """Image by image the best-scored negatives, their clusters and ranks, the rest at their end, one factor."""
     own, best = loss.detach().double().sum(-1), a.logits.detach().double().max(-1)
-    chosen = []  # image, anchor, score, cluster
+    answer = torch.ones_like(own)
     for i in range(len(own)):
-        order = sorted((j for j in range(own.shape[1]) if not a.foreground[i, j]), key=lambda j: -best.values[i, j])
-        order = order[:candidates]
-        score, label = best.values[i, order].tolist(), best.indices[i, order].tolist()
+        negative = [j for j in range(own.shape[1]) if not a.foreground[i, j]]
+        order = sorted(negative, key=lambda j: -best.values[i, j])[:candidates]
+        order = [j for j in order if best.values[i, j].sigmoid() > min_score]
+        score = best.values[i, order].tolist()
+        label = best.indices[i, order].tolist() if by_class else [0] * len(order)
         leaders = greedy(a.boxes[i, order].tolist(), score, label)
-        chosen += [(i, j, s, 1000 * i + c) for j, s, c in zip(order, score, leaders, strict=True)]
-    n = len(chosen)
-    rank = restated_hlr([c[2] for c in chosen], [c[3] for c in chosen])
-    weights = torch.full_like(own, ((1 - bias) / n + bias) ** k)
-    for (i, j, *_), r in zip(chosen, rank, strict=True):
-        weights[i, j] = ((1 - bias) * (n - r) / n + bias) ** k
-    negative = ~a.foreground
-    factor = own[negative].sum() / (weights * own)[negative].sum()
-    return torch.where(negative, weights * factor, 1.0).float()
+        n = max(len(order), 1)
+        weights = torch.full_like(own[i], ((1 - bias) / n + bias) ** k)
+        for j, r in zip(order, restated_hlr(score, leaders), strict=True):
+            weights[j] = ((1 - bias) * (n - r) / n + bias) ** k
+        factor = own[i, negative].sum() / (weights * own[i])[negative].sum()
+        answer[i, negative] = (weights * factor)[negative]
+    return answer.float()
 
 
 @pytest.mark.parametrize("candidates", [1, 8, 40, 50, 256])
-@pytest.mark.parametrize(("k", "bias"), [(0.5, 0.0), (2.0, 0.3)])
-def test_the_term_agrees_with_its_restatement(candidates, k, bias):
+@pytest.mark.parametrize(("k", "bias", "form"), [(0.5, 0.0, {}), (2.0, 0.3, {"min_score": 0.6, "by_class": True})])
+def test_the_term_agrees_with_its_restatement(candidates, k, bias, form):
     a = without_positives(assignment(images=4), 1)
     a.foreground[2, 3:] = True  # three negatives: fewer than candidates
     loss = cross_entropy(a)
-    weights = weights_of(ISRNegative(k=k, bias=bias, candidates=candidates), a, loss)
+    weights = weights_of(ISRNegative(k=k, bias=bias, candidates=candidates, **form), a, loss)
     assert weights.shape == (4, 50, 1)
     assert not weights.requires_grad
-    torch.testing.assert_close(weights.squeeze(-1), restated_term(a, loss, k, bias, candidates))
+    torch.testing.assert_close(weights.squeeze(-1), restated_term(a, loss, k, bias, candidates, **form))
+
+
+def test_an_image_is_ranked_for_itself():
+    """The weights of an image are those that it has in a batch of its own."""
+    a = assignment(images=4)
+    loss, term = cross_entropy(a), ISRNegative(k=0.5, bias=0.0)
+    together = weights_of(term, a, loss)
+    for i in range(4):
+        fixed = {name: x[i : i + 1] for name, x in tensors(a).items()}
+        torch.testing.assert_close(weights_of(term, replace(a, **fixed), loss[i : i + 1]), together[i : i + 1])
+
+
+def test_negatives_that_no_detector_would_report_are_not_ranked():
+    a = assignment(images=2)
+    a.logits = (a.logits.detach() - 8).requires_grad_()
+    assert (weights_of(ISRNegative(k=0.5, bias=0.0), a, cross_entropy(a)) == 1).all()
 
 
 @pytest.mark.parametrize(("k", "bias"), [(0.5, 0.0), (2.0, 0.3)])
 def test_with_all_negatives_as_candidates_the_term_is_the_reference_form(k, bias):
-    a = assignment(images=3)
+    a = assignment(images=1)
     loss, negative = cross_entropy(a), ~a.foreground
     score, order = a.logits.detach().amax(-1).masked_fill(a.foreground, -torch.inf).sort(dim=1, descending=True)
-    row = torch.arange(3)[:, None]
+    row = torch.zeros(1, 1, dtype=torch.int64)
     group = torch.empty_like(order)
     group[row, order] = suppression_clusters(a.boxes[row, order], score, a.logits[row, order].argmax(-1))
     best, own = a.logits.detach().sigmoid().amax(-1)[negative], loss.detach().sum(-1)[negative]
-    weights = weights_of(ISRNegative(k=k, bias=bias, candidates=50), a, loss).squeeze(-1)
+    term = ISRNegative(k=k, bias=bias, min_score=0.0, by_class=True, candidates=50)
+    weights = weights_of(term, a, loss).squeeze(-1)
     torch.testing.assert_close(weights[negative], isr_negative_weights(best, group[negative], own, k=k, bias=bias))
 
 

@@ -266,13 +266,13 @@ TERMS = {
     "classic-focal-off": ClassicFocal(gamma=0.0, alpha=None),
     "eqlv2": EQLv2(gradients(), alpha=4.0, gamma=12.0, mu=0.8, room=None),
     "eqlv2-capped": EQLv2(gradients(), alpha=4.0, gamma=12.0, mu=0.8, room=[2.0, 1.0, 10.0]),
-    "efl": EqualizedFocal(gradients(), gamma=2.0, scale=8.0, room=None),
-    "efl-capped": EqualizedFocal(gradients(), gamma=2.0, scale=8.0, room=[2.0, 1.0, 10.0]),
+    "efl": EqualizedFocal(gradients(), gamma=2.0, scale=8.0),
     "logit-adjustment": LogitAdjustment([0.0, -1.0, -4.0]),
     "ohem": HardNegatives(ratio=3.0),
     "iou-balanced": IoUBalancedNegatives(ratio=3.0, bins=3, draw=False),
     "instance-balanced": InstanceBalanced(),
     "isr-negative": ISRNegative(k=0.5, bias=0.0, candidates=8),
+    "isr-negative-by-class": ISRNegative(k=0.5, bias=0.0, min_score=0.0, by_class=True),
 }
 SCALED_BY_THE_CALLER = (ClassWeights,)  # their mean is 1 over an epoch, not in a batch
 

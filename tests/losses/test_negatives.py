@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from yolo_balance.losses import negatives
-from yolo_balance.losses.assignment import preserving
+from yolo_balance.losses.magnitude import preserving
 from yolo_balance.losses.negatives import negatives_per_image
 
 
@@ -49,6 +49,20 @@ def test_weights_preserve_the_loss_of_what_they_are_for_and_leave_the_rest():
     torch.testing.assert_close((ours * loss)[~mask].sum(), loss[~mask].sum())
     torch.testing.assert_close(ours[~mask] / ours[0, 5], weights[~mask] / weights[0, 5])
     assert (preserving(torch.ones(3, 20), loss, ~mask) == 1).all()
+
+
+def test_each_row_keeps_its_own_loss():
+    g = torch.Generator().manual_seed(0)
+    loss, weights, mask = torch.rand(3, 20, generator=g), torch.rand(3, 20, generator=g), foreground(2, 0, 20)
+    ours = preserving(weights, loss, ~mask, by_row=True)
+    assert (ours[mask] == 1).all()
+    torch.testing.assert_close((ours * loss).sum(-1), loss.sum(-1))
+
+
+@pytest.mark.parametrize("size", [1e-14, 1e-30])
+def test_the_smallest_loss_is_kept_too(size):
+    loss, weights = torch.full((2, 20), size), torch.rand(2, 20, generator=torch.Generator().manual_seed(0)) * 1e-3
+    torch.testing.assert_close((preserving(weights, loss) * loss).sum() / size, torch.tensor(40.0))
 
 
 @pytest.mark.parametrize("loss", [torch.zeros(2, 20), torch.full((2, 20), 1e-30)])

@@ -114,9 +114,47 @@ def test_another_file_is_refused(name, read, content, said, tmp_path):
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("row", ["1,crack,0.1,many,0,,,,0.5,0.1", "1,crack,0.1,1"])
-def test_a_damaged_row_is_named(row, tmp_path):
+GOOD = {
+    **{"epoch": "1", "class": "crack", "budget": "0.1", "n": "2", "hits": "1", "recall": "0.5", "low": "0.1"},
+    **{"high": "0.9", "threshold": "0.5", "false_alarms": "0.1", "clustered_low": "0.1", "clustered_high": "0.9"},
+    "precision": "",
+}
+
+
+def table(tmp_path, *rows):
     path = tmp_path / "recall.csv"
-    path.write_text(",".join(COLUMNS) + "\n1,crack,0.1,1,0,,,,0.5,0.1\n" + row + "\n")
-    with pytest.raises(DataError, match="line 3: expected numbers"):
+    path.write_text("\n".join([",".join(COLUMNS), *(",".join(row.values()) for row in rows)]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "line"),
+    [
+        ("n", "many", 'n: expected a valid integer, unable to parse string as an integer, got "many"'),
+        ("n", "-1", 'n: expected greater than or equal to 0, got "-1"'),
+        ("n", "1e3", 'n: expected a valid integer, unable to parse string as an integer, got "1e3"'),
+        ("hits", "3", "hits: expected 0 to n = 2, got 3"),
+        ("recall", "1.5", 'recall: expected less than or equal to 1, got "1.5"'),
+        ("clustered_high", "", "bounds.1: expected a valid number, got null"),
+        ("threshold", "nan", 'threshold: expected a confidence in [0, 1], got "nan"'),
+        ("false_alarms", "1e400", 'false_alarms: expected less than or equal to 1000000000000000, got "1e400"'),
+        ("epoch", "", "epoch: expected a valid integer, got null"),
+        ("high", "0.9,7", "expected 13 fields"),
+        ("n", "2\0", 'n: expected a valid integer, unable to parse string as an integer, got "2\\u0000"'),
+    ],
+)
+def test_a_damaged_row_is_named(column, text, line, tmp_path):
+    path = table(tmp_path, GOOD, {**GOOD, "class": "pit", column: text})
+    with pytest.raises(DataError) as refused:
+        read_history(tmp_path)
+    assert str(refused.value) == f"{path}, line 3: {line}"
+
+
+def test_a_row_that_was_cut_or_stands_twice_is_named(tmp_path):
+    path = table(tmp_path, GOOD, GOOD)
+    with pytest.raises(DataError) as refused:
+        read_history(tmp_path)
+    assert str(refused.value) == f"{path}, line 3: expected one row of 1, crack, 0.1, got another"
+    path.write_text(table(tmp_path, GOOD, {**GOOD, "class": "pit"}).read_text()[:-8])
+    with pytest.raises(DataError, match="line 3: expected 13 fields"):
         read_history(tmp_path)

@@ -7,7 +7,7 @@ import pytest
 
 from yolo_balance.config import SamplingConfig
 from yolo_balance.sampling import ClassStatistics, Exposure, SamplingSchedule
-from yolo_balance.views.training_console import deviation_line, exposure_table, unreached_lines
+from yolo_balance.views.training_console import deviation_line, exposure_table, feedback_line, unreached_lines
 
 NAMES = ["scratch", "pit"]
 STATISTICS = ClassStatistics.of([[0], [0, 1]], 2)
@@ -39,6 +39,18 @@ def test_a_class_that_reaches_the_network_in_no_box_has_its_true_cause(side, cau
         (line,) = unreached_lines(exposure, [1], np.array([side]), epoch, 160)
         assert line.startswith(f"Exposure: pit: 3 boxes drawn in epoch {epoch}, none reached the network: ")
         assert cause in line
+
+
+def test_classes_that_val_is_too_small_to_steer_by_are_named_with_the_rule():
+    assert feedback_line(["a", "b"], np.array([12, 40]), 0.95) is None
+    line = feedback_line(["a", "b", "c"], np.array([11, 40, 0]), 0.95)
+    assert line == (
+        "balance.sampling.feedback: val is too small to steer by for c (0) and a (11): their factors stay as they are. A "
+        "class needs 12 objects in val: with fewer, the 95% interval of its recall may be wider than 0.5"
+    )
+    assert "for 0 (0), 1 (0), 2 (0), 3 (0), 4 (0) and 1195 more: feedback follows no class. " in feedback_line(
+        [str(i) for i in range(1200)], np.zeros(1200, int), 0.95
+    )
 
 
 def test_partners_of_the_plan_are_no_deviation_and_partners_outside_the_plan_are():

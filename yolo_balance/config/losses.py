@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -10,6 +10,7 @@ from yolo_balance.config.reading import MisfitError
 from yolo_balance.config.section import COMPARED, PAPER, RECOMMENDED, Section, is_number
 
 Factor = Annotated[float, Field(gt=0)]
+S = TypeVar("S", bound=Section)
 WeightRule = Literal["inverse_frequency", "effective_number"]
 
 
@@ -67,6 +68,10 @@ class ISRNegativesConfig(Section):
     """Exponent of the linear importance; 0 weighs all alike."""
     bias: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Importance of the last-ranked sample."""
+    min_score: Annotated[float, Field(ge=0, lt=1), PAPER] = 0.05
+    """Score above which a negative is ranked; all others have the importance of their image's last rank."""
+    clusters: Annotated[Literal["any_class", "by_class"], PAPER] = "any_class"
+    """Candidates that suppress each other: of any class as published, or only of the same class."""
 
 
 class ISRConfig(Section):
@@ -145,9 +150,11 @@ class LogitAdjustmentConfig(Section):
 class LossesConfig(Section):
     """Weights of the gradient (`balance.losses`). A term that is left out is off."""
 
-    pisa: Annotated[bool, PAPER] = False
-    """Prime Sample Attention (Cao et al., 2019) at its published exponents: isr (k 2.0) with negatives, and carl. An
-    isr or carl section that the file states keeps its values."""
+    pisa: Annotated[Literal["published"] | bool, PAPER] = False
+    """Prime Sample Attention (Cao et al., 2019). published is the dense head's published form: isr with k 2.0 and no
+    negatives, carl added at weight 1 with the plain mean and the whole gradient. true is a preset for task-aligned
+    heads: isr with k 2.0 and negatives, carl with gain 0.5, the weighted mean and a share of the gradient. A key of isr
+    or carl that the file states keeps its value."""
     class_weights: Annotated[
         ClassWeightsConfig | None,
         BeforeValidator(
@@ -156,7 +163,7 @@ class LossesConfig(Section):
     ] = None
     """Weights by class. The name of a rule, or weights by class name such as {crack: 3.0}, are short forms."""
     focal: Annotated[FocalConfig | None, PAPER] = None
-    """Focal weights: entries that are scored wrongly count more. The sum of the loss stays."""
+    """Focal weights: entries that are scored wrongly count more. The size of the gradient stays."""
     efl: Annotated[EFLConfig | None, PAPER] = None
     """Equalised focal loss (Li et al., 2022): focal exponents by class. Excludes focal and eqlv2."""
     eqlv2: Annotated[EQLv2Config | None, PAPER] = None
@@ -195,8 +202,19 @@ class LossesConfig(Section):
         return self
 
     def resolved(self) -> LossesConfig:
-        """Return the section with `pisa` written out: its terms stand where the file states none."""
+        """Return the section with `pisa` written out: keys of its terms stand where the file states none."""
         if not self.pisa:
             return self
-        isr = self.isr or ISRConfig(k=2.0, negatives=ISRNegativesConfig())
-        return self.model_copy(update={"isr": isr, "carl": self.carl or CARLConfig()})
+        if self.pisa == "published":
+            isr = ISRConfig(k=2.0)
+            carl = CARLConfig(gain=1.0, gradient=1.0, published=True)
+        else:
+            isr = ISRConfig(k=2.0, negatives=ISRNegativesConfig())
+            carl = CARLConfig()
+        return self.model_copy(update={"isr": _filled(self.isr, isr), "carl": _filled(self.carl, carl)})
+
+
+def _filled(stated: S | None, preset: S) -> S:
+    """Return the preset with the keys that the file states."""
+    keys = () if stated is None else stated.model_fields_set
+    return preset.model_copy(update={key: getattr(stated, key) for key in keys})

@@ -13,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from yolo_balance.bounded_files import read_text, reason
 from yolo_balance.errors import ConfigError
 from yolo_balance.text import plain
 
@@ -21,6 +22,8 @@ MOST_BYTES = 1 << 20
 """Size of a YAML file above which the file is no configuration."""
 DEEPEST = 40
 """Nesting above which a YAML is no configuration; the deepest valid key lies at 5."""
+MOST_NODES = 100_000
+"""Keys and values, aliases written out, above which a YAML with aliases is no configuration."""
 MOST_LINES = 40
 """Problems of one file that are written out."""
 PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -35,48 +38,54 @@ def opened(section: object) -> object:
     return {AUTO: True} if isinstance(section, str) and section == AUTO else section
 
 
-def read_yaml(path: str | Path) -> dict[str, object]:
-    """Read a YAML mapping with the safe loader.
+def read_yaml(path: str | Path, most: int = MOST_BYTES) -> dict[str, object]:
+    """Read a YAML mapping of at most so many bytes with the safe loader.
 
     Raises:
         ConfigError: In one line that names the file: it cannot be read, is too large or too deeply nested, is not
             valid YAML, states a key twice, or holds no mapping.
     """
+    name = plain(str(path))
     try:
-        size = Path(path).stat().st_size
-        if size > MOST_BYTES:
-            raise ConfigError(f"{path}: expected a YAML file of at most {MOST_BYTES} bytes, got {size}")
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_text(path, most)
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except (OSError, ValueError) as e:  # a path with a null character, bytes that are no UTF-8
-        raise ConfigError(f"{plain(str(path))}: cannot be read ({e.__class__.__name__}: {plain(str(e))})") from None
+        raise ConfigError(f"{name}: no such file") from None
+    except (OSError, ValueError) as e:  # a path with a null character, a pipe, too many bytes, bytes that are no UTF-8
+        raise ConfigError(f"{name}: cannot be read ({reason(e)})") from None
     try:
         _check_structure(text)
         content = yaml.load(text, PARSER)
     except Exception as e:  # PyYAML raises errors of many kinds for dates, numbers and tags that cannot be
-        raise ConfigError(f"{path}: not valid YAML ({' '.join(plain(str(e)).split())})") from None
+        raise ConfigError(f"{name}: not valid YAML ({' '.join(plain(str(e)).split())})") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected a mapping of keys at the top level, got {shown(content)}")
+        raise ConfigError(f"{name}: expected a mapping of keys at the top level, got {shown(content)}")
     return content
 
 
 def _check_structure(text: str) -> None:
-    """Raise ValueError for a YAML that is nested too deeply, or that states a key of a mapping twice.
+    """Raise ValueError for a YAML that is nested too deeply, repeats too much, or states a key of a mapping twice.
 
-    PyYAML would keep the last of two equal keys without a word, and build a deep nesting by recursion.
+    PyYAML would keep the last of two equal keys without a word, and build a deep nesting by recursion. Aliases of
+    aliases make a short file endless for whoever writes its content out.
     """
     open_nodes: list[dict[str, int] | None] = []  # keys of a mapping with their lines; None for a list
     awaits_key: list[bool] = []
+    nodes, sizes, starts = 0, dict[str, int](), list[tuple[str | None, int]]()  # aliases written out; by anchor
     event: Any
     for event in yaml.parse(text, PARSER):
         line = event.start_mark.line + 1
         if isinstance(event, yaml.CollectionEndEvent):
             open_nodes.pop()
             awaits_key.pop()
+            anchor, start = starts.pop()
+            if anchor is not None:
+                sizes[anchor] = nodes - start
         elif isinstance(event, yaml.NodeEvent):
+            nodes += sizes.get(str(event.anchor), 1) if isinstance(event, yaml.AliasEvent) else 1
+            if sizes and nodes > MOST_NODES:
+                raise ValueError(f"line {line} repeats more than {MOST_NODES:,} nodes by aliases")
             is_key = bool(awaits_key) and awaits_key[-1]
             if open_nodes and open_nodes[-1] is not None:
                 awaits_key[-1] = not is_key
@@ -89,6 +98,7 @@ def _check_structure(text: str) -> None:
                 mapping = isinstance(event, yaml.MappingStartEvent)
                 open_nodes.append({} if mapping else None)
                 awaits_key.append(mapping)
+                starts.append((event.anchor, nodes))
                 if len(open_nodes) > DEEPEST:
                     raise ValueError(f"line {line} is nested more than {DEEPEST} levels deep")
 

@@ -14,6 +14,7 @@ from ultralytics.utils import DATASETS_DIR
 from yolo_balance.analysis.analysis import DataAnalysis
 from yolo_balance.analysis.split import Labels
 from yolo_balance.analysis.suggest import HEADER, suggest
+from yolo_balance.bounded_files import read_text
 from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_section, read_yaml
 from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.files import write_whole
@@ -223,8 +224,8 @@ def _classified(data: str, arguments: Mapping[str, object]) -> tuple[list[str], 
 def _check_ours(path: Path) -> None:
     """Refuse to write a suggestion over somebody's own file."""
     try:
-        ours = not path.exists() or path.read_text(encoding="utf-8").startswith(HEADER)
-    except (OSError, UnicodeDecodeError):
+        ours = not path.exists() or read_text(path).startswith(HEADER)
+    except (OSError, ValueError):
         ours = False
     if not ours:
         raise ConfigError(f"--suggest: {path} exists and was not written by analyze; name another file")

@@ -2,8 +2,10 @@
 
 `check_release` runs when `yolo_balance.integration` is imported.
 
-Supported: ultralytics >= 8.4.0. The differences, and the place that deals with each:
+Supported: ultralytics >= 8.3.253. The differences, and the place that deals with each:
 
+* 8.3.253 behaves as 8.4.0, but has no YOLO26: the small run of the contract is of YOLOv10, which has two heads too
+  (`contract_examples`).
 * 8.4.0 starts a loader's workers when the loader is built, later releases at its first epoch: a loader whose sampler
   is exchanged has to be reset (`hooks.loader.balance_loader`).
 * 8.4.0 pickles the EMA model's criterion into checkpoints, later releases drop it first: we take ours off in either
@@ -44,7 +46,7 @@ from yolo_balance.files import written_whole
 from yolo_balance.integration.protocols import Checkpoint, Trainer
 
 T = TypeVar("T")
-OLDEST = "8.4.0"
+OLDEST = "8.3.253"
 SEVERAL_DEVICES = "8.4.140"
 """First release whose processes of several devices get callbacks and the trainer's own class."""
 

@@ -162,7 +162,7 @@ def _methods(protocol: type) -> dict[str, FunctionType]:
         name: member
         for base in reversed(protocol.__mro__)
         for name, member in vars(base).items()
-        if isinstance(member, FunctionType) and member.__module__ == protocols.__name__
+        if isinstance(member, FunctionType) and member.__module__.startswith(protocols.__name__)
     }
 
 
@@ -211,11 +211,11 @@ def _release(version: str) -> tuple[int, ...]:
 @cache
 def _sources() -> dict[str, ast.Module]:
     """Return the files of this room but for the contract's own, parsed, by path within the room."""
-    own = {"protocols.py", "contract.py", "contract_examples.py"}
+    own = {"protocols", "contract.py", "contract_examples.py"}
     return {
         str(file.relative_to(FOLDER)): ast.parse(file.read_text(encoding="utf-8"))
         for file in sorted(FOLDER.rglob("*.py"))
-        if file.name not in own
+        if file.relative_to(FOLDER).parts[0] not in own
     }
 
 

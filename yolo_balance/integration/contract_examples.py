@@ -84,7 +84,7 @@ def trained(folder: Path) -> Examples:
 
 def predicted(folder: Path) -> Examples:
     """Predict on an image."""
-    model = YOLO("yolo26n.yaml")
+    model = YOLO("yolov10n.yaml")
     arguments = {"imgsz": SIZE, "device": "cpu", "verbose": False, "project": str(folder), "conf": 0.0, "save": False}
     (result,) = model.predict(_image(), **arguments)
     yield protocols.Predictor, model.predictor
@@ -137,7 +137,7 @@ class SmallTrainer(DetectionTrainer):
             (folder / "labels" / f"{i}.txt").write_text(f"{i % 2} 0.5 0.5 0.6 0.6\n")
         images = str(folder / "images")
         self.found = {"train": images, "val": images, "names": {0: "good", 1: "bad"}, "nc": 2, "channels": 3}
-        arguments = {"model": "yolo26n.yaml", "data": images, "epochs": 1, "imgsz": SIZE, "batch": 2, "workers": 0}
+        arguments = {"model": "yolov10n.yaml", "data": images, "epochs": 1, "imgsz": SIZE, "batch": 2, "workers": 0}
         fast = {"plots": False, "amp": False, "device": "cpu", "verbose": False, "close_mosaic": 0}
         super().__init__(overrides={**arguments, **fast, "project": str(folder), "name": "run"})
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Annotated
 
 import numpy as np
+from pydantic import AfterValidator
 from ultralytics.cfg import get_cfg
 from ultralytics.data.build import build_yolo_dataset
 from ultralytics.data.utils import check_det_dataset, img2label_paths, verify_image_label
@@ -16,10 +18,12 @@ from ultralytics.utils import SETTINGS
 
 from yolo_balance import demo
 from yolo_balance.arrays import Floats, Floats32, Ints
-from yolo_balance.errors import DataError
+from yolo_balance.bounded_files import checked
+from yolo_balance.config import read_yaml
+from yolo_balance.errors import BalanceError, DataError
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.protocols import DataContent, Dataset, ImageFolder
-from yolo_balance.text import counted, listed, plain
+from yolo_balance.text import counted, distinct, listed, plain
 
 BOX_TASKS = ("detect", "segment", "pose", "obb")
 """Tasks whose labels are boxes; some have more than boxes."""
@@ -30,6 +34,20 @@ BOX_NUMBERS = 5
 """Numbers in a row that is a box: class, centre and size."""
 
 DEMO = "demo"
+MOST_BYTES = 8 << 20
+"""Size above which a data YAML is none; the 21,841 classes of ImageNet have 1 MiB."""
+
+
+def _names(value: object) -> object:
+    names = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else None
+    if value is not None and (names is None or not all(isinstance(name, (str, int, float)) for name in names)):
+        raise ValueError("expected a list of class names, or class names by class id")
+    return value
+
+
+@dataclass(frozen=True)
+class _DataFile:
+    names: Annotated[object, AfterValidator(_names)] = None
 
 
 def resolve_data(data: object, task: str) -> str:
@@ -54,7 +72,11 @@ def read_data(data: str | Path, *, download: bool = True) -> DataContent:
         download: Whether Ultralytics may fetch a data set that is not there.
     """
     try:
+        if Path(data).exists():  # else a data set that Ultralytics knows or fetches
+            checked(_DataFile, read_yaml(data, MOST_BYTES), data)
         found: DataContent = check_det_dataset(str(data), autodownload=download)
+    except BalanceError as e:
+        raise DataError(f"data: {e}") from e
     except Exception as e:  # FileNotFoundError, SyntaxError, TypeError, YAML errors: whatever a user's file provokes
         raise DataError(f"data: {data} cannot be used ({one_line(e)})") from e
     if sorted(found["names"]) != list(range(len(found["names"]))):  # Ultralytics looks at the largest id only
@@ -137,7 +159,7 @@ def _refusal(dataset: Dataset, image: str) -> str:
 def has_objects(image: str) -> bool:
     """Return whether the label file of an image has a line, whatever `classes` keeps of it."""
     label = Path(img2label_paths([image])[0])
-    return label.is_file() and bool(label.read_text(encoding="utf-8-sig").strip())
+    return label.is_file() and bool(label.read_text(encoding="utf-8-sig", errors="replace").strip())
 
 
 def _box_rows(cfg: SimpleNamespace, data: Mapping[str, object], split: str) -> str | None:
@@ -162,9 +184,8 @@ def _box_rows(cfg: SimpleNamespace, data: Mapping[str, object], split: str) -> s
 
 
 def class_names(names: Mapping[int, str]) -> list[str]:
-    """Return names by class id; a name that two classes share gets the class's id behind it."""
-    ordered = [str(names[i]) for i in range(len(names))]
-    return [name if ordered.count(name) == 1 else f"{name} ({i})" for i, name in enumerate(ordered)]
+    """Return names by class id; a name that several classes share gets the class's id behind it (`distinct`)."""
+    return distinct([str(names[i]) for i in range(len(names))])
 
 
 def box_classes(dataset: Dataset | ImageFolder) -> list[Floats32 | Ints]:

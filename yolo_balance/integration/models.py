@@ -51,6 +51,8 @@ def box_model(key: str, file: str | Path, task: object) -> YOLOModel:
     Raises:
         HostError: The file cannot be loaded, or holds a model of another task.
     """
+    if Path(file).exists() and not (Path(file).is_file() or Path(file).is_dir()):
+        raise HostError(f"{key}: {file} cannot be loaded (expected a file, got a pipe or a device)")
     try:  # an export does not say its task, an architecture is built for its own
         model: YOLOModel = YOLO(file, task=None if Path(file).suffix in (".yaml", ".yml") else task)
     except Exception as e:  # whatever a file that is no model provokes

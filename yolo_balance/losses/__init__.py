@@ -8,12 +8,15 @@ A term is an object with five methods, each of which leaves the loss unchanged b
     anchor_weights(assignment, loss) -> (B, A), given and multiplied into each anchor's loss, the sum over its classes
     box_weights(assignment) -> (B, A), multiplied into each anchor's box weight
 
-and keeps these laws: magnitude is preserved, so a changed result is not a changed learning rate (class weights keep it
-over an epoch; CARL, an added loss, adds the stated amount; logit adjustment is another loss); an empty positive set
+and keeps these laws: magnitude is preserved, so a changed result is not a changed learning rate; an empty positive set
 gives a zero that carries gradient; no device synchronisation; float32 whatever the autocast.
+
+Magnitude is that of the gradient: the L2 norm at the last layer of the classification branch is stock's, in each batch
+(for class weights over the last batches). The value of the loss may differ, since about half of it has no gradient.
+CARL, an added loss, adds the stated amount; logit adjustment is another loss.
 """
 
-from yolo_balance.losses.assignment import Assignment, Term, box_weights, weighted
+from yolo_balance.losses.assignment import Assignment, Term
 from yolo_balance.losses.carl import CARL, carl_weights
 from yolo_balance.losses.class_weights import (
     ClassWeights,
@@ -39,6 +42,7 @@ from yolo_balance.losses.nms_clusters import suppression_clusters
 from yolo_balance.losses.ohem import HardNegatives, ohem
 from yolo_balance.losses.per_class import PerClass
 from yolo_balance.losses.ranking import iou_hlr, rank_within, score_hlr
+from yolo_balance.losses.weighting import box_weights, weighted
 
 __all__ = [
     "CARL",

@@ -6,27 +6,31 @@ oriented, 5: centre, width, height and angle in radians.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from yolo_balance.losses.magnitude import RunningScale, entropy
 from yolo_balance.losses.overlap import aligned_iou, highest_iou
 
 
 class Term:
-    """A loss term, with a part in the classification loss, in the box losses, or in both; by default in neither."""
+    """A loss term, with a part in the classification loss, in the box losses, or in both; by default in neither.
+
+    Attributes:
+        running: Scale over batches, of a term whose weights a scale by batch would undo; None for all others.
+    """
+
+    running: RunningScale | None = None
 
     def adjusted(self, logits: Tensor) -> Tensor:
         """Return the logits (B, A, C) that the classification loss is to be called with."""
         return logits
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor | None:
-        """Return weights on the elementwise classification loss (B, A, C), broadcast against it; None for no part."""
+        """Return weights on the elementwise classification loss, given its detached excess (B, A, C); None: no part."""
         return None
 
     def own_weights(self, assignment: Assignment) -> Tensor | None:
@@ -34,7 +38,7 @@ class Term:
         return None
 
     def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor | None:
-        """Return weights (B, A) on whole anchors of the classification loss, given each anchor's (B, A) loss."""
+        """Return weights (B, A) on whole anchors of the classification loss, given each anchor's (B, A) excess."""
         return None
 
     def box_weights(self, assignment: Assignment) -> Tensor | None:
@@ -93,6 +97,15 @@ class Assignment:
         classes = torch.arange(self.target_scores.shape[-1], device=self.labels.device)
         return self.foreground.unsqueeze(-1) & (self.labels.unsqueeze(-1) == classes)
 
+    @cached_property
+    def own_entropy(self) -> Tensor:
+        """(B, A) entropy of each positive's soft target, the part of its loss without gradient; 0 elsewhere.
+
+        A target above 1, which no score can reach, has none.
+        """
+        own = full_precision(self.target_scores).gather(-1, self.labels.unsqueeze(-1)).squeeze(-1)
+        return torch.where(self.foreground, entropy(own.clamp(0, 1)), 0.0)
+
     @property
     def sigma(self) -> Tensor:
         """(B, A, C) sigmoid of the logits, detached; computed once per batch, because several terms need the grid."""
@@ -121,87 +134,3 @@ class Assignment:
 def full_precision(x: Tensor) -> Tensor:
     """Convert to at least float32: half types are widened, float64 is kept for those who check gradients with it."""
     return x if x.dtype == torch.float64 else x.float()
-
-
-def preserving(weights: Tensor, loss: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Rescale weights to keep the sum of the weighted loss: w * sum(loss) / sum(w * loss), the ratio detached.
-
-    Args:
-        weights: Any shape that broadcasts against `loss`.
-        loss: Elementwise loss, >= 0.
-        mask: Entries that the weights are for, broadcast likewise; the others get weight 1. None: all.
-
-    Returns:
-        Weights in the shape of `weights`, `loss` or `mask` broadcast; plain ones where there is nothing to rescale.
-    """
-    loss = loss.detach() if mask is None else torch.where(mask, loss.detach(), 0.0)
-    scaled = weights * ratio(loss.sum(), (weights.detach() * loss).sum())
-    return scaled if mask is None else torch.where(mask, scaled, 1.0)
-
-
-def ratio(total: Tensor, kept: Tensor) -> Tensor:
-    """Return the scale that restores a total: total / kept, or 1 where kept is 0."""
-    return torch.where(kept > 0, total / kept.clamp(min=1e-12), 1.0)
-
-
-def weighted(loss: Tensor, terms: Sequence[Term], assignment: Assignment) -> Tensor:
-    """Multiply the elementwise loss (B, A, C) by the terms' weights, one after the other, in full precision.
-
-    Each term receives the loss already weighted by the terms before it, so a term that preserves the sum of its input
-    preserves the sum of the whole. Weights of entries come first, then those of positives' own classes, then those of
-    anchors: only the first kind costs a pass over the whole grid each.
-    """
-    with torch.autocast(loss.device.type, enabled=False):
-        loss = full_precision(loss)
-        for term in terms:
-            weights = term.classification_weights(assignment, loss)
-            if weights is not None:
-                loss = loss * weights
-        own = _product(term.own_weights(assignment) for term in terms)
-        if own is not None:
-            weights = torch.where(assignment.foreground, own.detach(), 1.0)
-            loss = _ScaledEntries.apply(loss, assignment.labels.unsqueeze(-1), weights.unsqueeze(-1))
-        by_anchor = product = None
-        for term in terms:
-            if type(term).anchor_weights is Term.anchor_weights:
-                continue
-            by_anchor = loss.detach().sum(-1) if by_anchor is None else by_anchor
-            anchors = term.anchor_weights(assignment, by_anchor)
-            if anchors is not None:
-                by_anchor = by_anchor * anchors
-                product = anchors if product is None else product * anchors
-        return loss if product is None else loss * product.unsqueeze(-1)
-
-
-class _ScaledEntries(torch.autograd.Function):
-    """x * ones_like(x).scatter(-1, index, weights): one entry of each anchor of x (B, A, C) scaled, its gradient alike.
-
-    Written by hand because autograd would keep that second grid until the backward pass.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, index: Tensor, weights: Tensor) -> Tensor:
-        ctx.save_for_backward(index, weights)
-        return x.scatter(-1, index, x.gather(-1, index) * weights)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        """Scale the gradient as `forward` scaled x."""
-        index, weights = ctx.saved_tensors
-        return grad.scatter(-1, index, grad.gather(-1, index) * weights), None, None
-
-
-def box_weights(terms: Sequence[Term], assignment: Assignment) -> Tensor | None:
-    """Multiply the terms' box weights (B, A); None if no term has a part in the box losses."""
-    with torch.autocast(assignment.boxes.device.type, enabled=False):
-        return _product(term.box_weights(assignment) for term in terms)
-
-
-def _product(factors: Iterable[Tensor | None]) -> Tensor | None:
-    """Multiply the factors that are not None; None if all are."""
-    product: Tensor | None = None
-    for factor in factors:
-        if factor is not None:
-            product = factor if product is None else product * factor
-    return product

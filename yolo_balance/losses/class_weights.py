@@ -14,6 +14,7 @@ from torch import Tensor
 
 from yolo_balance.arrays import Floats, Ints
 from yolo_balance.losses.assignment import Assignment, Term
+from yolo_balance.losses.magnitude import RunningScale
 from yolo_balance.losses.per_class import PerClass
 
 
@@ -80,16 +81,17 @@ class ClassWeights(Term):
     gradient, hence its scores and its recall. `column` weighs all of a class's binary problem, negatives included, as
     Ultralytics' own `cls_pw` does. `column` changes how fast the class is learnt; balance and scores stay.
 
-    Weights are used as given. The sum of a batch's loss is not restored: in a batch of one class that would undo them.
-    Weights that come from `normalised` have mean 1 over an epoch's boxes instead.
+    The gradient of a batch is not restored: in a batch of one class that would undo the weights. Weights that come from
+    `normalised` have mean 1 over an epoch's boxes. Rare objects lose more than common ones, so that the gradient would
+    still grow: `weighted` rescales the loss to stock's gradient over the last batches.
 
     Args:
-        weights: (C,), finally scaled.
+        weights: (C,), mean 1 over an epoch's boxes.
         on: Part of the loss that is weighed: `positives` or `column`.
     """
 
     def __init__(self, weights: npt.ArrayLike | Tensor, *, on: Literal["positives", "column"]):
-        self.weights, self.on = PerClass(weights), on
+        self.weights, self.on, self.running = PerClass(weights), on, RunningScale()
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor | None:
         """Return (1, 1, C) w[c] for `column`, None for `positives`."""

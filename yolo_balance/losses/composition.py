@@ -1,13 +1,14 @@
-"""Product of the factors that depend on the class: sampling, class weights and ISR-P's effect on a small class.
+"""Product of the factors that depend on the class: sampling, class weights, ISR-P's effect on a small class, cls_pw.
 
 All factors are relative to the commonest class of the data, which has 1.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from yolo_balance.arrays import Floats
 from yolo_balance.losses.class_weights import normalised
@@ -45,10 +46,12 @@ class ClassFactors:
         sampling: Ratio of how often an object is shown.
         asked: Class weight that the user requested.
         isr: Factor of ISR-P itself.
-        weight: Class weight within the cap.
-        product: sampling * weight * isr.
+        weight: Class weight within the cap; a weight that the user stated stays as it is.
+        product: sampling * weight * isr * cls_pw.
         room: By how much other terms may multiply the product before it meets the cap, >= 1.
         scaled: The weights as the loss uses them: mean 1 over an epoch's objects (over classes, for whole columns).
+        cls_pw: Factor of Ultralytics' own class weights, which are on whole columns and which the cap leaves alone;
+            None without.
     """
 
     sampling: Floats
@@ -58,15 +61,24 @@ class ClassFactors:
     product: Floats
     room: Floats
     scaled: Floats
+    cls_pw: Floats | None = None
 
     @classmethod
     def of(
-        cls, natural: Floats, shown: Floats, asked: Floats, isr: Floats, *, max_weight: float, columns: bool
+        cls,
+        natural: Floats,
+        shown: Floats,
+        asked: Floats,
+        isr: Floats,
+        *,
+        max_weight: float,
+        columns: bool,
+        stated: npt.ArrayLike = False,
     ) -> ClassFactors:
         """Multiply the factors and cap their product.
 
         The loss's part is lowered to max_weight / sampling where the product is above max_weight, but not below 1:
-        `max_repeat` caps the part of sampling.
+        `max_repeat` caps the part of sampling. A weight that the user stated for a class is never lowered.
 
         Args:
             natural: (C,) share of the data's boxes by class.
@@ -75,24 +87,31 @@ class ClassFactors:
             isr: (C,) `isr_class_factors`, ones without ISR-P.
             max_weight: The cap.
             columns: Whether weights are on whole columns.
+            stated: (C,) bool, classes whose weight the user stated.
         """
         commonest = np.argmax(natural)
         sampling = np.where(natural > 0, shown / np.maximum(natural, 1e-12), 1.0)
         sampling = sampling / sampling[commonest] if sampling[commonest] > 0 else sampling
         most = np.maximum(max_weight / np.maximum(sampling, 1e-12), 1.0)
-        weight = np.minimum(asked, most / isr)
+        weight = np.where(stated, asked, np.minimum(asked, most / isr))
         product = sampling * weight * isr
         room = np.maximum(most / (weight * isr), 1.0)
         scaled = weight / weight.mean() if columns else normalised(weight, shown)
         return cls(sampling, asked, isr, weight, product, room, scaled)
 
+    def times(self, cls_pw: Floats) -> ClassFactors:
+        """Return the factors with (C,) those of Ultralytics' own cls_pw in the product."""
+        return replace(self, product=self.product * cls_pw, cls_pw=cls_pw)
+
     @property
     def by_loss(self) -> bool:
-        """Whether a factor other than sampling differs from 1."""
-        return bool((self.weight != 1).any() or (self.isr != 1).any() or (self.asked != 1).any())
+        """Whether a factor other than sampling has a part."""
+        ours = (self.weight, self.isr, self.asked)
+        return self.cls_pw is not None or any(bool((factors != 1).any()) for factors in ours)
 
     def rows(self) -> list[dict[str, object]]:
         """Return the figures of `balance.yaml`, one dict per class."""
         columns = {"shown": self.sampling, "class_weight_asked": self.asked, "class_weight": self.weight}
-        columns |= {"isr": self.isr, "product": self.product}
+        columns |= {"isr": self.isr} | ({} if self.cls_pw is None else {"cls_pw": self.cls_pw})
+        columns["product"] = self.product
         return [{key: round(float(values[c]), 4) for key, values in columns.items()} for c in range(len(self.asked))]

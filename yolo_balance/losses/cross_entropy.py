@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from yolo_balance.losses.assignment import full_precision, preserving
+from yolo_balance.losses.assignment import full_precision
 from yolo_balance.losses.focal import power
+from yolo_balance.losses.magnitude import preserving
 
 
 def balanced_cross_entropy(

@@ -1,16 +1,18 @@
-"""Equalized Focal Loss: rare classes get a focal loss of their own exponent; Li et al. (2022)."""
+"""Equalized Focal Loss: rare classes get a focal loss of their own exponent; Li et al. (2022).
+
+For soft targets its authors have the equalised quality focal loss (EQFL, in United-Perception), which is the form here.
+"""
 
 from __future__ import annotations
 
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from yolo_balance.losses.assignment import Assignment, Term, full_precision, preserving
+from yolo_balance.losses.assignment import Assignment, Term, full_precision
 from yolo_balance.losses.focal import power
 from yolo_balance.losses.gradient_ratio import GradientRatio, trained_on
-from yolo_balance.losses.per_class import PerClass
+from yolo_balance.losses.magnitude import preserving
 
 
 def focusing_factors(ratio: Tensor, *, gamma: float = 2.0, scale: float = 8.0) -> Tensor:
@@ -21,7 +23,7 @@ def focusing_factors(ratio: Tensor, *, gamma: float = 2.0, scale: float = 8.0) -
     gamma for a class in balance, gamma + scale for one whose positives have had no gradient. scale = 0 gives gamma.
 
     Args:
-        ratio: (C,) g, accumulated gradient of positives / of negatives, >= 0.
+        ratio: (C,) g, gradient of positives / of negatives, >= 0, as from `GradientRatio`.
         gamma: Exponent of a class in balance, > 0; the paper's gamma_b.
         scale: Largest addition to gamma, for the least balanced class, >= 0.
 
@@ -87,28 +89,24 @@ def equalized_focal_gradient(logits: Tensor, target: Tensor, gamma_c: Tensor, *,
 class EqualizedFocal(Term):
     """Equalised focal weights on Ultralytics' classification loss, its sum preserved.
 
-    Gradients are accumulated of the loss with these weights, as the published code does by a hook on the backward
-    pass, and before the factor that preserves the sum, which is one number for the whole batch. Weights of other terms
-    are not counted. In the first batch the ratio is 1, hence the weights are quality focal's.
+    Gradients are counted of the loss with these weights, as the published code does by a hook on the backward pass, and
+    before the factor that preserves the sum, which is one number for the whole batch. Weights of other terms are not
+    counted. In the first batch the ratio is 1, hence the weights are quality focal's. `max_weight` has no part here: an
+    exponent multiplies nothing, and a smaller one would give a rare class back the many easy negatives that the term
+    spares it.
 
     Args:
-        gradients: The run's accumulated gradients, updated by every batch that is trained on.
+        gradients: The run's gradients, updated by every batch that is trained on.
         gamma: Exponent of a class in balance.
         scale: Largest addition to gamma, for the least balanced class.
-        room: (C,) largest gamma_c / gamma of each class, >= 1: the rest of the user's `max_weight` after the class's
-            other factors. The cap is on gamma_c itself, for a smaller factor on the same exponent would weaken the
-            class. None: no cap.
     """
 
-    def __init__(self, gradients: GradientRatio, *, gamma: float, scale: float, room: npt.ArrayLike | Tensor | None):
+    def __init__(self, gradients: GradientRatio, *, gamma: float, scale: float):
         self.gradients, self.gamma, self.scale = gradients, gamma, scale
-        self.room = None if room is None else PerClass(room)
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
         """Return (B, A, C) gamma_c / gamma |target - sigma|^gamma_c, times detached sum(loss) / sum(weighted loss)."""
         gamma_c = focusing_factors(self.gradients.ratio(loss.device), gamma=self.gamma, scale=self.scale)
-        if self.room is not None:
-            gamma_c = torch.minimum(gamma_c, self.gamma * self.room.on(gamma_c.device))
         logits, target = assignment.logits_in_full(), full_precision(assignment.target_scores)
         weights = _factor(logits, target, gamma_c, self.gamma)
         if trained_on(logits):

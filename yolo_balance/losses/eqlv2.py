@@ -6,9 +6,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from yolo_balance.losses.assignment import Assignment, Term, full_precision, ratio
+from yolo_balance.losses.assignment import Assignment, Term, full_precision
 from yolo_balance.losses.gradient_ratio import GradientRatio, trained_on
+from yolo_balance.losses.magnitude import ratio
 from yolo_balance.losses.per_class import PerClass
+
+LEAST = 1e-6
+"""Smallest weight of negatives: positives are weighed by q / r."""
 
 
 def eqlv2_weights(ratio: Tensor, *, alpha: float = 4.0, gamma: float = 12.0, mu: float = 0.8) -> tuple[Tensor, Tensor]:
@@ -22,7 +26,7 @@ def eqlv2_weights(ratio: Tensor, *, alpha: float = 4.0, gamma: float = 12.0, mu:
     turned up; at a large ratio both weights are 1. alpha = 0 leaves positives alone.
 
     Args:
-        ratio: (C,) g, accumulated gradient of positives / of negatives, >= 0.
+        ratio: (C,) g, gradient of positives / of negatives, >= 0, as from `GradientRatio`.
         alpha: Largest gain of positives.
         gamma: Steepness of f, > 0.
         mu: Ratio at which f is one half.
@@ -37,13 +41,13 @@ def eqlv2_weights(ratio: Tensor, *, alpha: float = 4.0, gamma: float = 12.0, mu:
 class EQLv2(Term):
     """EQLv2 weights on Ultralytics' classification loss, its sum preserved.
 
-    Gradients are accumulated with q and r in force, as the published code does, and before the factor that preserves
+    Gradients are counted with q and r in force, as the published code does, and before the factor that preserves
     the sum. The preserving factor is one number for the whole batch: it says nothing about the balance of a class, and
     would let batches with few positives count differently from others. Weights of other terms are not counted. In the
     first batch the ratio is 1, hence all classes alike.
 
     Args:
-        gradients: The run's accumulated gradients, updated by every batch that is trained on.
+        gradients: The run's gradients, updated by every batch that is trained on.
         alpha: Largest gain of positives.
         gamma: Steepness of the map from ratio to weight.
         mu: Ratio at which that map is one half.
@@ -60,7 +64,7 @@ class EQLv2(Term):
     def _weights(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return (C,) q and r from the gradients counted so far."""
         q, r = eqlv2_weights(self.gradients.ratio(device), alpha=self.alpha, gamma=self.gamma, mu=self.mu)
-        return (q if self.room is None else torch.minimum(q, self.room.on(q.device))), r
+        return (q if self.room is None else torch.minimum(q, self.room.on(q.device))), r.clamp(min=LEAST)
 
     def classification_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
         """Return (1, 1, C) r, times sum(loss) / sum(weighted loss), where positives' own class has q; detached."""

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from yolo_balance.losses.assignment import Assignment, Term, full_precision, preserving, ratio
+from yolo_balance.losses.assignment import Assignment, Term, full_precision
+from yolo_balance.losses.magnitude import preserving, ratio
 
 
 def quality_focal(logits: Tensor, target: Tensor, *, beta: float = 2.0) -> Tensor:

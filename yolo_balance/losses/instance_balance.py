@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from yolo_balance.losses.assignment import Assignment, Term, preserving
+from yolo_balance.losses.assignment import Assignment, Term
+from yolo_balance.losses.magnitude import preserving
 from yolo_balance.losses.ranking import rank_within
 
 
@@ -42,8 +43,8 @@ class InstanceBalanced(Term):
         w = N / (K * n)
 
     N positives, K objects that have any, n positives of the sample's own object: the average of drawing evenly over
-    objects. One object, or objects of as many positives each, give ones. Both losses keep their sum over the positives
-    of the batch.
+    objects. One object, or objects of as many positives each, give ones. The classification loss and the sum of the box
+    weights are preserved over the positives of the batch; the box loss itself is not.
     """
 
     def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from yolo_balance.losses.assignment import Assignment, Term, full_precision, preserving
+from yolo_balance.losses.assignment import Assignment, Term, full_precision
+from yolo_balance.losses.magnitude import preserving
 from yolo_balance.losses.nms_clusters import suppression_clusters
 from yolo_balance.losses.ranking import score_hlr
 
@@ -51,28 +52,39 @@ def _weights(rank: Tensor, n: Tensor, k: float, bias: float) -> Tensor:
 class ISRNegative(Term):
     """ISR-N weights on the negatives' classification loss, each negative's loss being the sum over its classes.
 
-    A dense head has thousands of negatives per image, nearly all of them of no interest: in each image the
-    `candidates` of the best score are clustered by the overlap of their predicted boxes and ranked, over the whole
-    batch; all other negatives take the weight of the last rank. From A candidates on all are ranked. Which of equal
-    scores comes first is not defined.
+    As in the published sampler, an image is ranked for itself, and only negatives whose score is above `min_score` are:
+    ranks among thousands of negatives that no detector would report would say nothing. All others take the weight of
+    the image's last rank; an image without such negatives is left alone. Of at most `candidates` an image, the best are
+    ranked. Which of equal scores comes first is not defined.
+
+    Args:
+        k: Exponent.
+        bias: Weight base of the last rank, in [0, 1].
+        min_score: Score above which a negative is ranked; 0.05 as published.
+        by_class: Whether only candidates of one class suppress each other. The published clusters are of any class.
+        candidates: Most negatives of an image that are ranked.
     """
 
-    def __init__(self, *, k: float, bias: float, candidates: int = 256):
-        self.k, self.bias, self.candidates = k, bias, candidates
+    def __init__(
+        self, *, k: float, bias: float, min_score: float = 0.05, by_class: bool = False, candidates: int = 256
+    ):
+        self.k, self.bias, self.min_score, self.by_class, self.candidates = k, bias, min_score, by_class, candidates
 
     @torch.no_grad()
     def anchor_weights(self, assignment: Assignment, loss: Tensor) -> Tensor:
-        """Return (B, A) weights, detached, 1 for positives; the sum of the batch's negative loss is preserved."""
+        """Return (B, A) weights, detached, 1 for positives; the sum of each image's negative loss is preserved."""
         a, logits = assignment, assignment.logits_in_full()
         best = logits.amax(-1).masked_fill(a.foreground, -torch.inf)  # logits rank as their scores do
         score, index = best.topk(min(self.candidates, best.shape[1]), dim=1)
         row = torch.arange(len(index), device=index.device).unsqueeze(1)
-        group = suppression_clusters(a.boxes[row, index], score, logits[row, index].argmax(-1))
+        label = logits[row, index].argmax(-1) if self.by_class else torch.zeros_like(index)
+        group = suppression_clusters(a.boxes[row, index], score, label)
 
-        sample = (score > -torch.inf).flatten()  # an image may have fewer negatives than candidates
-        rank = score_hlr(score.flatten(), group.flatten(), mask=sample)
-        n = sample.sum().clamp(min=1).float()
-        ranked = _weights(rank, n, self.k, self.bias).view_as(score)
+        sample = score.sigmoid() > self.min_score
+        image = row.expand_as(score)
+        rank = score_hlr(score.flatten(), group.flatten(), mask=sample.flatten(), image=image.flatten())
+        n = sample.sum(1, keepdim=True).clamp(min=1).float()
+        ranked = _weights(rank.view_as(score), n, self.k, self.bias)
         lowest = _weights(n - 1, n, self.k, self.bias)
         weights = lowest.expand_as(best).scatter(1, index, ranked)
-        return preserving(weights, loss, ~a.foreground)
+        return preserving(weights, loss, ~a.foreground, by_row=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from yolo_balance.losses.assignment import Assignment, Term, full_precision, preserving
+from yolo_balance.losses.assignment import Assignment, Term, full_precision
+from yolo_balance.losses.magnitude import preserving
 from yolo_balance.losses.negatives import negatives_per_image
 
 

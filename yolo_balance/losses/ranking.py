@@ -50,7 +50,7 @@ def iou_hlr(iou: Tensor, gt: Tensor, label: Tensor) -> Tensor:
     return rank_within(label, rank_within(gt, falling), falling)
 
 
-def score_hlr(score: Tensor, group: Tensor, *, mask: Tensor | None = None) -> Tensor:
+def score_hlr(score: Tensor, group: Tensor, *, mask: Tensor | None = None, image: Tensor | None = None) -> Tensor:
     """Rank negative samples by Score Hierarchical Local Rank; Cao et al., Prime Sample Attention (2019), section 3.
 
     1. Samples of one cluster are ranked by falling score.
@@ -61,18 +61,11 @@ def score_hlr(score: Tensor, group: Tensor, *, mask: Tensor | None = None) -> Te
         score: (N,) highest score of each sample over the classes.
         group: (N,) id of its cluster of overlapping samples, unique over the whole batch.
         mask: (N,) bool, the entries that are samples; the others rank behind all of them. None: all are.
+        image: (N,) int id of the image; each image is ranked for itself. None: all samples together.
 
     Returns:
-        int64 (N,) rank over all samples, 0 for the prime sample. Equal scores rank in the order given.
+        int64 (N,) rank over all samples (of the image), 0 for the prime sample. Equal scores rank in the order given.
     """
-    falling = -score.detach()
-    if mask is not None:
-        falling = falling.masked_fill(~mask, torch.inf)
-    order = torch.argsort(falling, stable=True)
-    local = rank_within(group[order])  # in falling order, which its ties by position keep
-    if mask is not None:
-        local = local.masked_fill(~mask[order], len(score))
-    order = order[torch.argsort(local, stable=True)]
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(order), device=order.device)
-    return rank
+    falling, last = -score.detach(), torch.zeros_like(group) if mask is None else (~mask).long()
+    local = rank_within(group, last, falling)
+    return rank_within(torch.zeros_like(group) if image is None else image, last, local, falling)

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from yolo_balance.arrays import Floats, Ints
+from yolo_balance.bounded_files import shown
+from yolo_balance.ranges import Confidence, Count, Share
 from yolo_balance.recall.evidence.intervals import effective_interval, interval
 from yolo_balance.recall.evidence.verdicts import Bounds, RecallVerdict, verdict
 from yolo_balance.recall.outcomes import Outcomes
-from yolo_balance.recall.report_json import shown
+
+ROUNDING = 0.006
+"""Most that figures of a report which were rounded to two decimals contradict each other by."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,14 @@ class ClassRecall:
     recall: float | None
     low: float | None
     high: float | None
-    threshold: float
+    threshold: Confidence
     target: float | None = None
     confidence: float = 0.95
     n_effective: float | None = None
     wilson: Bounds | None = None
     exact: Bounds | None = None
-    false_boxes: int = 0
-    precision: float | None = None
+    false_boxes: Count = 0
+    precision: Share | None = None
     images: int | None = None
 
     def __post_init__(self) -> None:
@@ -60,11 +64,21 @@ class ClassRecall:
         for key, value in (("recall", self.recall), ("low", self.low), ("high", self.high)):
             if (value is None and self.n) or (value is not None and not 0 <= value <= 1):
                 raise ValueError(f"{key}: expected a number in [0, 1], got {shown(value)}")
+        if self.recall is not None and abs(self.recall - self.hits / self.n) > ROUNDING:
+            raise ValueError(f"recall: expected hits / n = {self.hits / self.n:.4g}, got {self.recall}")
         if self.low is not None and self.high is not None and self.low > self.high:
             raise ValueError(f"low: expected no more than high = {self.high}, got {self.low}")
         for key, bounds in (("wilson", self.wilson), ("exact", self.exact)):
             if bounds is not None and not 0 <= bounds[0] <= bounds[1] <= 1:
                 raise ValueError(f"{key}: expected two numbers in [0, 1], the lower one first, got {shown(bounds)}")
+        intervals = {"wilson": self.wilson, "exact": self.exact}
+        if self.low is not None and self.high is not None:
+            intervals["low"] = self.low, self.high
+        for key, bounds in intervals.items():
+            if self.recall is None or bounds is None:
+                continue
+            if not bounds[0] - ROUNDING <= self.recall <= bounds[1] + ROUNDING:
+                raise ValueError(f"{key}: expected an interval around recall = {self.recall:.4g}, got {shown(bounds)}")
         if self.n_effective is not None and self.n and not self.n_effective > 0:
             raise ValueError(f"n_effective: expected a number above 0, got {self.n_effective}")
         if self.target is not None and not 0 < self.target <= 1:

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from yolo_balance.bounded_files import read_json, shown
 from yolo_balance.config.recall import CostsConfig
-from yolo_balance.errors import DataError
 from yolo_balance.files import csv_text, write_whole
+from yolo_balance.ranges import Amount, Confidence, Count
 from yolo_balance.recall.class_recall import ClassRecall, read_classes
 from yolo_balance.recall.class_thresholds import share_budget
 from yolo_balance.recall.costs import cheapest_threshold
@@ -25,7 +26,7 @@ from yolo_balance.recall.evidence.effective_size import effective_sizes
 from yolo_balance.recall.images import ImageRates, zones
 from yolo_balance.recall.operating_point import alarm_unit, threshold_at
 from yolo_balance.recall.outcomes import Outcomes
-from yolo_balance.recall.report_json import SCHEMA, read, shown
+from yolo_balance.recall.report_json import SCHEMA, read
 
 COLUMNS = (
     *("epoch", "class", "budget", "n", "hits", "recall", "low", "high", "threshold", "false_alarms"),
@@ -43,7 +44,7 @@ class PerClassRecall:
         images: Escapes and overkill at these confidences.
     """
 
-    measured: float
+    measured: Amount
     classes: Mapping[str, ClassRecall]
     images: ImageRates | None = None
 
@@ -61,9 +62,9 @@ class BudgetRecall:
         images: Escapes and overkill at the threshold.
     """
 
-    false_alarms: float
-    threshold: float
-    measured: float | None
+    false_alarms: Amount
+    threshold: Confidence
+    measured: Amount | None
     classes: Mapping[str, ClassRecall]
     per_class: PerClassRecall | None = None
     images: ImageRates | None = None
@@ -89,21 +90,22 @@ class RecallReport:
     split: str
     iou: float
     confidence: float
-    images: int
-    clean_images: int
+    images: Count
+    clean_images: Count
     budgets: tuple[BudgetRecall, ...]
     details: Details | None = None
-    ignored: int = 0
+    ignored: Count = 0
     first_ignored: str = ""
-    unlabelled: int = 0
+    unlabelled: Count = 0
 
     def __post_init__(self) -> None:
         """Refuse a report that cannot be; raises ValueError that begins with the key."""
         if not 0 < self.confidence < 1:
             raise ValueError(f"confidence: expected a level in (0, 1), got {shown(self.confidence)}")
-        for key, count in (("ignored", self.ignored), ("unlabelled", self.unlabelled)):
-            if count < 0:
-                raise ValueError(f"{key}: expected a number of images, got {count}")
+        if not 0 < self.iou <= 1:
+            raise ValueError(f"iou: expected an overlap in (0, 1], got {shown(self.iou)}")
+        if self.clean_images > self.images:
+            raise ValueError(f"clean_images: expected at most images = {self.images}, got {self.clean_images}")
         if not self.budgets:
             raise ValueError("budgets: expected at least one")
         for i, budget in enumerate(self.budgets):
@@ -228,12 +230,7 @@ class RecallReport:
     @classmethod
     def load(cls, path: str | Path) -> RecallReport:
         """Read `recall.json`; raises DataError in one line that names the file, and the key where it is one."""
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as e:
-            reason = e.strerror if isinstance(e, OSError) else f"not JSON: {e}"
-            raise DataError(f"{path}: expected the recall.json of a run, but it cannot be read ({reason})") from e
-        return cls.from_dict(content, source=str(path))
+        return read(cls, read_json(path, "the recall.json of a run"), str(path))
 
     def __str__(self) -> str:
         """Draw the console table: users print the report that `train` returns.

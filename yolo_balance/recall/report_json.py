@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
+from yolo_balance.bounded_files import checked, shown
 from yolo_balance.errors import DataError
 from yolo_balance.recall.evidence.needs import CONFIDENCE
 
@@ -19,18 +17,9 @@ def read(kind: type[Report], content: Any, source: str) -> Report:
     """Build a report, as `RecallReport.from_dict` documents; `__post_init__` of each part refuses impossible values."""
     if not isinstance(content, Mapping):
         raise DataError(f"{source}: expected a recall report, a JSON object, got {shown(content)}")
-    if content.get("schema") != SCHEMA:
-        raise DataError(f"{source}: schema: expected schema {SCHEMA}, got {shown(content.get('schema'))}")
-    try:
-        return TypeAdapter(kind).validate_json(json.dumps(_completed(content)), strict=True)
-    except ValidationError as e:
-        raise DataError(f"{source}: {_line(e)}") from e
-
-
-def shown(value: object) -> str:
-    """Return a value as JSON, short."""
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    if (schema := content.get("schema")) != SCHEMA or isinstance(schema, bool):
+        raise DataError(f"{source}: schema: expected schema {SCHEMA}, got {shown(schema)}")
+    return checked(kind, _completed(content), source)
 
 
 def _completed(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,19 +43,3 @@ def _completed(content: Mapping[str, Any]) -> dict[str, Any]:
     budgets = content.get("budgets")
     filled = {"budgets": [budget(b) for b in budgets]} if isinstance(budgets, (list, tuple)) else {}
     return {"confidence": level, **content, **filled}
-
-
-def _line(error: ValidationError) -> str:
-    """Describe the first problem: dotted key, what was expected, what arrived; and how many more there are."""
-    first, *others = error.errors()
-    if first["type"] == "value_error":
-        text = str(first["ctx"]["error"])
-    elif first["type"] == "missing":
-        text = "missing"
-    else:
-        expected = "expected an object" if first["type"].startswith("dataclass") else first["msg"]
-        text = f"{expected.replace('Input should be', 'expected')}, got {shown(first['input'])}"
-    key = ".".join(map(str, first["loc"]))
-    if key:
-        text = f"{key}{'.' if first['type'] == 'value_error' else ': '}{text}"
-    return text + (f" ({len(others)} more like it)" if others else "")

@@ -3,19 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from yolo_balance.config import SECTION, BalanceConfig
-from yolo_balance.errors import DataError
-from yolo_balance.files import read_mapping, write_whole
+from yolo_balance.bounded_files import checked
+from yolo_balance.config import SECTION, BalanceConfig, read_yaml
+from yolo_balance.files import write_whole
 from yolo_balance.losses.composition import ClassFactors
+from yolo_balance.ranges import Amount, Count, Share
 from yolo_balance.run_folder.names import BALANCE
 from yolo_balance.sampling import ClassStatistics, SamplingSchedule, class_plans
+
+MOST_BYTES = 8 << 20
+"""Size above which the file is none of a run; that of 1,200 classes has 512 KiB."""
+
+
+@dataclass(frozen=True)
+class _ClassRow:
+    boxes: Count
+    images: Count | None = None
+    natural: Share | None = None
+    requested: Share | None = None
+    factor: Amount | None = None
+    product: Amount | None = None
+
+
+@dataclass(frozen=True)
+class _Resolved:
+    classes: Mapping[str, _ClassRow]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Content:
+    resolved: _Resolved
+    balance: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -37,15 +63,10 @@ class BalanceFile:
 
     @classmethod
     def load(cls, folder: Path) -> BalanceFile:
-        """Read the file. Raises DataError in one line that names the file."""
+        """Read the file. Raises ConfigError or DataError in one line that names the file, and the key if it is one."""
         path = folder / BALANCE
-        content = read_mapping(path)
-        try:
-            counted = all(isinstance(row["boxes"], int) for row in content["resolved"]["classes"].values())
-        except (TypeError, KeyError, AttributeError):
-            counted = False
-        if not counted:
-            raise DataError(f"{path}: expected resolved.classes with the boxes of each class")
+        content: Any = read_yaml(path, MOST_BYTES)
+        checked(_Content, content, path)  # its other keys are kept as they are
         return cls(content.get(SECTION), content["resolved"])
 
     @property

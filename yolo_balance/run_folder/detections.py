@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from yolo_balance.arrays import Bools, Floats, Floats32, Ints
+from yolo_balance.bounded_arrays import Form, read_arrays
 from yolo_balance.errors import DataError
 from yolo_balance.files import write_bytes_whole
 from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.run_folder.names import DETECTIONS
+from yolo_balance.text import plain
 
 NOT_FOUND = np.float32(-1)
+FORMS = {
+    "names": Form("U", "C"),
+    "budgets": Form("float64", "K", low=0),
+    "split": Form("U"),
+    "counted": Form("bool", "I"),
+    "object_image": Form("int64", "T", low=0, high="I"),
+    "object_class": Form("int64", "T", low=0, high="C"),
+    "object_confidence": Form("float32", "T", low=-1, high=1),
+    "false_image": Form("int64", "F", low=0, high="I"),
+    "false_confidence": Form("float32", "F", low=0, high=1),
+}
+"""Arrays of the file. I images, T objects, C classes, K budgets, F false boxes."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +104,27 @@ class Detections:
 
     @classmethod
     def load(cls, folder: Path) -> Detections:
-        """Read `detections.npz`. Raises DataError in one line that names the file."""
+        """Read `detections.npz`. Raises DataError in one line that names the file, and the array if it is one."""
         path = folder / DETECTIONS
-        try:
-            with path.open("rb") as f, np.load(f, allow_pickle=False) as content:  # else a damaged file stays open
-                found = {field.name: content[field.name] for field in fields(cls)}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as e:
-            raise DataError(f"{path}: expected the {DETECTIONS} of a run, but it cannot be read ({e})") from e
-        return cls(**{**found, "split": str(found["split"])})
+        arrays = read_arrays(path, FORMS, f"the {DETECTIONS} of a run")
+        text: dict[str, Any] = {"split": str(arrays["split"])}
+        found = cls(**arrays | text)
+        if fault := found._contradiction():
+            raise DataError(f"{plain(str(path))}: {fault}")
+        return found
+
+    def _contradiction(self) -> str:
+        """Describe what no validation pass leaves; empty where nothing contradicts."""
+        clean = np.ones(len(self.counted), bool)
+        clean[self.object_image] = False
+        holds = {
+            "names: expected different names": 0 < len(set(self.names.tolist())) == len(self.names),
+            "budgets: expected at least one": len(self.budgets) > 0,
+            "counted: expected the images without objects": (self.counted == (clean if clean.any() else True)).all(),
+            "object_confidence: expected -1 or a confidence": (
+                (self.object_confidence >= 0) | (self.object_confidence == NOT_FOUND)
+            ).all(),
+            "false_image: expected images that are counted": self.counted[self.false_image].all(),
+            "false_confidence: expected falling numbers": (np.diff(self.false_confidence) <= 0).all(),
+        }
+        return next((fault for fault, true in holds.items() if not true), "")

@@ -6,22 +6,30 @@ import csv
 import io
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from yolo_balance.arrays import Bools, Floats
+from yolo_balance.bounded_files import problem_line, read_text, reason
 from yolo_balance.errors import DataError
 from yolo_balance.files import csv_name, csv_text, reach_disk
-from yolo_balance.recall.evidence.verdicts import Bounds
+from yolo_balance.ranges import Amount, Confidence, Count, Share
 from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
 from yolo_balance.recall.report import RecallReport
 from yolo_balance.run_folder.names import EXPOSURE, FEEDBACK, RECALL_ROWS
 from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
 from yolo_balance.sampling.exposure import Exposure
+from yolo_balance.text import plain
 
 T = TypeVar("T")
+MOST_BYTES = 256 << 20
+"""Size above which a table is none of a run; 300 epochs of 1,200 classes at two budgets have 72 MiB."""
+KEY = ("epoch", "class", "budget")
+"""Columns that no two rows of a table have in common."""
 FEEDBACK_COLUMNS = ("epoch", "class", "n", "recall", "low", "smoothed", "factor", "frozen")
 
 
@@ -34,25 +42,30 @@ class EpochRecall:
         false_alarms: False boxes per clean image at the threshold.
     """
 
-    epoch: int
+    epoch: Count
     name: str
-    budget: float
-    n: int
-    hits: int
-    recall: float | None
-    bounds: Bounds | None
-    threshold: float
-    false_alarms: float
+    budget: Amount
+    n: Count
+    hits: Count
+    recall: Share | None
+    bounds: tuple[Share, Share] | None
+    threshold: Confidence
+    false_alarms: Amount
+
+    def __post_init__(self) -> None:
+        """Refuse a row that cannot be; raises ValueError that begins with the column."""
+        if self.hits > self.n:
+            raise ValueError(f"hits: expected 0 to n = {self.n}, got {self.hits}")
 
 
 @dataclass(frozen=True)
 class Shares:
     """Share of one class in all boxes: in the data, asked for, drawn, and left in the batches after augmentation."""
 
-    natural: float
-    requested: float
-    drawn: float
-    reached: float
+    natural: Share
+    requested: Share
+    drawn: Share
+    reached: Share
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,27 @@ class ClassFeedback(NamedTuple):
     low: float
     factor: float
     frozen: bool
+
+
+@dataclass(frozen=True)
+class _ExposureRow:
+    epoch: Count
+    name: str
+    natural: Share
+    requested: Share
+    drawn: Share
+    reached: Share
+
+
+@dataclass(frozen=True)
+class _FeedbackRow:
+    epoch: Count
+    name: str
+    n: Count
+    recall: Share | None
+    low: Share | None
+    factor: Amount
+    frozen: Literal["0", "1"]
 
 
 def append_exposure(folder: Path, epoch: int, exposure: Exposure) -> None:
@@ -109,33 +143,14 @@ def append_feedback(
 
 def read_history(folder: Path) -> tuple[EpochRecall, ...]:
     """Return the rows of `recall.csv` in the order of the file; raises DataError where they cannot be read."""
-
-    def read(row: Mapping[str, str]) -> EpochRecall:
-        return EpochRecall(
-            int(row["epoch"]),
-            csv_name(row["class"]),
-            float(row["budget"]),
-            int(row["n"]),
-            int(row["hits"]),
-            float(row["recall"]) if row["recall"] else None,
-            (float(row["clustered_low"]), float(row["clustered_high"])) if row["clustered_low"] else None,
-            float(row["threshold"]),
-            float(row["false_alarms"]),
-        )
-
-    return tuple(_read(folder / RECALL_ROWS, RECALL_COLUMNS, read))
+    return tuple(_read(folder / RECALL_ROWS, RECALL_COLUMNS, EpochRecall))
 
 
 def read_exposure(folder: Path) -> dict[str, ClassExposure]:
     """Return the shares in `exposure.csv` by class name; raises DataError where they cannot be read."""
-    keys = ("natural", "requested", "drawn", "reached")
-
-    def read(row: Mapping[str, str]) -> tuple[int, str, Shares]:
-        return int(row["epoch"]), csv_name(row["class"]), Shares(*(float(row[key]) for key in keys))
-
     epochs: dict[str, list[tuple[int, Shares]]] = defaultdict(list)
-    for epoch, name, found in _read(folder / EXPOSURE, ("epoch", "class", *keys), read):
-        epochs[name].append((epoch, found))
+    for row in _read(folder / EXPOSURE, EXPOSURE_COLUMNS[:-1], _ExposureRow):
+        epochs[row.name].append((row.epoch, Shares(row.natural, row.requested, row.drawn, row.reached)))
     return {
         name: ClassExposure(
             last=max(rows, key=lambda row: row[0])[1],
@@ -147,15 +162,10 @@ def read_exposure(folder: Path) -> dict[str, ClassExposure]:
 
 def read_feedback(folder: Path) -> dict[str, list[ClassFeedback]]:
     """Return the rows of `feedback.csv` by class name; raises DataError where they cannot be read."""
-
-    def read(row: Mapping[str, str]) -> tuple[str, ClassFeedback]:
-        recall, low = (float(row[key] or "nan") for key in ("recall", "low"))
-        found = ClassFeedback(int(row["epoch"]), int(row["n"]), recall, low, float(row["factor"]), row["frozen"] == "1")
-        return csv_name(row["class"]), found
-
     classes: dict[str, list[ClassFeedback]] = defaultdict(list)
-    for name, found in _read(folder / FEEDBACK, FEEDBACK_COLUMNS, read):
-        classes[name].append(found)
+    for row in _read(folder / FEEDBACK, FEEDBACK_COLUMNS, _FeedbackRow):
+        recall, low = (math.nan if value is None else value for value in (row.recall, row.low))
+        classes[row.name].append(ClassFeedback(row.epoch, row.n, recall, low, row.factor, row.frozen == "1"))
     return dict(classes)
 
 
@@ -172,16 +182,32 @@ def _decimals(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.5f}"
 
 
-def _read(path: Path, columns: Sequence[str], row_of: Callable[[Mapping[str, str]], T]) -> Iterator[T]:
+def _read(path: Path, columns: Sequence[str], kind: type[T]) -> Iterator[T]:
+    """Yield a row of a declared type for each line; raises DataError that names the line and the column."""
     try:
-        with path.open(newline="", encoding="utf-8") as f:
-            rows = csv.DictReader(f)
-            if missing := [column for column in columns if column not in (rows.fieldnames or ())]:
-                raise DataError(f"{path}: expected columns {', '.join(columns)}, got none called {', '.join(missing)}")
-            for row in rows:
-                try:
-                    yield row_of(row)
-                except (TypeError, ValueError) as e:  # a row that is too short has None
-                    raise DataError(f"{path}, line {rows.line_num}: expected numbers as in {columns}, got {e}") from e
-    except (OSError, UnicodeDecodeError, csv.Error) as e:
-        raise DataError(f"{path}: expected a CSV file, got {e}") from e
+        rows = csv.DictReader(io.StringIO(read_text(path, MOST_BYTES), newline=""))
+        if missing := [column for column in columns if column not in (rows.fieldnames or ())]:
+            raise DataError(
+                f"{plain(str(path))}: expected columns {', '.join(columns)}, got none called {', '.join(missing)}"
+            )
+        adapter, seen = TypeAdapter(kind), set[tuple[str, ...]]()
+        for row in rows:
+            place = f"{plain(str(path))}, line {rows.line_num}"
+            if None in row or None in row.values():
+                raise DataError(f"{place}: expected {len(rows.fieldnames or ())} fields")
+            if (key := tuple(row[column] for column in KEY if column in row)) in seen:
+                raise DataError(f"{place}: expected one row of {', '.join(map(plain, key))}, got another")
+            seen.add(key)
+            try:
+                yield adapter.validate_python(_fields(row))
+            except ValidationError as e:
+                raise DataError(f"{place}: {problem_line(e)}") from e
+    except (OSError, ValueError, csv.Error) as e:
+        raise DataError(f"{plain(str(path))}: expected a CSV file, got {reason(e)}") from e
+
+
+def _fields(row: Mapping[str, str]) -> dict[str, object]:
+    """Return the fields of a row by name; an empty one is None."""
+    given: dict[str, object] = {column: text or None for column, text in row.items()}
+    bounds = given.get("clustered_low"), given.get("clustered_high")
+    return {**given, "name": csv_name(row["class"]), "bounds": None if bounds == (None, None) else bounds}

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from yolo_balance.errors import DataError
+from yolo_balance.bounded_files import checked, read_json
 from yolo_balance.files import write_whole
+from yolo_balance.ranges import Amount, Count, Share
 from yolo_balance.run_folder.names import MEASURED
 
 
@@ -24,11 +24,11 @@ class Measured:
         train_seconds: Seconds spent in the epochs' batches, without validation.
     """
 
-    map50_95: float
-    map50: float
-    ap50: Mapping[str, float]
-    steps: int
-    train_seconds: float
+    map50_95: Share
+    map50: Share
+    ap50: Mapping[str, Share]
+    steps: Count
+    train_seconds: Amount
 
     def save(self, folder: Path) -> None:
         """Write `run.json`, whole or not at all."""
@@ -36,10 +36,6 @@ class Measured:
 
     @classmethod
     def load(cls, folder: Path) -> Measured:
-        """Read `run.json`. Raises DataError in one line that names the file."""
+        """Read `run.json`. Raises DataError in one line that names the file, and the key if it is one."""
         path = folder / MEASURED
-        try:
-            content: Any = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**content)
-        except (OSError, ValueError, TypeError) as e:
-            raise DataError(f"{path}: expected the {MEASURED} of a run, but it cannot be read ({e})") from e
+        return checked(cls, read_json(path, f"the {MEASURED} of a run"), path)

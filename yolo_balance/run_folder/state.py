@@ -7,15 +7,59 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from yolo_balance.bounded_files import checked, read_json
 from yolo_balance.files import write_whole
+from yolo_balance.ranges import Amount, Confidence, Count, Share
 from yolo_balance.run_folder.names import STATE
-from yolo_balance.text import plain
 
 SCHEMA = 2
 TRAINING, TRAINED, FINISHED = STAGES = ("training", "trained", "finished")
 """Epochs are to come; the last validation and the report are to come; nothing is."""
+
+
+@dataclass(frozen=True)
+class _Gradients:
+    positive: list[Amount]
+    negative: list[Amount]
+
+
+@dataclass(frozen=True)
+class _Best:
+    epoch: Count
+    value: float
+    recall: Share
+    lowest: str
+    low: Share
+    hits: Count
+    n: Count
+    missed: list[str]
+
+
+@dataclass(frozen=True)
+class _Selection:
+    by: str
+    best: _Best | None
+    fitness: float | None
+    fitness_epoch: Count | None
+
+
+@dataclass(frozen=True)
+class _State:
+    schema: Literal[1, 2]
+    epoch: Count
+    stage: Literal["training", "trained", "finished"] = "training"
+    checkpoint: str = ""
+    steps: Count = 0
+    seconds: Amount = 0.0
+    data: Mapping[str, Any] = field(default_factory=dict)
+    recall: Mapping[str, Share] = field(default_factory=dict)
+    hard: list[str] = field(default_factory=list)
+    threshold: Confidence | None = None
+    gradients: Mapping[str, _Gradients] = field(default_factory=dict)
+    class_weights: Mapping[str, tuple[Amount, Amount]] = field(default_factory=dict)
+    selection: _Selection | None = None
 
 
 @dataclass(frozen=True)
@@ -48,22 +92,14 @@ class RunState:
 
     @classmethod
     def load(cls, folder: Path) -> RunState:
-        """Read the file. Raises OSError, or ValueError in one line that names the key."""
-        content = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError(f"expected keys, got {type(content).__name__}")
-        content.pop("schema", None)
+        """Read the file. Raises DataError in one line that names the file, and the key if it is one."""
+        path = folder / STATE
+        content = read_json(path, f"the {STATE} of a run")
+        checked(_State, content, path)
+        assert isinstance(content, dict)  # checked
+        content.pop("schema")
         given = {name: content.pop(name) for name in asdict(cls()) if name in content}
-        state = cls(**given, learnt=content)
-        for name in ("epoch", "steps"):
-            checked_count(getattr(state, name), name)
-        checked_number(state.seconds, "seconds", 0, 1e12)
-        if state.stage not in STAGES:
-            raise ValueError(f"stage: expected one of {', '.join(STAGES)}, got {_shown(state.stage)}")
-        for name, kind in (("checkpoint", str), ("data", dict)):
-            if not isinstance(getattr(state, name), kind):
-                raise ValueError(f"{name}: expected {kind.__name__}, got {_shown(getattr(state, name))}")
-        return state
+        return cls(**given, learnt=content)
 
     def belongs_to(self, checkpoint: Path) -> bool:
         """Whether this is the state of a checkpoint; every checkpoint passes where the file names none."""
@@ -77,36 +113,3 @@ def file_hash(path: Path) -> str:
         while block := f.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def checked_number(value: object, name: str, low: float, high: float) -> float:
-    """Return a number of a state that lies from `low` to `high`. Raises ValueError in one line that names it."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise ValueError(f"{name}: expected a number from {low:g} to {high:g}, got {_shown(value)}")
-    return float(value)
-
-
-def checked_count(value: object, name: str, most: int = 10**15) -> int:
-    """Return a whole number of a state from 0 on. Raises ValueError in one line that names it."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
-        raise ValueError(f"{name}: expected a whole number from 0 to {most}, got {_shown(value)}")
-    return value
-
-
-def checked_mapping(value: object, name: str) -> Mapping[str, object]:
-    """Return a mapping of a state. Raises ValueError in one line that names it."""
-    if not isinstance(value, dict):
-        raise ValueError(f"{name}: expected keys, got {_shown(value)}")
-    return value
-
-
-def checked_list(value: object, name: str) -> list[object]:
-    """Return a list of a state. Raises ValueError in one line that names it."""
-    if not isinstance(value, list):
-        raise ValueError(f"{name}: expected a list, got {_shown(value)}")
-    return value
-
-
-def _shown(value: object) -> str:
-    text = plain(repr(value))
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
@@ -56,6 +57,11 @@ class RecallFeedback:
     def restore(self, state: Mapping[str, float], names: list[str]) -> None:
         """Restore the recall that `state` returned."""
         self.recall = np.array([float(state.get(name, np.nan)) for name in names])
+
+
+def fewest_objects(confidence: float) -> int:
+    """Return the fewest objects n of a class that feedback follows."""
+    return next(n for n in itertools.count(1) if informative(np.array([n]), confidence)[0])
 
 
 def informative(n: Ints, confidence: float) -> Bools:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
@@ -9,6 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from yolo_balance.text import plain
+
+MOST_CLASSES = 30
+"""Classes in a console table; a data set may have a thousand, and a log has a table an epoch."""
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], align: str = "lr", *, gap: int = 3) -> str:
@@ -29,3 +33,42 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], align: str = "
     with console.capture() as capture:
         console.print(drawn)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def class_table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    ranks: Sequence[tuple[float, ...]],
+    align: str = "lr",
+    *,
+    which: str,
+    file: str,
+    before: Sequence[Sequence[str]] = (),
+    after: Sequence[Sequence[str]] = (),
+    gap: int = 3,
+) -> str:
+    """Draw a table with a row for each class; of many classes, MOST_CLASSES and a line on the others.
+
+    Args:
+        headings: As in `table`.
+        rows: The row of each class.
+        ranks: A rank for each class; those with the smallest ranks are shown, in the order of `rows`.
+        align: As in `table`.
+        which: The classes that are shown, in words.
+        file: The file that holds all classes.
+        before: Rows that are no classes, above them.
+        after: Rows that are no classes, below them.
+        gap: As in `table`.
+    """
+    shown = sorted(sorted(range(len(rows)), key=ranks.__getitem__)[:MOST_CLASSES])
+    lines = [table(headings, [*before, *(rows[i] for i in shown), *after], align, gap=gap)]
+    if len(shown) < len(rows):
+        lines.append(
+            f"{len(shown)} of {len(rows):,} classes are shown, {which}; {len(rows) - len(shown):,} more are in {file}"
+        )
+    return "\n".join(lines)
+
+
+def rare_first(counts: Iterable[int]) -> list[tuple[float, ...]]:
+    """Return ranks by which classes with few boxes come first, and those with none last."""
+    return [(count or math.inf,) for count in counts]

@@ -11,14 +11,17 @@ import numpy as np
 
 from yolo_balance.arrays import Floats, Ints
 from yolo_balance.config import SamplingConfig
+from yolo_balance.run_folder.names import BALANCE, EXPOSURE
 from yolo_balance.sampling import Exposure, SamplingSchedule
 from yolo_balance.sampling.exposure import lost
+from yolo_balance.sampling.feedback import WIDEST, fewest_objects, informative
 from yolo_balance.sampling.statistics import shares
-from yolo_balance.text import counted
-from yolo_balance.views.tables import table
+from yolo_balance.text import counted, listed
+from yolo_balance.views.tables import class_table, rare_first
 
-FACTORS = {"shown": "shown", "class_weight": "class weight", "isr": "ISR-P", "product": "product"}
+FACTORS = {"shown": "shown", "class_weight": "class weight", "isr": "ISR-P", "cls_pw": "cls_pw", "product": "product"}
 MOST = 5  # classes named; a data set may have a thousand
+RARE = "those with the fewest boxes"
 SMALLEST = 2  # px; Ultralytics' augmentation drops boxes whose shorter side is no larger
 
 
@@ -47,6 +50,26 @@ def remarks(schedule: SamplingSchedule, names: Sequence[str], files: Sequence[st
     return lines
 
 
+def feedback_line(names: Sequence[str], objects: Ints, confidence: float) -> str | None:
+    """Return a line on the classes that val has too few objects of for feedback to follow; else None.
+
+    Args:
+        names: Class names by class id.
+        objects: (C,) objects of each class in the split that validation reads.
+        confidence: Level of the intervals.
+    """
+    frozen = np.flatnonzero(~informative(objects, confidence))
+    if not frozen.size:
+        return None
+    found = [f"{names[c]} ({objects[c]})" for c in frozen[np.argsort(objects[frozen], kind="stable")]]
+    rest = "feedback follows no class" if frozen.size == len(names) else "their factors stay as they are"
+    return (
+        f"balance.sampling.feedback: val is too small to steer by for {listed(found, MOST)}: {rest}. A class needs "
+        f"{fewest_objects(confidence)} objects in val: with fewer, the {confidence:.0%} interval of its recall may be "
+        f"wider than {WIDEST:g}"
+    )
+
+
 def plan_table(resolution: Any) -> str:
     """Return the resolution as a console table, one line per class."""
     title = (
@@ -63,7 +86,8 @@ def plan_table(resolution: Any) -> str:
         (name, *(f"{row[key]:{form}}" for key, form in forms.items())) for name, row in resolution["classes"].items()
     ]
     headings = ("class", "images", "boxes", "share of boxes", "factor", "share asked for", "most from one image")
-    return f"{title}\n{table(headings, rows)}"
+    ranks = rare_first(row["boxes"] for row in resolution["classes"].values())
+    return f"{title}\n{class_table(headings, rows, ranks, which=RARE, file=BALANCE)}"
 
 
 def factors_table(resolution: Any) -> str:
@@ -71,11 +95,14 @@ def factors_table(resolution: Any) -> str:
     classes = resolution["classes"]
     if not all("product" in row for row in classes.values()):
         return ""
-    rows = [(name, *(f"{row[key]:.2f}" for key in FACTORS)) for name, row in classes.items()]
+    given = {key: heading for key, heading in FACTORS.items() if all(key in row for row in classes.values())}
+    rows = [(name, *(f"{row[key]:.2f}" for key in given)) for name, row in classes.items()]
     title = (
         "Weight of an object beside one of the commonest class: how often it is shown, times what the losses give it"
     )
-    return f"\n{title}\n{table(('class', *FACTORS.values()), rows)}\n"
+    ranks = [(-row["product"],) for row in classes.values()]
+    drawn = class_table(("class", *given.values()), rows, ranks, which="those with the largest product", file=BALANCE)
+    return f"\n{title}\n{drawn}\n"
 
 
 def deviation_line(exposure: Exposure, epoch: int, sampling: SamplingConfig | None, planned: int) -> str | None:
@@ -155,4 +182,5 @@ def exposure_table(exposure: Exposure, last: int) -> str:
     headings = ("class", "in the data", "asked for", "drawn", "reached", "lost")
     first = last - exposure.epochs + 1
     epochs = "all epochs" if first == 1 else f"epoch {last}" if first == last else f"epochs {first} to {last}"
-    return f"Exposure: shares of boxes over {epochs}\n{table(headings, rows)}"
+    ranks = rare_first(exposure.statistics.boxes.tolist())
+    return f"Exposure: shares of boxes over {epochs}\n{class_table(headings, rows, ranks, which=RARE, file=EXPOSURE)}"

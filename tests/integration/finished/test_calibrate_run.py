@@ -231,10 +231,18 @@ def test_what_cannot_be_calibrated_after_is_one_line(runs, tmp_path, capsys):
         "calibrate", run, "--out", missing, "balance.recall.calibration.rule=platt"
     )
     shutil.copytree(run, tmp_path / "broken")
-    line = f"error: {tmp_path / 'broken' / 'balance.yaml'}: expected resolved.classes with the boxes of each class"
-    for resolution in ("{classes: {pit: {}}}", "{classes: [pit]}", "null"):
+    for resolution, line in (
+        ("{classes: {pit: {}}}", "resolved.classes.pit.boxes: missing"),
+        ("{classes: {pit: {boxes: -1}}}", "resolved.classes.pit.boxes: expected greater than or equal to 0, got -1"),
+        ("{classes: [pit]}", 'resolved.classes: expected an object, got ["pit"]'),
+        ("null", "resolved: expected an object, got null"),
+        (
+            "{classes: {pit: {boxes: 1}}}",
+            "resolved.classes: expected the classes of best.pt, scratch, pit and crack, got pit",
+        ),
+    ):
         (tmp_path / "broken" / "balance.yaml").write_text(f"balance: {{}}\nresolved: {resolution}\n")
-        assert said("calibrate", tmp_path / "broken") == line
+        assert said("calibrate", tmp_path / "broken") == f"error: {tmp_path / 'broken' / 'balance.yaml'}: {line}"
     line = "error: balance.recall.calibration: expected none in report, which changes no model; calibrate does"
     assert said("report", run / "weights" / "best.pt", "balance.recall.calibration.rule=fitted") == line
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken"]

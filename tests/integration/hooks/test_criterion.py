@@ -10,11 +10,12 @@ import torch
 from helpers.batches import CLASSES, batch
 from torch.utils._python_dispatch import TorchDispatchMode
 from ultralytics.cfg import get_cfg
-from ultralytics.nn.tasks import DetectionModel
+from ultralytics.nn.tasks import DetectionModel, PoseModel, SegmentationModel
 from ultralytics.utils.metrics import bbox_iou
 
+from yolo_balance.config.losses import LossesConfig
 from yolo_balance.errors import HostError
-from yolo_balance.integration.hooks.criterion import balance_criterion
+from yolo_balance.integration.hooks.criterion import balance_criterion, box_weights_end_at
 from yolo_balance.losses.carl import CARL
 from yolo_balance.losses.class_weights import ClassWeights
 from yolo_balance.losses.eqlv2 import EQLv2
@@ -100,11 +101,13 @@ def test_neutral_terms_change_nothing(model):
 @pytest.mark.parametrize(
     "terms", [[QualityFocal(beta=2.0)], [ISRPositive(k=2.0, bias=0.0)], [QualityFocal(beta=1.0), *PRESERVING[1:-2]]]
 )
-def test_classification_terms_preserve_every_loss_and_change_the_gradient(model, terms):
+def test_classification_terms_preserve_the_box_losses_and_turn_the_gradient(model, terms):
+    """The size of the classification loss's gradient has a law of its own, in test_gradient_magnitude.py."""
     data = batch()
-    torch.testing.assert_close(losses(model, terms, data), losses(model, [], data), rtol=1e-4, atol=1e-4)
+    ours, stock = losses(model, terms, data), losses(model, [], data)
+    torch.testing.assert_close(ours[[0, 2]], stock[[0, 2]], rtol=1e-4, atol=1e-4)
     ours, stock = gradient(model, terms, data), gradient(model, [], data)
-    assert not torch.allclose(ours, stock, rtol=1e-3)
+    assert torch.nn.functional.cosine_similarity(ours, stock, dim=0) < 0.9999
 
 
 @pytest.mark.parametrize(("gain", "published"), [(0.5, True), (0.5, False), (None, False)])
@@ -150,15 +153,20 @@ def test_carl_agrees_with_the_box_loss_restated(model, gain, published):
 def test_a_batch_without_objects_gives_a_loss_with_gradient(model):
     data = batch((0, 0))
     assert gradient(model, ALL, data).isfinite().all()
-    torch.testing.assert_close(losses(model, PRESERVING, data), losses(model, [], data), rtol=1e-4, atol=1e-4)
+    assert losses(model, PRESERVING, data).isfinite().all()
 
 
 def test_terms_work_under_autocast(model):
     data = batch()
     assert losses(model, ALL, data, dtype=torch.bfloat16).isfinite().all()
-    ours = losses(model, PRESERVING, data, dtype=torch.bfloat16)
-    stock = losses(model, [], data, dtype=torch.bfloat16)
-    torch.testing.assert_close(ours[1], stock[1], rtol=1e-2, atol=1e-2)  # classification preserved at the dtype's grain
+    head, sizes = model.model[-1], []
+    scales = [scale for name in ("cv3", "one2one_cv3") for scale in getattr(head, name, ())]
+    last = [p for scale in scales for p in scale[-1].parameters()]
+    for terms in (PRESERVING, []):
+        classification = losses(model, terms, data, dtype=torch.bfloat16)[1]
+        gradients = torch.autograd.grad(classification, last, allow_unused=True)
+        sizes.append(torch.cat([g.flatten() for g in gradients if g is not None]).norm())
+    torch.testing.assert_close(*sizes, rtol=0.1, atol=0)  # at the grain of bfloat16
 
 
 def test_hooks_survive_copies_and_pickles_also_amid_a_batch(model):
@@ -227,6 +235,19 @@ def test_the_synchronisation_counter_sees_one():
         with Synchronisations() as seen:
             wait()
         assert seen.count == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "loss"),
+    [(SegmentationModel, "yolo11n-seg.yaml", "mask"), (PoseModel, "yolo11n-pose.yaml", "key-point")],
+)
+def test_losses_that_box_weights_do_not_reach_are_named(kind, config, loss):
+    model = kind(config, nc=CLASSES, verbose=False)
+    model.args = get_cfg()
+    options = LossesConfig.model_validate({"carl": {}, "positives": "instance_balanced"})
+    (line,) = box_weights_end_at(model.init_criterion(), options)
+    assert line.startswith(f"balance.losses: carl and positives weigh the box losses and not the {loss} loss")
+    assert box_weights_end_at(model.init_criterion(), LossesConfig.model_validate({"focal": {}})) == []
 
 
 def test_a_criterion_without_the_three_calls_is_refused():

@@ -74,16 +74,17 @@ def test_neutral_terms_restate_ultralytics_losses(model, boxes):
 
 
 @pytest.mark.parametrize("term", [ISRPositive(k=2.0, bias=0.0)])
-def test_classification_terms_preserve_the_loss_and_change_the_gradient(model, term):
-    data = batch()
+def test_classification_terms_preserve_the_size_of_the_gradient_and_turn_it(model, term):
+    data, layers = batch(), [p for layer in model.model[-1].dec_score_head for p in layer.parameters()]
     gradients = []
     for terms in ([term], []):
         model.zero_grad()
         total, _ = loss(model, terms, data)
         total.backward()
-        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
-    torch.testing.assert_close(items(loss(model, [term], data)), items(loss(model, [], data)), rtol=1e-4, atol=1e-4)
-    assert not torch.allclose(*gradients, rtol=1e-3)
+        gradients.append(torch.cat([p.grad.flatten() for p in layers]))
+    ours, stock = gradients
+    torch.testing.assert_close(ours.norm(), stock.norm(), rtol=0.1, atol=0)
+    assert torch.nn.functional.cosine_similarity(ours, stock, dim=0) < 0.9999
 
 
 def test_carl_adds_its_gain_to_the_box_losses_and_reaches_the_scores(model):

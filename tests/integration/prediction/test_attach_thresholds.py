@@ -21,8 +21,9 @@ from yolo_balance.config import RecallConfig
 from yolo_balance.errors import ConfigError, HostError
 from yolo_balance.integration.hooks.validator import balance_validator
 from yolo_balance.integration.prediction.attach_thresholds import passing
+from yolo_balance.ranges import NEVER
 from yolo_balance.recall import Thresholds
-from yolo_balance.recall.decisions.thresholds import NEVER, BudgetThresholds, ZoneBudgets
+from yolo_balance.recall.decisions.thresholds import BudgetThresholds, ZoneBudgets
 
 GIVEN = {"imgsz": 64, "device": "cpu", "verbose": False}
 CLASSES = ("0", "1", "2")

@@ -19,6 +19,7 @@ from yolo_balance import attach_thresholds
 from yolo_balance.cli import main
 from yolo_balance.files import csv_text
 from yolo_balance.integration.prediction import predict as api
+from yolo_balance.integration.prediction.sources import source_files
 from yolo_balance.recall import Thresholds
 from yolo_balance.recall.decisions.thresholds import BudgetThresholds, ZoneBudgets
 
@@ -280,3 +281,38 @@ def test_weights_that_cannot_be_used_are_a_line(predict, tmp_path, finished):
         code, _, errors = predict("--thresholds", str(run / "thresholds.yaml"), weights=tmp_path / name)
         assert (code, len(errors)) == (1, 1)
         assert told in errors[0]
+
+
+def test_a_pipe_is_not_waited_for(predict, tmp_path):
+    (tmp_path / "in").mkdir()
+    os.mkfifo(tmp_path / "in" / "a.png")
+    os.mkfifo(tmp_path / "w.pt")
+    code, _, errors = predict(source=tmp_path / "in", weights=tmp_path / "w.pt")
+    assert code == 1
+    assert errors == [
+        f"weights: expected a checkpoint or exported model on disk, found no {tmp_path / 'w.pt'}",
+        f"source: expected files, got the pipe or device {tmp_path / 'in' / 'a.png'}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("a.csv", b"x" * 200_000, "field larger than field limit"),
+        ("a.txt", b"parts\0*.png", "expected an image"),
+        ("a.txt", b"", "expected an image"),
+    ],
+    ids=["long field", "null byte", "empty"],
+)
+def test_a_list_that_is_none_is_one_line(tmp_path, name, content, line):
+    (tmp_path / name).write_bytes(content)
+    files, (problem,) = source_files(tmp_path / name)
+    assert files == []
+    assert problem.startswith("source: ")
+    assert line in problem
+
+
+def test_boxes_of_a_class_with_a_comma_are_told_apart():
+    decision = api.ImageDecision("a.png", "reject", (("a, b 0.9, c", 0.5), ("pit", 0.25)))
+    assert str(decision) == 'reject  a.png  "a, b 0.9, c" 0.500, pit 0.250'
+    assert decision.row()[-1] == '"a, b 0.9, c" 0.500000, pit 0.250000'

@@ -224,10 +224,14 @@ def test_data_of_another_number_of_classes_is_refused(settings, file, capsys):
     [
         (lambda s: s.update(epoch=7), "belongs to epoch 7, last.pt is of epoch 1; these start anew: gradients"),
         (lambda s: s.update(checkpoint="0" * 64), "belongs to another checkpoint of that epoch, last.pt is of epoch 1"),
-        (lambda s: s["gradients"][""].update(positive=[-1, 0, 0]), "gradients.positive: expected a number from 0 to"),
-        (lambda s: s["gradients"][""].update(negative=[1, 0]), "gradients.negative: expected 3 numbers, got 2"),
-        (lambda s: s.update(gradients={"head": {}}), "gradients: expected the heads "),
-        (lambda s: s.update(seconds=-1), "seconds: expected a number from 0 to 1e+12, got -1"),
+        (lambda s: s["gradients"][""].update(positive=[-1, 0, 0]), "positive.0: expected greater than or equal to 0"),
+        (
+            lambda s: s["gradients"][""].update(positive=[1, 0], negative=[1, 0]),
+            "expected gradients of 3 classes, got 2",
+        ),
+        (lambda s: s.update(gradients={"head": s["gradients"][""]}), "gradients: expected the heads "),
+        (lambda s: s.update(seconds=-1), "seconds: expected greater than or equal to 0, got -1"),
+        (lambda s: s.pop("gradients"), "has no gradients; these start anew: gradients"),
     ],
 )
 def test_a_state_that_does_not_belong_or_cannot_be_is_named(settings, change, said, caplog):

@@ -16,6 +16,7 @@ from yolo_balance.losses.focal import ClassicFocal, QualityFocal
 from yolo_balance.losses.instance_balance import InstanceBalanced
 from yolo_balance.losses.iou_balance import IoUBalancedNegatives
 from yolo_balance.losses.isr import ISRPositive
+from yolo_balance.losses.isr_negative import ISRNegative
 from yolo_balance.losses.logit_adjustment import LogitAdjustment
 from yolo_balance.losses.ohem import HardNegatives
 from yolo_balance.sampling import ClassStatistics
@@ -40,7 +41,7 @@ def test_nothing_asked_is_no_term():
 
 def test_every_option_is_its_term():
     first = {"logit_adjustment": {}, "focal": {}, "eqlv2": {}, "class_weights": "inverse_frequency"}
-    assert kinds(first) == [LogitAdjustment, QualityFocal, EQLv2, ClassWeights]
+    assert kinds(first) == [ClassWeights, LogitAdjustment, QualityFocal, EQLv2]
     assert kinds({"focal": {"form": "classic"}}) == [ClassicFocal]
     assert kinds({"efl": {}}) == [EqualizedFocal]
     assert kinds({"negatives": {"rule": "ohem"}, "positives": "instance_balanced"}) == [HardNegatives, InstanceBalanced]
@@ -60,7 +61,16 @@ def test_options_reach_their_terms():
 def test_the_preset_is_the_three_terms_at_the_papers_values_where_none_is_given():
     isr, negatives, carl = resolved({"pisa": True}).terms("")
     assert (isr.k, isr.bias, negatives.k, negatives.bias, carl.k, carl.bias) == (2.0, 0.0, 0.5, 0.0, 1.0, 0.2)
-    assert [type(term) for term in resolved({"pisa": True, "isr": {"k": 1.0}}).terms("")] == [ISRPositive, CARL]
+    isr, negatives, carl = resolved({"pisa": True, "isr": {"k": 1.0}, "carl": {"gain": 0.1}}).terms("")
+    assert (isr.k, negatives.k, carl.gain) == (1.0, 0.5, 0.1)
+    assert kinds({"pisa": True, "isr": {"negatives": None}}) == [ISRPositive, CARL]
+
+
+def test_published_is_isr_without_negatives_and_carl_added_at_weight_one_with_its_whole_gradient():
+    isr, carl = resolved({"pisa": "published"}).terms("")
+    assert (isr.k, isr.bias) == (2.0, 0.0)
+    assert (carl.k, carl.bias, carl.gain, carl.gradient, carl.published) == (1.0, 0.2, 1.0, 1.0, True)
+    assert kinds({"pisa": "published", "isr": {"negatives": {}}}) == [ISRPositive, ISRNegative, CARL]
 
 
 def test_heads_have_terms_and_gradients_of_their_own():
@@ -103,6 +113,21 @@ def test_the_cap_is_said_by_class():
     (line,) = run.remarks()
     assert line == ("balance.losses: max_weight 10 lowers the class weight of pit from 5 to 4 and crack from 20 to 1")
     assert run.factors.product.max() == pytest.approx(10)
+
+
+def test_a_stated_weight_stays_and_what_it_comes_to_is_said():
+    run = resolved({"class_weights": {"crack": 3.0}, "max_weight": 5.0}, shown=(0.7, 0.2, 0.1))
+    assert run.factors.weight.tolist() == [1, 1, 3]
+    (line,) = run.remarks()
+    assert "stated class weights go beyond max_weight 5 and stay: an object counts crack" in line
+
+
+def test_what_the_cap_leaves_to_eqlv2_is_said_and_an_exponent_is_not_capped():
+    lines = resolved({"eqlv2": {}}, shown=(0.5, 0.25, 0.25)).remarks()
+    assert lines == [
+        "balance.losses: max_weight 10 caps the weight of positives in eqlv2, up to 5: pit at 4 and crack at 1"
+    ]
+    assert resolved({"efl": {}}, shown=(0.5, 0.25, 0.25)).remarks() == []
 
 
 def test_sampling_beyond_the_cap_is_said():

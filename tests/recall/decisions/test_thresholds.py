@@ -9,9 +9,10 @@ from helpers.outcomes import pooled
 
 from yolo_balance import RecallReport
 from yolo_balance.errors import ConfigError
+from yolo_balance.ranges import NEVER
 from yolo_balance.recall import Thresholds
 from yolo_balance.recall.class_thresholds import ROOM
-from yolo_balance.recall.decisions.thresholds import NEVER, BudgetThresholds, ZoneBudgets
+from yolo_balance.recall.decisions.thresholds import BudgetThresholds, ZoneBudgets
 
 NAMES = ("scratch", "裂缝", "1", "on", "a: b #c", "=x")
 
@@ -150,9 +151,13 @@ def problems(tmp_path, content):
         ("budgets.1.classes.b", "half", ["budgets.1.classes.b: expected a valid number, got half"]),
         ("budgets.1.classes.b", float("nan"), ["budgets.1.classes.b: expected a finite number, got .nan"]),
         ("budgets.0.clases", {}, ["budgets.0.clases: unknown key, the nearest valid one is budgets.0.classes"]),
-        ("budgets.1.classes.c", 0.2, ["budgets.1.classes.c: unknown class, those of budgets.0 are a, b"]),
-        ("budgets.1.classes", {"a": 0.1}, ["budgets.1.classes.b: missing, expected the classes of budgets.0: a, b"]),
+        ("budgets.1.classes.c", 0.2, ["budgets.1.classes.c: unknown class, those of budgets.0 are a and b"]),
+        ("budgets.1.classes", {"a": 0.1}, ["budgets.1.classes.b: missing, expected the classes of budgets.0: a and b"]),
         ("budgets.1.false_alarms", 0.1, ["budgets.1.false_alarms: expected each budget once, got 0.1 again", "zones.review: expected one of the budgets 0.1, 0.1, got 1"]),
+        ("clean_images", 21, ["clean_images: expected at most images, 20, got 21"]),
+        ("budgets.1.classes.b", True, ["budgets.1.classes.b: expected a valid number, got true"]),
+        ("budgets.1.classes.b", 10**400, ["budgets.1.classes.b: expected a valid number, got 1" + "0" * 56 + "..."]),
+        ("budgets.1.classes", {"a": 0.1, "b": 0.3, "c\n[red]": 0.1}, ["budgets.1.classes.'c [red]': unknown class, those of budgets.0 are a and b"]),
         ("zones.review", 2.0, ["zones.review: expected one of the budgets 0.1, 1, got 2"]),
         ("zones", {"review": 0.1, "reject": 1.0}, ["zones.review: expected a budget no stricter than zones.reject, 1, got 0.1"]),
         ("zones.pass", 2.0, ["zones.pass: unknown key, the nearest valid one is zones.review"]),

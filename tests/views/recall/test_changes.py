@@ -36,7 +36,7 @@ def test_only_intervals_that_do_not_overlap_show_a_change():
 
 
 def test_intervals_that_touch_show_nothing():
-    a, b = ClassRecall(9, 3, 0.3, 0.1, 0.5, 0.5), ClassRecall(9, 7, 0.7, 0.5, 0.9, 0.5)
+    a, b = ClassRecall(10, 3, 0.3, 0.1, 0.5, 0.5), ClassRecall(10, 7, 0.7, 0.5, 0.9, 0.5)
     assert change(a, b).verdict == change(b, a).verdict == "cannot conclude"
 
 

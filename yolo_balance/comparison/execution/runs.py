@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from yolo_balance.bounded_files import read_text
 from yolo_balance.files import write_whole
 from yolo_balance.run_folder.names import COMPARED
 
@@ -77,9 +78,9 @@ class Run:
     def finished(self) -> bool:
         """Whether the files of a finished run are there, and belong to the same YAML."""
         try:
-            same = (self.folder / CONFIG).read_text(encoding="utf-8") == self.text
+            same = read_text(self.folder / CONFIG) == self.text
             return same and set(COMPARED) <= set(os.listdir(self.folder))
-        except (OSError, UnicodeDecodeError):
+        except (OSError, ValueError):
             return False
 
     def execute(self, stop: threading.Event) -> bool:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from ultralytics import YOLO
 from ultralytics.cfg import DEFAULT_CFG_DICT
 
-from yolo_balance.config import SECTION, BalanceConfig, RecallConfig
+from yolo_balance.bounded_files import checked
+from yolo_balance.config import SECTION, BalanceConfig, RecallConfig, read_yaml
 from yolo_balance.config.recall import CalibrationConfig
 from yolo_balance.errors import ConfigError, DataError, HostError
-from yolo_balance.files import copy_whole, read_mapping
+from yolo_balance.files import copy_whole
 from yolo_balance.integration.compat import one_line
-from yolo_balance.integration.data import resolve_data
+from yolo_balance.integration.data import class_names, resolve_data
 from yolo_balance.integration.finished import class_shifts, final_files
 from yolo_balance.integration.finished.report_model import check_arguments, check_data, check_folder, finished_model
 from yolo_balance.integration.finished.validate_once import reading_of, validated
+from yolo_balance.ranges import Count
 from yolo_balance.recall import RecallReport
 from yolo_balance.run_folder import names
 from yolo_balance.run_folder.balance_file import BalanceFile
 from yolo_balance.run_folder.measured import Measured
+from yolo_balance.text import listed
 
 TRAINING = (names.ARGUMENTS, names.RESULTS, *names.EPOCH_ROWS)
 """Files on the training of a run, which stay true of the calibrated run."""
@@ -30,6 +34,11 @@ READ_BY = (
     *("agnostic_nms", "nms", "end2end", "augment", "overlap_mask", "plots"),
 )
 """Arguments of a training that its last validation uses too."""
+
+
+@dataclass(frozen=True)
+class _Trained:
+    seed: Count | None = None
 
 
 def calibrate(
@@ -61,7 +70,8 @@ def calibrate(
     """
     source = Path(run)
     weights = _weights(source)
-    trained, plan, measured = read_mapping(source / names.ARGUMENTS), BalanceFile.load(source), Measured.load(source)
+    trained, plan, measured = read_yaml(source / names.ARGUMENTS), BalanceFile.load(source), Measured.load(source)
+    seed = checked(_Trained, trained, source / names.ARGUMENTS).seed or 0
     given = {**_of_validation(trained), **arguments}
     own = BalanceConfig.load({SECTION: plan.asked}).recall
     options = check_arguments(own if recall is None else recall, given)
@@ -76,6 +86,11 @@ def calibrate(
     class_shifts.class_layers(model.model)
     given["data"] = resolve_data(given["data"], model.task)
     check_data(model, options, {**model.overrides, **given})
+    if (known := class_names(model.names)) != list(plan.classes):
+        raise DataError(
+            f"{source / names.BALANCE}: resolved.classes: expected the classes of {weights.name}, {listed(known)}, "
+            f"got {listed(list(plan.classes))}"
+        )
     given |= {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
     best = folder / names.WEIGHTS / names.BEST
     try:
@@ -91,7 +106,7 @@ def calibrate(
             rule,
             counts={name: row["boxes"] for name, row in plan.classes.items()},
             split=str(given["split"]),
-            seed=trained.get("seed") or 0,
+            seed=seed,
         )
         return final_files.write_run(
             folder,

@@ -15,12 +15,15 @@ from typing import Any, ClassVar, Protocol, TypeVar, cast, runtime_checkable
 import torch
 from torch import Tensor
 from ultralytics.models.utils.loss import DETRLoss
+from ultralytics.utils.loss import v8OBBLoss, v8PoseLoss, v8SegmentationLoss
 
 from yolo_balance.config import LossesConfig
 from yolo_balance.errors import HostError
 from yolo_balance.integration.hooks.detr import balance_detr
 from yolo_balance.integration.protocols import Assigner, BoxLoss, Criterion, ElementwiseLoss
-from yolo_balance.losses.assignment import Assignment, Term, box_weights, weighted
+from yolo_balance.losses.assignment import Assignment, Term
+from yolo_balance.losses.weighting import box_weights, weighted
+from yolo_balance.text import listed
 
 Built = TypeVar("Built")
 """Any criterion that a model's `init_criterion` builds."""
@@ -91,6 +94,18 @@ def without_part(criterion: object, options: LossesConfig) -> dict[str, str]:
         for key, reason in reasons.items()
         if getattr(options, key) is not None
     }
+
+
+def box_weights_end_at(criterion: object, options: LossesConfig) -> list[str]:
+    """Return a line for each loss of a box that the requested options on box losses do not reach in this criterion."""
+    unreached = {v8SegmentationLoss: "mask loss", v8PoseLoss: "key-point losses", v8OBBLoss: "angle loss"}
+    asked = [key for key in ("carl", "positives") if getattr(options, key) is not None]
+    head = next(iter(heads(criterion).values()))
+    return [
+        f"balance.losses: {listed(asked)} weigh{'s' if len(asked) == 1 else ''} the box losses and not the {loss}"
+        for kind, loss in unreached.items()
+        if asked and isinstance(head, kind)
+    ]
 
 
 def heads(criterion: object) -> dict[str, Criterion]:

@@ -19,7 +19,8 @@ from ultralytics.utils.ops import xywh2xyxy
 from yolo_balance.errors import HostError
 from yolo_balance.integration.compat import mix_in
 from yolo_balance.integration.protocols import DETRCriterion
-from yolo_balance.losses.assignment import Assignment, Term, box_weights, weighted
+from yolo_balance.losses.assignment import Assignment, Term
+from yolo_balance.losses.weighting import box_weights, weighted
 
 if TYPE_CHECKING:
     Stock = DETRCriterion
@@ -97,7 +98,8 @@ class BalancedDETRLoss(Stock):
         loss = varifocal(
             pred_scores, assignment.target_scores, assignment.positive, gamma=self.vfl.gamma, alpha=self.vfl.alpha
         )
-        total = weighted(loss, self.terms, assignment).mean(1).sum() / (num_gts / pred_scores.shape[1])
+        least = gt_scores.detach().float() * assignment.own_entropy  # as weighted by the varifocal loss
+        total = weighted(loss, self.terms, assignment, least=least).mean(1).sum() / (num_gts / pred_scores.shape[1])
         return {f"loss_class{postfix}": total * self.loss_gain["class"]}
 
     def _get_loss_bbox(self, pred_bboxes: Tensor, gt_bboxes: Tensor, postfix: str = "") -> dict[str, Tensor]:

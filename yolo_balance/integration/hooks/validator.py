@@ -18,6 +18,7 @@ from yolo_balance.integration.compat import mix_in, ranks
 from yolo_balance.integration.data import Scan, class_names, has_objects
 from yolo_balance.integration.protocols import Labelled, Predicted, Validator
 from yolo_balance.recall import ImageOutcome, Outcomes, RecallReport
+from yolo_balance.text import distinct
 from yolo_balance.views.recall.report_console import render_report
 
 if TYPE_CHECKING:
@@ -156,8 +157,7 @@ def recall_columns(report: RecallReport) -> dict[str, float]:
 
     A name keeps the characters that a CSV header and every logger accept; the class's id tells equal ones apart.
     """
-    plain = [re.sub(r"[^\w\-. ]", "_", name) for name in report.budgets[0].classes]
-    columns = [name if plain.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(plain)]
+    columns = distinct([re.sub(r"[^\w\-. ]", "_", name) for name in report.budgets[0].classes], "_{}")
     return {
         f"recall/{column}_fa{budget.false_alarms:g}": c.recall
         for budget in report.budgets

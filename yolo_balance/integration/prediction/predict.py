@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,12 +51,12 @@ class ImageDecision:
 
     def __str__(self) -> str:
         """Return one line: zone, file, then class and confidence of each box."""
-        found = ", ".join(f"{plain(name)} {confidence:.3f}" for name, confidence in self.boxes)
+        found = ", ".join(f"{plain(_quoted(name))} {confidence:.3f}" for name, confidence in self.boxes)
         return f"{self.zone:<6}  {plain(self.file)}  {found}".rstrip()
 
     def row(self) -> tuple[str, ...]:
         """Return the values of COLUMNS."""
-        found = ", ".join(f"{name} {confidence:.6f}" for name, confidence in self.boxes)
+        found = ", ".join(f"{_quoted(name)} {confidence:.6f}" for name, confidence in self.boxes)
         return csv_text(self.file), self.zone, str(len(self.boxes)), csv_text(found)
 
 
@@ -87,7 +88,7 @@ def predict(
     """
     options = {"save": True, "verbose": False, **(arguments or {})}
     files, problems = source_files(source)
-    if not Path(weights).exists():
+    if not (Path(weights).is_file() or Path(weights).is_dir()):
         problems.insert(0, f"weights: expected a checkpoint or exported model on disk, found no {weights}")
     problems += [f"{key}: not an option of predict, {why}" for key, why in TAKEN.items() if key in options]
     problems += argument_problems({key: value for key, value in options.items() if key not in TAKEN})
@@ -135,6 +136,11 @@ def _beside(weights: Path) -> Path:
         if place.exists():
             return place
     raise ConfigError(f"--thresholds: not given, and found neither {places[0]} nor {places[1]}")
+
+
+def _quoted(name: str) -> str:
+    """Return a class name, as JSON where its own commas or quotation marks would read as another box."""
+    return json.dumps(name, ensure_ascii=False) if any(c in name for c in ',"\r\n') else name
 
 
 def _decision(result: Prediction) -> ImageDecision:

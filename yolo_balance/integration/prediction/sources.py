@@ -12,6 +12,7 @@ from pathlib import Path
 from ultralytics.data.loaders import LoadImagesAndVideos
 from ultralytics.data.utils import IMG_FORMATS, VID_FORMATS
 
+from yolo_balance.bounded_files import read_bytes, reason
 from yolo_balance.integration.prediction.file_names import video_problems
 from yolo_balance.text import counted, listed, plain
 
@@ -22,10 +23,17 @@ IMAGE = re.compile(
 )
 """First bytes of an image file: JPEG, PNG, TIFF, BMP, PNM, WebP, AVIF and HEIC, JPEG 2000, GIF, EXR, HDR, DICOM."""
 
+MOST_BYTES = 256 << 20
+"""Size above which a file lists no images."""
+
 
 def source_files(source: str | Path) -> tuple[list[str], list[str]]:
     """Return the files that Ultralytics reads of a source, and a line if there are none; a source has to be on disk."""
-    entries = [glob.glob(f"{glob.escape(path)}/*") if os.path.isdir(path) else [path] for path in _paths(str(source))]
+    try:
+        paths = _paths(str(source))
+    except (OSError, ValueError, csv.Error) as e:
+        return [], [f"source: {plain(str(source))} cannot be read ({reason(e)})"]
+    entries = [glob.glob(f"{glob.escape(path)}/*") if os.path.isdir(path) else [path] for path in paths]
     if problems := video_problems([file for files in entries for file in files]):
         return [], problems
     try:
@@ -36,7 +44,8 @@ def source_files(source: str | Path) -> tuple[list[str], list[str]]:
         return [], [f"source: {line}" for line in there or [f"{what}, got {plain(str(source))}"]]
     if loader.cap is not None:
         loader.cap.release()
-    return list(loader.files), []
+    waiting = [file for file in loader.files if os.path.exists(file) and not os.path.isfile(file)]
+    return list(loader.files), [f"source: expected files, got the pipe or device {plain(file)}" for file in waiting]
 
 
 def passed_over(source: str | Path, files: Iterable[str]) -> list[str]:
@@ -81,7 +90,7 @@ def _paths(source: str) -> Sequence[str]:
     listing = Path(source)
     if listing.suffix.lower() not in (".txt", ".csv") or not listing.is_file():
         return glob.glob(source, recursive=True) if "*" in source else [source]
-    lines = listing.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
+    lines = read_bytes(listing, MOST_BYTES).decode("utf-8-sig", "surrogateescape").splitlines()
     rows = csv.reader(lines) if listing.suffix.lower() == ".csv" else [[line] for line in lines]
     paths: list[str] = []
     for name in (name.strip() for row in rows for name in row if name.strip()):

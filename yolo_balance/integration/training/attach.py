@@ -1,4 +1,4 @@
-"""`attach`: two callbacks that balance the runs of an existing script."""
+"""`attach`: balances the runs of an existing script."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ MIXINS: dict[str, type[BalancedTrainerMixin]] = {
 }
 """Mixin of a balanced trainer by task."""
 
+SET_UP = "on_pretrain_routine_end"
+"""Event after a trainer's setup, on every rank."""
+
 if TYPE_CHECKING:
     Stock = YOLOModel
 else:
@@ -29,7 +32,15 @@ else:
 
 
 class AttachedModel(Stock):
-    """A model whose runs `attach` balances; it refuses the runs that no callback reaches."""
+    """A model whose runs `attach` balances; it draws the demo set, and refuses the runs that are out of its reach.
+
+    The configuration is the model's own and no callback's, so that it outlives `reset_callbacks`, which Ray Tune calls.
+
+    Attributes:
+        balance: The configuration.
+    """
+
+    balance: BalanceConfig
 
     def train(self, trainer: object = None, **kwargs: object) -> object:
         """Train as Ultralytics does. Raises HostError on several devices that the release trains without balance."""
@@ -37,8 +48,11 @@ class AttachedModel(Stock):
         if kwargs.get("resume") is True and self.ckpt_path and is_trained(Path(self.ckpt_path)):
             kwargs["resume"] = str(self.ckpt_path)  # of true, without an optimiser, Ultralytics makes a new training
 
-        def checked(**options: object) -> Trainer:
-            built = build(**options)
+        def checked(*, overrides: dict[str, object], _callbacks: dict[str, list[Callback]]) -> Trainer:
+            if overrides.get("data"):  # before the trainer starts processes, which all read `data`
+                overrides["data"] = resolve_data(overrides["data"], self.task)
+            hooked = {**_callbacks, SET_UP: [*_callbacks[SET_UP], partial(adopt, config=self.balance)]}
+            built = build(overrides=overrides, _callbacks=hooked)
             check_devices(built)
             return built
 
@@ -77,17 +91,9 @@ def attach(model: YOLOModel, balance: BalanceConfig | str | Path | Mapping[str, 
     config = BalanceConfig.load(balance)
     if model.task not in MIXINS:
         raise HostError(f"attach: expected a model of task {', '.join(MIXINS)}, got {model.task}")
-    setup: Callback = partial(adopt, config=config)
-    for event, hook in {"on_pretrain_routine_start": draw_demo, "on_pretrain_routine_end": setup}.items():
-        registered = model.callbacks[event]  # attached again: the last one counts
-        registered[:] = [other for other in registered if getattr(other, "func", other) not in (draw_demo, adopt)]
-        model.add_callback(event, hook)
-    return mix_in(model, AttachedModel)
-
-
-def draw_demo(trainer: Trainer) -> None:
-    """Draw the demo set if `data` names it, before Ultralytics reads `data`."""
-    trainer.args.data = resolve_data(trainer.args.data, trainer.args.task)
+    attached = mix_in(model, AttachedModel)
+    attached.balance = config  # attached again: the last one counts
+    return attached
 
 
 def adopt(trainer: Trainer, *, config: BalanceConfig) -> None:

@@ -12,20 +12,14 @@ from ultralytics.cfg import TASK2METRIC
 from ultralytics.utils import LOGGER, RANK
 
 from yolo_balance.config import RecallConfig
-from yolo_balance.errors import ConfigError
+from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.files import copy_whole
 from yolo_balance.integration.compat import strip_whole
 from yolo_balance.integration.data import box_classes
 from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
 from yolo_balance.recall.decisions.selection import Score, Selection
-from yolo_balance.run_folder.names import BEST_FITNESS
-from yolo_balance.run_folder.state import (
-    RunState,
-    checked_count,
-    checked_list,
-    checked_mapping,
-    checked_number,
-)
+from yolo_balance.run_folder.names import BEST_FITNESS, STATE
+from yolo_balance.run_folder.state import RunState
 from yolo_balance.sampling import ClassStatistics
 from yolo_balance.text import plain
 
@@ -140,40 +134,21 @@ class RunSelection:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take the best epoch and the stock choice from a saved state."""
-        kept = checked_mapping(state["selection"], "selection")
-        best = None if kept["best"] is None else _best(checked_mapping(kept["best"], "selection.best"))
-        fitness, epoch = kept["fitness"], kept["fitness_epoch"]
-        if fitness is not None and not (isinstance(fitness, float) and math.isnan(fitness)):
-            fitness = checked_number(fitness, "selection.fitness", -math.inf, math.inf)
-        if epoch is not None:
-            epoch = checked_count(epoch, "selection.fitness_epoch")
-        self.best, self.fitness, self.fitness_epoch, self._saved = best, fitness, epoch, fitness
-
-
-def _best(saved: Mapping[str, object]) -> tuple[int, Score]:
-    """Return epoch and score of a saved state. Raises ValueError in one line that names the key."""
-    at = "selection.best"
-    n = checked_count(saved["n"], f"{at}.n")
-    score = Score(
-        value=checked_number(saved["value"], f"{at}.value", -math.inf, math.inf),
-        recall=checked_number(saved["recall"], f"{at}.recall", 0, 1),
-        lowest=str(saved["lowest"]),
-        low=checked_number(saved["low"], f"{at}.low", 0, 1),
-        hits=checked_count(saved["hits"], f"{at}.hits", n),
-        n=n,
-        missed=tuple(map(str, checked_list(saved["missed"], f"{at}.missed"))),
-    )
-    return checked_count(saved["epoch"], f"{at}.epoch"), score
+        kept = state["selection"]
+        if best := dict(kept["best"] or {}):
+            self.best = best.pop("epoch"), Score(**{**best, "missed": tuple(best["missed"])})
+        self.fitness, self.fitness_epoch = kept["fitness"], kept["fitness_epoch"]
+        self._saved = self.fitness
 
 
 def check_rule(folder: Path, selection: RunSelection | None) -> None:
     """Raise ConfigError where a run to resume kept best.pt by another rule. A state that cannot be read passes."""
-    try:
-        before = RunState.load(folder).learnt.get("selection", {"by": FITNESS})["by"]
-    except FileNotFoundError:
-        before = FITNESS
-    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError):
-        return
+    before = FITNESS
+    if (folder / STATE).exists():
+        try:
+            before = RunState.load(folder).learnt.get("selection", {"by": FITNESS})["by"]
+        except DataError:
+            return
     rule = FITNESS if selection is None else selection.rule.by
     if before != rule:
         raise ConfigError(

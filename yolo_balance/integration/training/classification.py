@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.trainer import BalancedTrainerMixin
 from yolo_balance.losses.cross_entropy import balanced_cross_entropy
 from yolo_balance.losses.logit_adjustment import logit_offsets
+from yolo_balance.losses.magnitude import gradient_preserving
 from yolo_balance.losses.per_class import PerClass
 
 WITHOUT_PART = {
@@ -49,13 +51,14 @@ class BalancedCrossEntropy:
         self.called.add("__call__")
         _, items = self.wrapped(preds, batch)
         logits = preds[1] if isinstance(preds, (list, tuple)) else preds
-        loss = balanced_cross_entropy(
+        loss_of = partial(
+            balanced_cross_entropy,
             logits,
             batch["cls"],
             class_weights=None if self.weights is None else self.weights.on(logits.device),
-            gamma=self.gamma,
             offsets=None if self.offsets is None else self.offsets.on(logits.device),
         )
+        loss = loss_of() if self.gamma is None else gradient_preserving(loss_of(gamma=self.gamma), loss_of(), logits)
         return loss, dict.fromkeys(items, loss.detach()) if isinstance(items, dict) else loss.detach()
 
     def missing(self) -> list[str]:

@@ -11,14 +11,14 @@ import torch.distributed as dist
 from ultralytics.utils import LOGGER, RANK
 
 from yolo_balance.integration.compat import one_line
-from yolo_balance.integration.data import image_files, longest_sides
+from yolo_balance.integration.data import box_classes, image_files, longest_sides
 from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.class_shifts import Calibrated, calibrate
 from yolo_balance.integration.hook_watch import HookWatch
 from yolo_balance.integration.hooks.loader import start_epoch
 from yolo_balance.integration.training.best_checkpoint import RunSelection
 from yolo_balance.integration.training.data_print import DataPrint
-from yolo_balance.integration.training.other_options import option_remarks
+from yolo_balance.integration.training.other_options import class_factors, option_remarks
 from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
 from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.run_sampling import RunSampling
@@ -28,7 +28,7 @@ from yolo_balance.run_folder.history import append_exposure
 from yolo_balance.run_folder.kept_epochs import keep_epochs
 from yolo_balance.run_folder.names import BESIDE_WEIGHTS, EPOCH_ROWS, FEEDBACK_PLOT, OF_BEST, STATE
 from yolo_balance.run_folder.state import FINISHED, TRAINED, TRAINING, RunState, file_hash
-from yolo_balance.sampling import Exposure
+from yolo_balance.sampling import ClassStatistics, Exposure
 from yolo_balance.views import training_console
 
 
@@ -83,9 +83,13 @@ def start(trainer: RunningTrainer) -> None:
         schedule = trainer.sampling.schedule
         for line in training_console.remarks(schedule, balance.names, image_files(trainer.train_loader.dataset)):
             LOGGER.warning(line)
-    for line in option_remarks(trainer, trainer.losses):
+        if trainer.sampling.feedback is not None:
+            val = ClassStatistics.of(box_classes(trainer.test_loader.dataset), len(balance.names))
+            if steering := training_console.feedback_line(balance.names, val.boxes, balance.config.recall.level):
+                LOGGER.warning(steering)
+    factors = class_factors(trainer, trainer.losses)
+    for line in option_remarks(trainer, factors):
         LOGGER.warning(line)
-    factors = None if trainer.losses is None else trainer.losses.factors
     resolution = resolved(balance.config, balance.statistics, balance.names, schedule, factors)
     BalanceFile(balance.asked.model_dump(exclude_unset=True), resolution).save(trainer.save_dir)
     LOGGER.info(f"\n{training_console.plan_table(resolution)}\n{training_console.factors_table(resolution)}")
@@ -170,11 +174,11 @@ def _restore_state(trainer: RunningTrainer, state: RunState) -> None:
         if keys := list(part.state()):
             problem = trainer.forgotten
             try:
+                if not problem and (missing := [key for key in keys if key not in state.learnt]):
+                    problem = f"{trainer.wdir / STATE} has no {', '.join(missing)}"
                 if not problem:
                     part.restore(state.learnt)
-            except KeyError as e:
-                problem = f"{trainer.wdir / STATE} cannot be read (no key {e})"
-            except (ValueError, TypeError, AttributeError) as e:
+            except (ValueError, TypeError, KeyError) as e:  # of other classes or heads
                 problem = f"{trainer.wdir / STATE} cannot be read ({one_line(e)})"
             if problem and RANK in (-1, 0):
                 LOGGER.warning(f"balance: {problem}; these start anew: {', '.join(keys)}")

@@ -9,9 +9,8 @@ from pathlib import Path
 import yaml
 from ultralytics.cfg import get_cfg, get_save_dir
 
-from yolo_balance.config import BalanceConfig
-from yolo_balance.errors import ConfigError, DataError
-from yolo_balance.files import read_mapping
+from yolo_balance.config import SECTION, BalanceConfig, read_yaml
+from yolo_balance.errors import ConfigError
 from yolo_balance.integration.data import resolve_data
 from yolo_balance.integration.training.resumable_trainer import run_folder
 from yolo_balance.run_folder.names import ARGUMENTS, BALANCE, LAST, WEIGHTS
@@ -75,8 +74,8 @@ def _runs(place: Path) -> Iterator[Path]:
 def _difference(run: Path, arguments: Mapping[str, object], balance: BalanceConfig, task: str) -> str:
     """Return how a run's configuration differs from this one; empty where it does not, or nobody can tell."""
     try:
-        recorded = read_mapping(run / ARGUMENTS)
-    except DataError:  # the run was killed while Ultralytics wrote it
+        recorded = read_yaml(run / ARGUMENTS)
+    except ConfigError:  # the run was killed while Ultralytics wrote it
         recorded = {}
     stated = {key: value for key, value in arguments.items() if key not in FREE}
     for key, value in vars(get_cfg(overrides=stated)).items():
@@ -92,8 +91,8 @@ def _difference(run: Path, arguments: Mapping[str, object], balance: BalanceConf
     if "model" in recorded and not recorded.get("resume") and Path(was).stem != Path(model).stem:
         return f"model: {plain(was)}, not {plain(model)}"
     try:
-        section = read_mapping(run / BALANCE).get("balance")
-    except DataError:  # the run was killed before it was written
+        section = read_yaml(run / BALANCE).get(SECTION)
+    except ConfigError:  # the run was killed before it was written
         return ""
     same = section == yaml.safe_load(yaml.safe_dump(balance.model_dump(exclude_unset=True)))
     return "" if same else "another section balance"

@@ -16,21 +16,32 @@ from yolo_balance.text import listed
 MOST = 3  # classes named
 
 
-def option_remarks(trainer: ResolvedTrainer, losses: RunLosses | None) -> Iterator[str]:
+def class_factors(trainer: ResolvedTrainer, losses: RunLosses | None) -> ClassFactors | None:
+    """Return what an object of each class counts in all, Ultralytics' `cls_pw` included; None with neither."""
+    weights = getattr(unwrap_model(trainer.model), "class_weights", None)  # set by cls_pw
+    if weights is None:
+        return None if losses is None else losses.factors
+    balance = trainer.resolved
+    natural, none = balance.statistics.box_shares(), np.ones(len(balance.names))
+    if losses is None:
+        factors = ClassFactors.of(natural, balance.shown, none, none, max_weight=math.inf, columns=False)
+    else:
+        factors = losses.factors
+    stock = weights.cpu().numpy()
+    return factors.times(stock / stock[int(np.argmax(natural))])
+
+
+def option_remarks(trainer: ResolvedTrainer, factors: ClassFactors | None) -> Iterator[str]:
     """Yield lines for a user to read before training starts, on `cls_pw` and `copy_paste`."""
     balance = trainer.resolved
-    weights = getattr(unwrap_model(trainer.model), "class_weights", None)  # set by cls_pw
-    if weights is not None and (balance.schedule is not None or losses is not None):
-        natural, none = balance.statistics.box_shares(), np.ones(len(balance.names))
-        ours = (
-            ClassFactors.of(natural, balance.shown, none, none, max_weight=math.inf, columns=False)
-            if losses is None
-            else losses.factors
-        ).product
-        stock = weights.cpu().numpy() / float(weights[int(np.argmax(natural))])
-        most = np.argsort(-ours * stock, kind="stable")[:MOST]
-        products = [f"{balance.names[c]} {ours[c]:.3g} x {stock[c]:.3g} = {ours[c] * stock[c]:.3g}" for c in most]
-        cap = "" if losses is None else f"; max_weight {losses.options.max_weight:g} does not cap cls_pw"
+    if factors is not None and factors.cls_pw is not None and not balance.config.off():
+        ours = factors.product / factors.cls_pw
+        products = [
+            f"{balance.names[c]} {ours[c]:.3g} x {factors.cls_pw[c]:.3g} = {factors.product[c]:.3g}"
+            for c in np.argsort(-factors.product, kind="stable")[:MOST]
+        ]
+        losses = balance.config.losses
+        cap = "" if losses is None else f"; max_weight {losses.max_weight:g} does not cap cls_pw"
         yield (
             "cls_pw: multiplies what balance gives an object beside one of the commonest class: "
             f"{listed(products)}{cap}"

@@ -21,9 +21,6 @@ from yolo_balance.run_folder.lock import RunLock
 from yolo_balance.run_folder.names import ARGUMENTS, BALANCE, LAST, REPORT, STATE, UNCALIBRATED, WEIGHTS
 from yolo_balance.run_folder.state import FINISHED, TRAINED, TRAINING, RunState
 
-UNREADABLE = (OSError, ValueError, TypeError, RecursionError)
-"""Errors of a balance_state.json that is damaged or not there."""
-
 if TYPE_CHECKING:
     Stock = protocols.Trainer
 else:
@@ -180,7 +177,7 @@ def has_begun(checkpoint: Path) -> bool:
 def _state_beside(checkpoint: Path) -> RunState | None:
     try:
         return None if run_folder(checkpoint) is None else RunState.load(checkpoint.parent)
-    except UNREADABLE:
+    except DataError:
         return None
 
 
@@ -225,8 +222,8 @@ def state_to_resume(weights: Path, path: Path, checkpoint: protocols.Checkpoint)
     stripped = not epoch or checkpoint.get("optimizer") is None
     try:
         state, problem = RunState.load(weights), ""
-    except UNREADABLE as e:
-        state, problem = RunState(stage=TRAINED if stripped else TRAINING), f"{weights / STATE} cannot be read ({e})"
+    except DataError as e:
+        state, problem = RunState(stage=TRAINED if stripped else TRAINING), str(e)
         reported = all((weights.parent / name).exists() for name in REPORT)
         if stripped and not reported and path.name == LAST:
             state = replace(state, epoch=len(results.get("epoch", ())))

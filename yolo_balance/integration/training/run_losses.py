@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -24,13 +23,12 @@ from yolo_balance.losses.iou_balance import IoUBalancedNegatives
 from yolo_balance.losses.isr import ISRPositive
 from yolo_balance.losses.isr_negative import ISRNegative
 from yolo_balance.losses.logit_adjustment import LogitAdjustment, logit_offsets
+from yolo_balance.losses.magnitude import RunningScale
 from yolo_balance.losses.ohem import HardNegatives
-from yolo_balance.run_folder.state import checked_list, checked_mapping, checked_number
 from yolo_balance.sampling import ClassStatistics
 from yolo_balance.text import listed, plain
 
 BOTH_HEADS = "both"
-SIGNS = ("positive", "negative")
 
 
 class RunLosses:
@@ -66,6 +64,7 @@ class RunLosses:
             np.ones(len(names)) if isr is None else isr_class_factors(shown, k=isr.k, bias=isr.bias),
             max_weight=options.max_weight,
             columns=weights is not None and weights.on == "column",
+            stated=[weights is not None and name in (weights.values or {}) for name in self.names],
         )
         self.gradients: dict[str, GradientRatio] = {}
         self._terms: dict[str, list[Term]] = {}
@@ -92,6 +91,8 @@ class RunLosses:
 
     def _build(self, gradients: GradientRatio) -> list[Term]:
         o, factors, terms = self.options, self.factors, list[Term]()
+        if (factors.weight != 1).any():  # asked for, or needed to keep ISR-P within the cap
+            terms.append(ClassWeights(factors.scaled, on=o.class_weights.on if o.class_weights else "positives"))
         if o.logit_adjustment is not None:
             terms.append(LogitAdjustment(logit_offsets(self.counts, tau=o.logit_adjustment.tau)))
         if o.focal is not None:
@@ -100,11 +101,9 @@ class RunLosses:
                 QualityFocal(beta=o.focal.beta) if quality else ClassicFocal(gamma=o.focal.gamma, alpha=o.focal.alpha)
             )
         if o.efl is not None:
-            terms.append(EqualizedFocal(gradients, gamma=o.efl.gamma, scale=o.efl.scale, room=factors.room))
+            terms.append(EqualizedFocal(gradients, gamma=o.efl.gamma, scale=o.efl.scale))
         if o.eqlv2 is not None:
             terms.append(EQLv2(gradients, alpha=o.eqlv2.alpha, gamma=o.eqlv2.gamma, mu=o.eqlv2.mu, room=factors.room))
-        if (factors.weight != 1).any():  # asked for, or needed to keep ISR-P within the cap
-            terms.append(ClassWeights(factors.scaled, on=o.class_weights.on if o.class_weights else "positives"))
         if (negatives := o.negatives) is not None:
             terms.append(
                 HardNegatives(ratio=negatives.ratio)
@@ -116,7 +115,9 @@ class RunLosses:
         if (isr := o.isr) is not None:
             terms.append(ISRPositive(k=isr.k, bias=isr.bias))
             if isr.negatives is not None:
-                terms.append(ISRNegative(k=isr.negatives.k, bias=isr.negatives.bias))
+                n = isr.negatives
+                by_class = n.clusters == "by_class"
+                terms.append(ISRNegative(k=n.k, bias=n.bias, min_score=n.min_score, by_class=by_class))
         if (carl := o.carl) is not None:
             gradient = self.gain_ratio if carl.gradient is None else carl.gradient
             terms.append(CARL(k=carl.k, bias=carl.bias, gain=carl.gain, gradient=gradient, published=carl.published))
@@ -130,45 +131,63 @@ class RunLosses:
             )
 
     def state(self) -> dict[str, object]:
-        """Return the gradient ratios by head; empty if no term follows them."""
-        following = self.gradients and (self.options.efl is not None or self.options.eqlv2 is not None)
-        return {"gradients": {head: ratio.state() for head, ratio in self.gradients.items()}} if following else {}
+        """Return what terms have learnt by head: gradient ratios, and the scale of class weights; empty if nothing."""
+        state: dict[str, object] = {}
+        if self.gradients and (self.options.efl is not None or self.options.eqlv2 is not None):
+            state["gradients"] = {head: ratio.state() for head, ratio in self.gradients.items()}
+        if scales := self._scales():
+            state["class_weights"] = {head: scale.state() for head, scale in scales.items()}
+        return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take the gradient ratios from a saved state."""
-        saved = checked_mapping(state["gradients"], "gradients")
-        if set(saved) != set(self.gradients):
+        """Take what terms had learnt from a saved state."""
+        saved = state.get("gradients", {})
+        if saved and set(saved) != set(self.gradients):
             raise ValueError(f"gradients: expected the heads {', '.join(self.gradients)}, got {plain(str([*saved]))}")
-        sums: dict[str, dict[str, list[float]]] = {}
-        for head, signs in saved.items():
-            place = ".".join(filter(None, ("gradients", head)))
-            sums[head] = {
-                sign: [checked_number(value, f"{place}.{sign}", 0, math.inf) for value in checked_list(values, place)]
-                for sign, values in checked_mapping(signs, place).items()
-            }
-            if wrong := [sign for sign in SIGNS if len(sums[head].get(sign, ())) != len(self.names)]:
-                got = len(sums[head].get(wrong[0], ()))
-                raise ValueError(f"{place}.{wrong[0]}: expected {len(self.names)} numbers, got {got}")
-        for head, ratio in self.gradients.items():
-            ratio.restore(sums[head])
+        for head, ratio in saved.items():
+            self.gradients[head].restore(ratio)
+        for head, averages in state.get("class_weights", {}).items():
+            if (scale := self._scales().get(head)) is not None:
+                scale.restore(averages)
+
+    def _scales(self) -> dict[str, RunningScale]:
+        running = {head: [t.running for t in terms if t.running is not None] for head, terms in self._terms.items()}
+        return {head: scales[0] for head, scales in running.items() if scales}
 
     def remarks(self) -> list[str]:
-        """Return lines for a user to read before training starts, on class weights and sampling beyond `max_weight`."""
+        """Return lines for a user to read before training starts: each cap of `max_weight` that acts or would."""
         f, cap = self.factors, self.options.max_weight
+        by_class = [(c, name) for c, name in enumerate(self.names)]
         lowered = [
             f"{name} from {f.asked[c]:.3g} to {f.weight[c]:.3g}"
-            for c, name in enumerate(self.names)
+            for c, name in by_class
             if f.weight[c] < f.asked[c] - 1e-9
         ]
-        beyond = [
-            f"{name} {f.sampling[c]:.3g}" for c, name in enumerate(self.names) if f.by_loss and f.sampling[c] > cap
+        stated = [
+            f"{name} {f.product[c]:.3g}"
+            for c, name in by_class
+            if f.product[c] > cap + 1e-9 and f.sampling[c] <= cap and f.weight[c] > 1
         ]
+        acts = f.by_loss or self.options.eqlv2 is not None
+        beyond = [f"{name} {f.sampling[c]:.3g}" for c, name in by_class if acts and f.sampling[c] > cap]
+        q = 1 + (0.0 if self.options.eqlv2 is None else self.options.eqlv2.alpha)
+        capped = [f"{name} at {f.room[c]:.3g}" for c, name in by_class if f.room[c] < q]
+        prefix = f"{SECTION}.losses: "
         lines = []
         if lowered:
-            lines.append(f"{SECTION}.losses: max_weight {cap:g} lowers the class weight of {listed(lowered)}")
+            lines.append(f"{prefix}max_weight {cap:g} lowers the class weight of {listed(lowered)}")
+        if stated:
+            lines.append(
+                f"{prefix}stated class weights go beyond max_weight {cap:g} and stay: an object counts "
+                f"{listed(stated)} times one of the commonest class"
+            )
+        if capped:
+            lines.append(
+                f"{prefix}max_weight {cap:g} caps the weight of positives in eqlv2, up to {q:.3g}: {listed(capped)}"
+            )
         if beyond:
             lines.append(
-                f"{SECTION}.losses: sampling alone goes beyond max_weight {cap:g} ({listed(beyond)} times as often as "
+                f"{prefix}sampling alone goes beyond max_weight {cap:g} ({listed(beyond)} times as often as "
                 f"the commonest class); {SECTION}.sampling.max_repeat caps it"
             )
         return lines

@@ -20,9 +20,7 @@ from yolo_balance.integration.protocols import Trainer
 from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
 from yolo_balance.recall import RecallReport
 from yolo_balance.run_folder.history import append_feedback
-from yolo_balance.run_folder.state import checked_list, checked_mapping, checked_number
 from yolo_balance.sampling import RecallFeedback, SamplingPlan, SamplingSchedule
-from yolo_balance.text import plain
 
 T = TypeVar("T")
 
@@ -96,15 +94,9 @@ class RunSampling:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take smoothed recall, hard images and the threshold from a saved state."""
-        hard = set(map(str, checked_list(state["hard"], "hard")))
-        recall = {
-            name: checked_number(value, f"recall.{plain(name)}", 0, 1)
-            for name, value in checked_mapping(state["recall"], "recall").items()
-        }
-        threshold = state.get("threshold")  # not in files of earlier versions
-        self.threshold = None if threshold is None else checked_number(threshold, "threshold", 0, 2)
+        hard, self.threshold = set(state["hard"]), state.get("threshold")
         if self.feedback is not None:
-            self.feedback.restore(recall, self.names)
+            self.feedback.restore(dict(state["recall"]), self.names)
         self.hard = np.array([file in hard for file in self.files], bool)
 
     def _read_background(self, trainer: ResolvedTrainer) -> None:

@@ -22,7 +22,13 @@ from yolo_balance.integration.data import box_classes, class_names, image_files,
 from yolo_balance.integration.finished.class_shifts import class_layers
 from yolo_balance.integration.finished.final_files import read_baseline
 from yolo_balance.integration.hook_watch import HookWatch
-from yolo_balance.integration.hooks.criterion import balance_criterion, gain_ratio, heads, without_part
+from yolo_balance.integration.hooks.criterion import (
+    balance_criterion,
+    box_weights_end_at,
+    gain_ratio,
+    heads,
+    without_part,
+)
 from yolo_balance.integration.hooks.dataset import DRAWN
 from yolo_balance.integration.hooks.loader import balance_loader
 from yolo_balance.integration.hooks.validator import RecallValidatorMixin, balance_validator
@@ -171,7 +177,7 @@ class BalancedTrainerMixin(ResumableMixin):
         )
         self.losses.check_heads(heads(criteria[0]))
         if RANK in (-1, 0):
-            for line in (*dropped.values(), *self.losses.remarks()):
+            for line in (*dropped.values(), *box_weights_end_at(criteria[0], kept), *self.losses.remarks()):
                 LOGGER.warning(line)
         for model, criterion in zip(models, criteria, strict=True):
             model.criterion = balance_criterion(criterion, self.losses.terms)

@@ -10,30 +10,21 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import numpy.typing as npt
 import yaml
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from yolo_balance.config.reading import problem_lines, read_yaml, shown
+from yolo_balance.config.reading import key_text, problem_lines, read_yaml, shown
 from yolo_balance.config.section import Section
 from yolo_balance.errors import ConfigError
 from yolo_balance.files import write_whole
+from yolo_balance.ranges import Amount, Confidence, Count
 from yolo_balance.recall.report import RecallReport
+from yolo_balance.text import listed
 
 SCHEMA = 1
-NEVER = float(np.nextafter(np.float32(1), np.float32(2)))
-"""The float32 above 1: where a false box has confidence 1 and the budget allows none, no box counts."""
-
+MOST_BYTES = 8 << 20
+"""Size above which the file is none of thresholds; 10,000 classes at three budgets have 1 MiB."""
 Zone = Literal["pass", "review", "reject"]
 """Fate of a part: it passes, a person looks at it, or it is rejected."""
-
-
-def _confidence(value: float) -> float:
-    if not 0 <= value <= NEVER:
-        raise ValueError("expected a confidence in [0, 1]")
-    return value
-
-
-Confidence = Annotated[float, AfterValidator(_confidence)]
-Budget = Annotated[float, Field(ge=0)]
 
 
 class ZoneBudgets(Section):
@@ -44,8 +35,8 @@ class ZoneBudgets(Section):
         reject: Likewise from which on a part is rejected, the strictest; equal to `review` nothing is reviewed.
     """
 
-    review: Budget
-    reject: Budget
+    review: Amount
+    reject: Amount
 
 
 class BudgetThresholds(Section):
@@ -57,7 +48,7 @@ class BudgetThresholds(Section):
         classes: One confidence per class name, in class-id order; together they keep the same budget.
     """
 
-    false_alarms: Budget
+    false_alarms: Amount
     threshold: Confidence
     classes: Annotated[dict[str, Confidence], Field(min_length=1)]
 
@@ -82,8 +73,8 @@ class Thresholds(Section):
 
     split: str
     iou: Annotated[float, Field(gt=0, le=1)]
-    images: Annotated[int, Field(ge=0)]
-    clean_images: Annotated[int, Field(ge=0)]
+    images: Count
+    clean_images: Count
     imgsz: Annotated[int, Field(ge=1)] | None = None
     nms_iou: Annotated[float, Field(ge=0, le=1)] | None = None
     zones: ZoneBudgets
@@ -114,7 +105,7 @@ class Thresholds(Section):
     @classmethod
     def load(cls, path: str | Path) -> Thresholds:
         """Read `thresholds.yaml`; raises ConfigError with a line per problem of the file."""
-        content = read_yaml(path)
+        content = read_yaml(path, MOST_BYTES)
         if (schema := content.pop("schema", None)) != SCHEMA or isinstance(schema, bool):
             raise ConfigError(f"{path}: schema: expected {SCHEMA}, got {shown(schema)}")
         try:
@@ -160,20 +151,24 @@ class Thresholds(Section):
     def _contradictions(self) -> list[str]:
         """Return a line for each value that contradicts another."""
         budgets, first = [b.false_alarms for b in self.budgets], self.budgets[0].classes
-        problems = []
+        problems, known = [], listed([key_text(name) for name in first])
+        if self.clean_images > self.images:
+            problems.append(f"clean_images: expected at most images, {self.images}, got {self.clean_images}")
         for i, budget in enumerate(self.budgets):
             if budget.false_alarms in budgets[:i]:
                 problems.append(
                     f"budgets.{i}.false_alarms: expected each budget once, got {budget.false_alarms:g} again"
                 )
-            own, known = budget.classes, ", ".join(first)
+            own = budget.classes
             unknown, missing = [name for name in own if name not in first], [name for name in first if name not in own]
             key = f"budgets.{i}.classes"
-            problems += [f"{key}.{name}: unknown class, those of budgets.0 are {known}" for name in unknown]
-            problems += [f"{key}.{name}: missing, expected the classes of budgets.0: {known}" for name in missing]
-        listed = ", ".join(f"{b:g}" for b in budgets)
+            problems += [f"{key}.{key_text(name)}: unknown class, those of budgets.0 are {known}" for name in unknown]
+            problems += [
+                f"{key}.{key_text(name)}: missing, expected the classes of budgets.0: {known}" for name in missing
+            ]
+        stated = ", ".join(f"{b:g}" for b in budgets)
         problems += [
-            f"zones.{zone}: expected one of the budgets {listed}, got {value:g}"
+            f"zones.{zone}: expected one of the budgets {stated}, got {value:g}"
             for zone, value in (("review", self.zones.review), ("reject", self.zones.reject))
             if value not in budgets
         ]

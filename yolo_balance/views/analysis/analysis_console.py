@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from yolo_balance.analysis.analysis import DataAnalysis
 from yolo_balance.analysis.box_sizes import SMALL, BoxSizes
 from yolo_balance.recall.evidence.needs import HALF_WIDTH, RECALL, boxes_for_half_width, boxes_to_show
 from yolo_balance.text import percent, plain
-from yolo_balance.views.tables import table
+from yolo_balance.views.tables import class_table, rare_first, table
 
 LONGEST = 24  # characters of a class name in a table
 _table = partial(table, gap=2)
@@ -70,22 +71,24 @@ def _classes(analysis: DataAnalysis) -> str:
     boxes = analysis.task != "classify"
     counts = ("boxes", "images") if boxes else ("images",)
     headings = [f"{split}\n{count}" for split in analysis.splits for count in counts]
-    rows = []
+    rows = {}
     for name, c in analysis.splits["train"].classes.items():
         classes = [figures.classes[name] for figures in analysis.splits.values()]
         cells = [str(getattr(figures, count)) for figures in classes for count in counts]
-        rows.append((_label(name), *cells, percent(c.share)))
+        rows[name] = (*cells, percent(c.share))
     title = f"{'Boxes and images' if boxes else 'Images'} per class"
-    return f"{title}\n" + _table(("class", *headings, "share of\ntrain"), rows)
+    return f"{title}\n" + _class_table(analysis, (*headings, "share of\ntrain"), rows)
 
 
 def _sizes(analysis: DataAnalysis) -> str:
     train = analysis.splits["train"].classes
-    rows = [(_label(name), *_size_cells(c.sizes)) for name, c in train.items() if c.sizes is not None]
+    rows = {name: _size_cells(c.sizes) for name, c in train.items() if c.sizes is not None}
     if not rows:
         return ""
-    headings = ("class", "in the image", f"at {analysis.imgsz} px", f"below {SMALL} px", "of the image's side")
-    return "Box sizes in train: square root of the area in px, median [10 %, 90 %]\n" + _table(headings, rows)
+    headings = ("in the image", f"at {analysis.imgsz} px", f"below {SMALL} px", "of the image's side")
+    return "Box sizes in train: square root of the area in px, median [10 %, 90 %]\n" + _class_table(
+        analysis, headings, rows
+    )
 
 
 def _size_cells(sizes: BoxSizes) -> tuple[str, ...]:
@@ -96,13 +99,13 @@ def _size_cells(sizes: BoxSizes) -> tuple[str, ...]:
 def _plan(analysis: DataAnalysis) -> str:
     if analysis.plan is None:
         return ""
-    rows = [
-        (_label(name), f"{c.factor:.2f}", *map(percent, (c.natural, c.requested, c.largest_image_share)))
+    rows = {
+        name: (f"{c.factor:.2f}", *map(percent, (c.natural, c.requested, c.largest_image_share)))
         for name, c in analysis.plan.items()
-    ]
+    }
     kind = "boxes" if analysis.task != "classify" else "images"
-    headings = ("class", "factor", "share of train", "asked for", "most from one image")
-    return f"What balance.sampling asks for, shares of {kind}\n{_table(headings, rows)}"
+    headings = ("factor", "share of train", "asked for", "most from one image")
+    return f"What balance.sampling asks for, shares of {kind}\n{_class_table(analysis, headings, rows)}"
 
 
 def _explained(analysis: DataAnalysis, width: int) -> str:
@@ -115,14 +118,14 @@ def _explained(analysis: DataAnalysis, width: int) -> str:
 def _needs(analysis: DataAnalysis) -> str:
     if "val" not in analysis.splits:
         return ""
-    rows = []
+    rows = {}
     for name, need in analysis.needs.items():
         interval = f"[{need.low:.2f}, {need.high:.2f}]" if need.n else "no data"
-        rows.append((_label(name), str(need.n), interval, _more(need.more_for_interval), _more(need.more_to_show)))
+        rows[name] = (str(need.n), interval, _more(need.more_for_interval), _more(need.more_to_show))
     takes = f"±{HALF_WIDTH:g} takes {boxes_for_half_width()}, showing {RECALL:g} takes {boxes_to_show()}"
     title = f"What val can show (95% Wilson interval; {takes})"
-    headings = ("class", "n", f"if {RECALL:g} is read", f"more for ±{HALF_WIDTH:g}", f"more to show {RECALL:g}")
-    return f"{title}\n{_table(headings, rows)}"
+    headings = ("n", f"if {RECALL:g} is read", f"more for ±{HALF_WIDTH:g}", f"more to show {RECALL:g}")
+    return f"{title}\n{_class_table(analysis, headings, rows)}"
 
 
 def _blind(analysis: DataAnalysis) -> str:
@@ -130,12 +133,12 @@ def _blind(analysis: DataAnalysis) -> str:
         return ""
     boxes = analysis.task != "classify"
     scores = ("boxes found", "mAP", "images right") if boxes else ("accuracy", "mean over classes")
-    rows = []
+    rows = {}
     for name, blind in analysis.blind.items():
         shares = (blind.boxes_found, blind.mean_precision, blind.images_right)[: len(scores)]
-        rows.append((_label(name), blind.split, *map(percent, shares)))
+        rows[name] = (blind.split, *map(percent, shares))
     title = "Why accuracy hides it: a perfect model that never reports ..."
-    return f"{title}\n{_table(('class', 'scored on', *scores), rows)}"
+    return f"{title}\n{_class_table(analysis, ('scored on', *scores), rows)}"
 
 
 def _together(analysis: DataAnalysis) -> str:
@@ -151,6 +154,14 @@ def _together(analysis: DataAnalysis) -> str:
         for share, name, other, images in sorted(rows, key=lambda row: -row[0])[:10]
     ]
     return f"Seen together\n{_table(('rare class', 'of its train images', 'also hold'), cells, 'lrl')}"
+
+
+def _class_table(analysis: DataAnalysis, headings: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
+    train = analysis.splits["train"].classes
+    ranks = rare_first(train[name].boxes for name in rows)
+    labelled = [(_label(name), *cells) for name, cells in rows.items()]
+    which = "those with the fewest boxes in train"
+    return class_table(("class", *headings), labelled, ranks, which=which, file="analysis.json", gap=2)
 
 
 def _identical(analysis: DataAnalysis, width: int) -> str:

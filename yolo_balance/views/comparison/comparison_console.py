@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from yolo_balance.comparison.comparison import STEP_TOLERANCE, Comparison
 from yolo_balance.comparison.figures import GROUPS, Difference, Figure, Key
 from yolo_balance.text import counted, listed, plain
-from yolo_balance.views.tables import table
+from yolo_balance.views.tables import class_table, rare_first, table
 
 Rows = list[list[str]]
 NULL = "no clear difference"
@@ -21,8 +21,9 @@ def render(comparison: Comparison) -> str:
         headings, rows = differences(comparison, arm.name)
         heading = f"{plain(arm.name)} against {plain(comparison.first)}"
         changes = f" ({'; '.join(map(plain, arm.changes))})" if arm.changes else ""
-        parts.append(f"{heading}{changes}\n{_table(headings, rows)}")
-    parts.append(f"Shares of boxes that reached the network, mean over seeds\n{_table(*exposure(comparison))}")
+        parts.append(f"{heading}{changes}\n{_class_table(comparison, headings, rows)}")
+    reached = _class_table(comparison, *exposure(comparison))
+    parts.append(f"Shares of boxes that reached the network, mean over seeds\n{reached}")
     parts.append("\n".join(notes(comparison)))
     return "\n\n".join(parts)
 
@@ -161,6 +162,24 @@ def _value(figure: Figure, form: str = ".3f") -> str:
     return "no data" if figure.mean is None else f"{figure.mean:{form}}"
 
 
+def _class_table(c: Comparison, headings: Sequence[str], rows: Rows) -> str:
+    first, last = len(GROUPS), len(GROUPS) + len(c.classes)
+    return class_table(
+        headings,
+        rows[first:last],
+        rare_first(counts.train for counts in c.classes.values()),
+        _align(headings, rows),
+        which="those with the fewest boxes in train",
+        file="compare.json",
+        before=rows[:first],
+        after=rows[last:],
+    )
+
+
 def _table(headings: Sequence[str], rows: Rows) -> str:
+    return table(headings, rows, _align(headings, rows))
+
+
+def _align(headings: Sequence[str], rows: Rows) -> str:
     text = ["->" in "".join(row[i] for row in rows) for i in range(1, len(headings))]
-    return table(headings, rows, "l" + "".join("l" if words else "r" for words in text))
+    return "l" + "".join("l" if words else "r" for words in text)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from yolo_balance.recall.decisions.gate import Gate
+from yolo_balance.run_folder.names import RECALL
 from yolo_balance.text import plain
 from yolo_balance.views.recall.report_console import left_out
-from yolo_balance.views.tables import table
+from yolo_balance.views.tables import class_table
 
 
 def render_gate(gate: Gate) -> str:
@@ -19,9 +20,11 @@ def render_gate(gate: Gate) -> str:
             recall += " [{:.2f}, {:.2f}]".format(*row.bounds)
         limits = f"{promise.target:g}", f"{gate.budget.false_alarms:g}"
         rows.append((promise.verdict, promise.name, recall, str(row.n), *limits, promise.needed))
+    ranks = [(promise.verdict == "met", promise.verdict != "missed", promise.row.n) for promise in gate.promises]
+    headings = ("verdict", "class", "recall", "n", "target", "budget", "needed")
     return (
         f"Promised recall on {plain(report.split)} (IoU {report.iou:g}, {report.confidence:.0%} intervals; "
         f"budget: false boxes per {report.per})\n"
         + "".join(f"{line}\n" for line in left_out(report))
-        + table(("verdict", "class", "recall", "n", "target", "budget", "needed"), rows, "lllrl")
+        + class_table(headings, rows, ranks, "lllrl", which="those that break their promise first", file=RECALL)
     )

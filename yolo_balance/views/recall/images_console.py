@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from yolo_balance.recall.images import (
     FALSE_ALARM_LINE,
     MISS_LINE,
@@ -13,7 +15,8 @@ from yolo_balance.recall.images import (
     images_needed,
 )
 from yolo_balance.recall.matching import BACKGROUND_IOU
-from yolo_balance.views.tables import table
+from yolo_balance.run_folder.names import RECALL
+from yolo_balance.views.tables import class_table
 
 
 def render_rates(rates: ImageRates, at: str) -> str:
@@ -33,12 +36,21 @@ def render_rates(rates: ImageRates, at: str) -> str:
         (name, f"{rates.thresholds[name]:.3f}", *_decided(row.escape, row.overkill))
         for name, row in rates.classes.items()
     ]
+    drawn = class_table(
+        headings,
+        rows,
+        [(-(row.escape.rate or 0.0), row.escape.n or math.inf) for row in rates.classes.values()],
+        "lrrl",
+        which="those with the highest escape",
+        file=RECALL,
+        after=[("all images", "", *_decided(rates.escape, rates.overkill))],
+    )
     needed = [images_needed(line, confidence=rates.confidence) for line in (MISS_LINE, FALSE_ALARM_LINE)]
     return "\n".join(
         [
             f"Images at {at} ({rates.confidence:.0%} Wilson interval; {clean} defect-free of "
             f"{clean + rates.escape.n} images)",
-            table(headings, [*rows, ("all images", "", *_decided(rates.escape, rates.overkill))], "lrrl"),
+            drawn,
             f"Limits {MISS_LINE:.0%} and {FALSE_ALARM_LINE:.0%} are those of AIAG MSA (4th edition). To show them you "
             f"need at least {needed[0]} defective and {needed[1]} clean images.",
             "Escape: a defective image that passes. Overkill: a clean image that is rejected.",
@@ -50,14 +62,20 @@ def render_rates(rates: ImageRates, at: str) -> str:
 
 def render_zones(zones: Zones) -> str:
     """Return a line each for clean images, defective images and images of each class: passed, reviewed, rejected."""
-    rows = [("clean", *_zones(zones.clean)), ("defective", *_zones(zones.defective))]
+    rows = []
     for name, shares in zones.classes.items():
         conf = f"{zones.pass_below[name]:.3f} to {zones.reject_from[name]:.3f}"
         rows.append((f"with {name}", *_zones(shares), conf))
-    return (
-        f"Images over three zones ({zones.confidence:.0%} Wilson interval)\n"
-        f"{table(('images', 'n', 'pass', 'review', 'reject', 'conf'), rows, 'lrl')}"
+    drawn = class_table(
+        ("images", "n", "pass", "review", "reject", "conf"),
+        rows,
+        [(-(shares.passed.share or 0.0), shares.n or math.inf) for shares in zones.classes.values()],
+        "lrl",
+        which="those that pass most",
+        file=RECALL,
+        before=[("clean", *_zones(zones.clean)), ("defective", *_zones(zones.defective))],
     )
+    return f"Images over three zones ({zones.confidence:.0%} Wilson interval)\n{drawn}"
 
 
 def _decided(escape: Escape, overkill: Overkill) -> tuple[str, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from yolo_balance.recall.class_recall import ClassRecall
 from yolo_balance.recall.report import BudgetRecall, RecallReport
+from yolo_balance.run_folder.names import RECALL, RECALL_ROWS
 from yolo_balance.text import plain
-from yolo_balance.views.tables import table
+from yolo_balance.views.tables import class_table
 
 
 def render_report(report: RecallReport) -> str:
@@ -27,11 +29,14 @@ def render_report(report: RecallReport) -> str:
         [name, str(row.n), *(_recall(budget.classes[name]) for budget in report.budgets)]
         for name, row in report.budgets[0].classes.items()
     ]
+    read = report.budgets[0].classes.values()
+    ranks = [(math.inf if row.recall is None else row.recall, row.n) for row in read]
+    file = f"{RECALL}, and each epoch's in {RECALL_ROWS}"
     return "\n".join(
         [
             f"Recall per class on {plain(report.split)} ({level}; {basis})",
             *left_out(report),
-            table(headings, rows, "lrl"),
+            class_table(headings, rows, ranks, "lrl", which="those with the lowest recall", file=file),
             *filter(None, (sharing(budget, report.per) for budget in report.budgets)),
         ]
     )
