@@ -12,7 +12,7 @@ from ultralytics.cfg import get_cfg, get_save_dir
 from yolo_balance.config import SECTION, BalanceConfig, read_yaml
 from yolo_balance.errors import ConfigError
 from yolo_balance.integration.data import resolve_data
-from yolo_balance.integration.training.resumable_trainer import run_folder
+from yolo_balance.integration.training.resumable_trainer import is_bare, run_folder
 from yolo_balance.run_folder.names import ARGUMENTS, BALANCE, LAST, WEIGHTS
 from yolo_balance.text import plain
 
@@ -51,7 +51,7 @@ def checkpoint_to_resume(arguments: Mapping[str, object], balance: BalanceConfig
             f"resume: expected a run of this YAML at {place}, but {runs[0]} has {reasons[runs[0]]}; "
             f"resume={runs[0]} goes on with that run"
         )
-    return None
+    return place / WEIGHTS / LAST if is_bare(place) else None
 
 
 def _named(path: Path) -> Path:

@@ -13,12 +13,12 @@ from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.patches import torch_load
 
 from yolo_balance.errors import ConfigError, DataError
-from yolo_balance.files import tidy
+from yolo_balance.files import PARTIAL, tidy
 from yolo_balance.integration import protocols
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.training.data_print import DataPrint
 from yolo_balance.run_folder.lock import RunLock
-from yolo_balance.run_folder.names import ARGUMENTS, BALANCE, LAST, REPORT, STATE, UNCALIBRATED, WEIGHTS
+from yolo_balance.run_folder.names import ARGUMENTS, BALANCE, LAST, LOCK, REPORT, STATE, UNCALIBRATED, WEIGHTS
 from yolo_balance.run_folder.state import FINISHED, TRAINED, TRAINING, RunState
 
 if TYPE_CHECKING:
@@ -152,8 +152,15 @@ def resumable(build: Callable[..., protocols.Trainer]) -> Callable[..., protocol
 def run_folder(checkpoint: Path) -> Path | None:
     """Return the run's folder of a checkpoint in its `weights`; None where it lies elsewhere."""
     weights = checkpoint.absolute().parent
-    ours = weights.name == WEIGHTS and any((weights.parent / name).exists() for name in (ARGUMENTS, BALANCE))
-    return weights.parent if ours else None
+    folder = weights.parent
+    ours = any((folder / name).exists() for name in (ARGUMENTS, BALANCE)) or is_bare(folder)
+    return folder if ours and weights.name == WEIGHTS else None
+
+
+def is_bare(folder: Path) -> bool:
+    """Whether a folder has no file but a lock and partial ones, as of a run that was killed in its first moment."""
+    within = folder.rglob("*")
+    return folder.is_dir() and all(p.is_dir() or p.name == LOCK or p.name.endswith(PARTIAL) for p in within)
 
 
 def is_trained(checkpoint: Path) -> bool:
