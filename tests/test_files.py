@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import shutil
 
@@ -11,7 +12,7 @@ import pytest
 from helpers.outcomes import pooled
 
 from yolo_balance import RecallReport
-from yolo_balance.files import COMPLETE, csv_name, csv_text, tidy, write_whole, written_together
+from yolo_balance.files import COMPLETE, csv_name, csv_text, sha256, tidy, write_whole, written_together
 from yolo_balance.run_folder.history import append_exposure, append_feedback, append_recall
 from yolo_balance.run_folder.names import EPOCH_ROWS
 from yolo_balance.sampling import ClassStatistics, Exposure
@@ -110,3 +111,15 @@ def test_a_folder_is_tidy_after_a_kill_at_any_step(tmp_path, monkeypatch, at):
     assert complete == (at > 3)
     tidy(tmp_path)
     assert content(tmp_path) == dict.fromkeys("ab", "new" if complete else "old")
+
+
+def test_a_file_is_told_by_its_content_and_a_folder_by_its_files(tmp_path):
+    folder = tmp_path / "model"
+    (folder / "sub").mkdir(parents=True)
+    for name, content in (("a", b"x" * (3 << 20)), ("sub/b", b"y")):
+        (folder / name).write_bytes(content)
+        assert sha256(folder / name) == hashlib.sha256(content).hexdigest()
+    before = sha256(shutil.copytree(folder, tmp_path / "copy"))
+    assert sha256(folder) == before
+    (folder / "sub" / "b").rename(folder / "sub" / "c")
+    assert sha256(folder) != before

@@ -32,6 +32,8 @@ SAME_SUBJECT = {
     "recall": "the room, the section of the YAML that configures it, and what views draw of it",
     "comparison": "the room, its result, and what views draw of it",
     "analysis": "the room, its result, and what views draw of it",
+    "conditions": "those of a validation, and those of a prediction beside them",
+    "pixels": "what the analysis says of them, and how Ultralytics reads them",
 }
 """Names that several modules or folders have, and why."""
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import shutil
 import sys
+import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import yaml
 
 from yolo_balance.errors import BalanceError, ConfigError
+from yolo_balance.files import write_whole
 from yolo_balance.parser import build_parser
 
 OK, USER_ERROR, UNKNOWN_ERROR, INTERRUPTED = 0, 1, 3, 130  # 2: gate cannot conclude
@@ -25,23 +29,52 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 is success, 1 a user's error with one line for each problem, 3 a bug with its traceback. `gate` returns 0 if all
     targets are met, 1 if a target is missed and 2 if the report cannot decide.
     """
+    arguments = argparse.Namespace(verb="yolo_balance")
+    _open_outputs()
     try:
         arguments = _parse(argv)
+        threading.excepthook = _thread_stopped
+        logging.raiseExceptions = False  # a log that cannot be written would print tracebacks
         code = VERBS[arguments.verb](arguments)
         sys.stdout.flush()
     except BalanceError as e:
-        for line in str(e).splitlines():
-            print(f"error: {line}", file=sys.stderr)
-        return USER_ERROR
+        return _user_error(str(e))
     except BrokenPipeError:  # the reader of the output has gone, as head does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python reports the same again at its end
-        return USER_ERROR
+        return _user_error("")
+    except OSError as e:  # of a file, or of the output itself, as on a full disk
+        return _user_error(f"{arguments.verb}: stopped ({' '.join(str(e).split())})")
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception:
         traceback.print_exc()
         return UNKNOWN_ERROR
     return code
+
+
+def _open_outputs() -> None:
+    """Send what would be printed to nowhere where the output was closed, as by `>&-`; Python has None there."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open to the end of the process
+
+
+def _user_error(lines: str) -> int:
+    """Print the lines of an error and return its exit code; output that cannot be written is dropped."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is sys.stderr:
+                for line in lines.splitlines():
+                    print(f"error: {line}", file=stream)
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # else Python reports the same again at its end
+    return USER_ERROR
+
+
+def _thread_stopped(ended: threading.ExceptHookArgs) -> None:
+    """Print the error of a thread in one line: Ultralytics draws its pictures in threads."""
+    reason = f"{ended.exc_type.__name__}: {ended.exc_value}".splitlines()[0]
+    print(f"warning: a thread stopped ({reason})", file=sys.stderr)
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -144,13 +177,12 @@ def _init(arguments: argparse.Namespace) -> int:
     if arguments.path is None:
         print(run_yaml(), end="")
         return OK
+    if os.path.lexists(arguments.path):
+        raise ConfigError(f"{arguments.path}: expected the path of a new file, but this one exists")
     try:
-        with open(arguments.path, "x", encoding="utf-8") as file:
-            file.write(run_yaml())
-    except FileExistsError:
-        raise ConfigError(f"{arguments.path}: expected the path of a new file, but this one exists") from None
-    except OSError as e:
-        raise ConfigError(f"{arguments.path}: cannot be written ({e.strerror})") from None
+        write_whole(Path(arguments.path), run_yaml())
+    except (OSError, ValueError) as e:  # ValueError: a path without a name
+        raise ConfigError(f"{arguments.path}: cannot be written ({getattr(e, 'strerror', None) or e})") from None
     _print(f"Written: {arguments.path}")
     return OK
 

@@ -108,8 +108,8 @@ def _write_split(root: Path, split: str, seed: tuple[int, int]) -> None:
     plan = _deal(np.random.default_rng(seed), boxes, dirty, clean)
     for number, classes in enumerate(plan):
         image, outlines = draw(np.random.default_rng((*seed, number)), classes)
-        if not cv2.imwrite(str(images / f"{number:04d}.png"), image):
-            raise OSError(f"cannot write {images / f'{number:04d}.png'}")
+        _, png = cv2.imencode(".png", image)
+        (images / f"{number:04d}.png").write_bytes(png.tobytes())  # OpenCV itself is silent on a full disk
         lines = [f"{c} {' '.join(f'{v:.5f}' for v in (outline / SIZE).ravel())}\n" for c, outline in outlines]
         (labels / f"{number:04d}.txt").write_text("".join(lines), encoding="utf-8")
 

@@ -1,7 +1,8 @@
-"""Write files whole or not at all, and put names into CSV files that a spreadsheet opens."""
+"""Files: written whole or not at all, told by their content, and names in CSV files that a spreadsheet opens."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -13,6 +14,8 @@ PARTIAL = ".part"
 """End of the name of a file that is not yet whole."""
 GROWING, COMPLETE = f".growing{PARTIAL}", f".complete{PARTIAL}"
 """Folders of files that are written together: not yet all there; all there, not yet in their places."""
+CHUNK = 1 << 20
+"""Bytes read at once."""
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -34,6 +37,22 @@ def copy_whole(source: Path, path: Path) -> None:
     """Copy a file whole, as `write_whole` writes one."""
     with written_whole(path) as partial:
         shutil.copyfile(source, partial)
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits; of a folder, that of its files' names and contents.
+
+    Raises OSError if a file cannot be read.
+    """
+    digest, root = hashlib.sha256(), Path(path)
+    for file in sorted(root.rglob("*")) if root.is_dir() else [root]:
+        if root.is_dir():
+            digest.update(os.fsencode(file.relative_to(root).as_posix()) + b"\0")
+        if not file.is_dir():
+            with file.open("rb") as content:
+                while chunk := content.read(CHUNK):
+                    digest.update(chunk)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -1,7 +1,8 @@
-"""Ranges of the numbers in files, as types that pydantic checks where a file is read."""
+"""Ranges of the numbers in files, and forms of their texts, as types that pydantic checks where a file is read."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, Field
@@ -16,7 +17,14 @@ def _confidence(value: float) -> float:
     return value
 
 
+def _digest(value: str) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", value):
+        raise ValueError("expected the 64 hexadecimal digits of a SHA-256")
+    return value
+
+
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 Amount: TypeAlias = Annotated[float, Field(ge=0, le=1e15)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Confidence: TypeAlias = Annotated[float, AfterValidator(_confidence)]
+Digest: TypeAlias = Annotated[str, AfterValidator(_digest)]

@@ -14,7 +14,7 @@ import yaml
 
 from yolo_balance import BalanceConfig
 from yolo_balance.analysis.analysis import DataAnalysis
-from yolo_balance.analysis.duplicates import Copy, Duplicates, find_duplicates
+from yolo_balance.analysis.duplicates import BLOCK, Copy, Duplicates, find_duplicates
 from yolo_balance.analysis.findings import MEASURED_COST
 from yolo_balance.analysis.imbalance import co_occurrence, effective_classes, gini, imbalance_ratio, most_in_one_image
 from yolo_balance.analysis.split import Labels
@@ -215,6 +215,32 @@ def test_identical_files_are_grouped_by_content(tmp_path):
         files.append(str(tmp_path / str(i)))
         (tmp_path / str(i)).write_bytes(content)
     assert find_duplicates([*files, str(tmp_path / "gone")]) == [[0, 2, 6], [1, 5]]
+    assert find_duplicates(files, of=1) == [[0, 2, 6]]
+    assert find_duplicates(files[2:], of=4) == [[0, 4]]
+
+
+def test_files_are_identical_where_every_byte_is(tmp_path):
+    """Files of one size that differ in one byte, at the start, in the middle, where a block ends, and at the end."""
+    size = 3 * BLOCK
+    contents = [bytes(size)] * 2
+    for place in (0, BLOCK - 1, size // 2, size - 1):
+        contents += [bytes(place) + b"x" + bytes(size - place - 1)] * 2
+    files = []
+    for i, content in enumerate(contents):
+        files.append(str(tmp_path / str(i)))
+        Path(files[-1]).write_bytes(content)
+    (tmp_path / "link").symlink_to(files[2])
+    files += [str(tmp_path / "link"), f"{tmp_path}/../{tmp_path.name}/4"]
+    groups = [[0, 1], [2, 3, 10], [4, 5, 11], [6, 7], [8, 9]]
+    assert find_duplicates(files) == groups
+    for of in range(len(files)):
+        assert find_duplicates(files, of=of) == [group for group in groups if group[0] < of]
+
+
+def test_one_file_under_several_paths_is_not_read(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"one")
+    monkeypatch.setattr("builtins.open", lambda *_: pytest.fail("read"))
+    assert find_duplicates([str(tmp_path / "a")] * 3) == [[0, 1, 2]]
 
 
 def test_copies_are_counted_across_and_within():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from yolo_balance.comparison import Comparison, Key
 from yolo_balance.comparison.comparison import COLUMNS
 from yolo_balance.comparison.figures import Resampling, Split
 from yolo_balance.errors import DataError
+from yolo_balance.recall.split_counts import COUNTS, SplitCounts
 from yolo_balance.views.comparison import comparison_page
 from yolo_balance.views.comparison.comparison_console import render
 
@@ -263,6 +265,32 @@ def test_any_names_make_a_page_a_table_and_rows():
     assert HOSTILE[0] in page.text
     assert len(render(comparison).splitlines()) < 60
     assert len(comparison.rows()) == sum(len(arm.figures) for arm in comparison.arms)
+
+
+def test_images_of_val_that_say_less_are_named_everywhere():
+    runs = experiment({"stock": [0.6, 0.4], "own": [0.6, 0.7]}, seeds=2)
+    counts = SplitCounts(ignored=2, first_ignored="7.png: no label", copies=3)
+    for arm, shared in (("stock", 0), ("own", 5)):
+        runs[arm] = [replace(run, counts=replace(counts, in_train=shared)) for run in runs[arm]]
+    comparison = compared(runs, seeds=(0, 1))
+    assert (comparison.ignored, comparison.copies, comparison.in_train) == (2, 3, 5)
+    lines = (
+        "2 of 185 images could not be used (7.png: no label)",
+        "3 of 185 images are copies of another one, and identical images count once",
+        "5 of 180 images of val are also in train: what is read is memory",
+        "warning: 5 images of val are also in the train split of own",
+    )
+    for text in (render(comparison), Page(comparison_page.render(comparison)).text):
+        assert all(line in text for line in lines)
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in comparison.rows()]
+    found = {(row["arm"], row["measure"]): row["mean"] for row in rows if row["measure"] in COUNTS}
+    assert found == {
+        ("own", "in_train"): "5",
+        **{(a, k): n for a in runs for k, n in (("ignored", "2"), ("copies", "3"))},
+    }
+    content = json.loads(comparison.to_json())
+    assert [content[key] for key in COUNTS] == [2, 0, 0, 3, 5]
+    assert json.loads(compared(experiment({"stock": [0.6, 0.4]})).to_json())["copies"] == 0
 
 
 def test_the_json_is_plain(strange):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -131,6 +133,27 @@ def test_images_without_a_label_file_are_background_and_named(make_data):
     train = content["splits"]["train"]
     assert (train["images"], train["background"], train["unlabelled"], train["ignored"]) == (3, 2, 1, 1)
     assert {"ignored", "unlabelled"} <= set(kinds(content))
+
+
+def test_images_of_12_bits_are_named_and_the_command_that_is_given_scales_them(make_data, capsys):
+    file = make_data([[0], [1], [2], []], [[0], [1], [2], []])
+    paths = sorted((file.parent / "images").rglob("*.png"))
+    greys = {path: cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2GRAY) for path in paths}
+    for path, grey in greys.items():
+        cv2.imwrite(str(path), grey.astype(np.uint16) * 16)
+    (found,) = (f["text"] for f in analyze(file)["findings"] if f["kind"] == "faint")
+    highest = max(int(grey.max()) for grey in greys.values()) >> 4
+    assert found.startswith(
+        "4 of 4 images of train and 4 of 4 images of val are 16-bit. Ultralytics reads their high byte, here 0 to "
+        f"{highest} of 255"
+    )
+    code = found.split('python -c "')[1].split('" FILES')[0]
+    subprocess.run([sys.executable, "-c", code, *map(str, paths)], check=True)
+    for path, grey in greys.items():
+        scaled = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert scaled.dtype == np.uint8
+        assert np.abs(scaled.astype(int) - grey).max() <= 1
+    assert "faint" not in kinds(analyze(file))
 
 
 def test_images_of_a_list_that_are_gone_are_ignored_and_not_unlabelled(make_data):

@@ -61,8 +61,9 @@ def test_an_argument_of_another_name_is_a_line():
     (line,) = contract.problems_of_class(protocols.Trainer, Trainer)
     assert line.startswith(
         "Trainer.get_dataloader: expected (dataset_path, batch_size, rank, mode), got (path, batch_size, rank, mode); "
-        "used by training/trainer.py:"
+        "used by "
     )
+    assert "training/trainer.py:" in line
 
 
 def test_arguments_in_another_order_are_a_line():

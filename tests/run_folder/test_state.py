@@ -7,14 +7,15 @@ import json
 import pytest
 
 from yolo_balance.errors import DataError
+from yolo_balance.files import sha256
 from yolo_balance.run_folder.names import STATE
-from yolo_balance.run_folder.state import TRAINED, RunState, file_hash
+from yolo_balance.run_folder.state import TRAINED, RunState
 
 
 def test_a_state_comes_back(tmp_path):
     checkpoint = tmp_path / "last.pt"
     checkpoint.write_bytes(b"weights")
-    state = RunState(3, TRAINED, file_hash(checkpoint), 12, 1.5, {"names": ["crack"]}, {"recall": {"crack": 0.5}})
+    state = RunState(3, TRAINED, sha256(checkpoint), 12, 1.5, {"names": ["crack"]}, {"recall": {"crack": 0.5}})
     state.save(tmp_path)
     assert RunState.load(tmp_path) == state
     assert state.belongs_to(checkpoint)

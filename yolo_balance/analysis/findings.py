@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from yolo_balance.analysis.box_sizes import TINY
 from yolo_balance.analysis.duplicates import Duplicates
+from yolo_balance.analysis.pixels import remarks
 from yolo_balance.analysis.split import SplitFigures
 from yolo_balance.analysis.val_needs import Need
 from yolo_balance.recall.evidence.needs import HALF_WIDTH, RECALL, boxes_for_half_width, boxes_to_show
@@ -47,6 +48,7 @@ def find(
     detects = task != "classify"
     found = [
         *_ignored(splits),
+        *_pixels(splits),
         *_absent(splits),
         *_shared(duplicates),
         *_few_in_val(splits, needs),
@@ -56,6 +58,11 @@ def find(
     if detects:
         found += [*_one_image(splits), *_inseparable(splits), *_tiny(splits, imgsz), *_background(splits)]
     return (*found, *_copies_within(splits, duplicates), *_unlabelled(splits))
+
+
+def _pixels(splits: Splits) -> Iterator[Finding]:
+    for kind, text in remarks({s: figures.pixels for s, figures in splits.items() if figures.pixels is not None}):
+        yield _about(kind, (), text)
 
 
 def _absent(splits: Splits) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from yolo_balance.analysis.box_sizes import BoxSizes
 from yolo_balance.analysis.imbalance import co_occurrence, effective_classes, gini, imbalance_ratio, most_in_one_image
+from yolo_balance.analysis.pixels import Pixels
 from yolo_balance.arrays import Floats
 from yolo_balance.sampling.statistics import ClassStatistics
 
@@ -25,6 +26,7 @@ class Labels:
         shapes: (num_images, 2) heights and widths in pixels; None where images are classified.
         ignored: Images that could not be used, corrupt ones mostly; None where the reader does not count them.
         unlabelled: Images without a label file, counted as background.
+        pixels: Pixels of a sample of the images; None where none was read.
     """
 
     split: str
@@ -34,6 +36,7 @@ class Labels:
     shapes: Floats | None = None
     ignored: int | None = 0
     unlabelled: int = 0
+    pixels: Pixels | None = None
 
     def sizes(self, imgsz: int) -> tuple[Floats, Floats, Floats] | None:
         """Return (M,) box sizes in pixels, relative, and in pixels at `imgsz`; None without boxes to measure."""
@@ -83,6 +86,7 @@ class SplitFigures:
         unlabelled: Images without a label file, counted as background.
         classes: Figures of each class by name, in class-id order.
         together: Images holding both of two classes, for every two that meet.
+        pixels: Pixels of a sample of the images; None where none was read.
     """
 
     images: int
@@ -97,6 +101,7 @@ class SplitFigures:
     unlabelled: int
     classes: Mapping[str, ClassFigures]
     together: tuple[tuple[str, str, int], ...]
+    pixels: Pixels | None = None
 
     @property
     def background_share(self) -> float:
@@ -136,6 +141,7 @@ class SplitFigures:
             labels.unlabelled,
             classes,
             tuple((names[a], names[b], int(both[a, b])) for a, b in np.argwhere(both)),
+            labels.pixels,
         )
 
 

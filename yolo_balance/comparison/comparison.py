@@ -15,6 +15,7 @@ from yolo_balance.errors import DataError
 from yolo_balance.files import csv_text
 from yolo_balance.recall.decisions.selection import rare_classes
 from yolo_balance.recall.operating_point import alarm_unit
+from yolo_balance.recall.split_counts import COUNTS, SplitCounts, counts_last
 from yolo_balance.run_folder.detections import Detections
 
 SCHEMA = 1
@@ -47,11 +48,13 @@ class ArmFigures:
         name: Name of the arm's file.
         changes: Differences to the first arm's training besides the method, one phrase each.
         figures: Recall, precision, exposure and time.
+        in_train: Images of val that the arm's train has too; None where that is not known.
     """
 
     name: str
     changes: tuple[str, ...]
     figures: tuple[Figure, ...]
+    in_train: int | None = 0
 
     def figure(self, key: Key) -> Figure:
         """Return the figure with this key. Raises StopIteration if the arm has none."""
@@ -64,7 +67,7 @@ class ArmFigures:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(SplitCounts):
     """Arms over seeds; differences are to the first arm.
 
     Attributes:
@@ -73,11 +76,13 @@ class Comparison:
         seeds: Requested seeds.
         budgets: False boxes per clean image.
         classes: By name.
-        images: Images of val.
+        images: Images of val that were read.
         clean_images: Images without objects; 0 means that false boxes were counted per image.
         confidence: Level of the intervals.
         resamples: Number of bootstrap resamples.
         failed: Runs that did not finish, one phrase each.
+        ignored, first_ignored, unlabelled, filtered, filtered_by, copies, in_train: As in `SplitCounts`, of the first
+            run; `in_train` is the largest of any arm.
     """
 
     first: str
@@ -135,7 +140,8 @@ class Comparison:
         arms = []
         for arm, found in finished.items():
             of_arm = figures(found, recall[arm], split, resampling, None if arm == first else reference)
-            arms.append(ArmFigures(arm, tuple((changes or {}).get(arm, ())), of_arm))
+            arms.append(ArmFigures(arm, tuple((changes or {}).get(arm, ())), of_arm, _most([r.counts for r in found])))
+        every = [run.counts for found in finished.values() for run in found]
         return cls(
             first=first,
             arms=tuple(arms),
@@ -147,6 +153,7 @@ class Comparison:
             confidence=confidence,
             resamples=resamples,
             failed=tuple(failed),
+            **{**asdict(every[0]), "in_train": _most(every)},
         )
 
     @property
@@ -183,11 +190,22 @@ class Comparison:
                 else:
                     bounds = map(_decimals, (d.value, d.low, d.high))
                     rows.append((*row, *bounds, str(d.seeds), d.over, d.verdict or ""))
+            counts = {**{key: getattr(self, key) for key in COUNTS}, "in_train": arm.in_train}
+            rows += [
+                (csv_text(arm.name), key, "all", "", "", str(len(arm.seeds)), str(count), *[""] * 6)
+                for key, count in counts.items()
+                if count
+            ]
         return rows
 
     def to_json(self) -> str:
         """Return the text of `compare.json`."""
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1) + "\n"
+        return json.dumps({"schema": SCHEMA, **counts_last(asdict(self))}, indent=1) + "\n"
+
+
+def _most(counts: Sequence[SplitCounts]) -> int | None:
+    """Return the largest number of val's images that a train has; None where no run knows."""
+    return max((run.in_train for run in counts if run.in_train is not None), default=None)
 
 
 def _same(one: Detections, other: Detections) -> bool:

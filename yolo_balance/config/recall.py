@@ -101,6 +101,9 @@ class RecallConfig(Section):
     """Budgets at which recall is read, in false boxes per defect-free image."""
     targets: dict[str, Annotated[float, Field(gt=0, le=1)]] | None = None
     """Recall promised by class name, for example {crack: 0.95}; the report says whether the interval shows it."""
+    unlabelled: Literal["clean", "refuse"] = "clean"
+    """Images without a label file: clean counts them as defect-free and names their number; refuse stops before
+    anything is read and names the first."""
     costs: CostsConfig | None = None
     """Costs of wrong decisions; the report then names the cheapest threshold."""
     baseline: Annotated[str, Field(min_length=1)] | None = None

@@ -21,6 +21,7 @@ from yolo_balance.files import write_whole
 from yolo_balance.integration.arguments import argument_problems, complete
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import Scan, box_classes, class_names, read_data, resolve_data, scan
+from yolo_balance.integration.pixels import sample_pixels
 from yolo_balance.integration.protocols import DataContent
 from yolo_balance.resolution import resolve
 from yolo_balance.sampling import ClassStatistics
@@ -187,7 +188,8 @@ def _labelled(
                 np.concatenate([label["bboxes"] for label in dataset.labels]).astype(np.float64)[:, 2:4],
                 np.array([label["shape"] for label in dataset.labels], np.float64),
                 ignored=refused.ignored,
-                unlabelled=refused.unlabelled,
+                unlabelled=len(refused.without_file),
+                pixels=sample_pixels(dataset.im_files),
             )
         )
     return names, labels
@@ -217,7 +219,8 @@ def _classified(data: str, arguments: Mapping[str, object]) -> tuple[list[str], 
         classes = [index[Path(file).relative_to(dataset.root).parts[0]] for file in files]
         statistics = ClassStatistics.of((classes, np.arange(len(files)), len(files)), len(names))
         whole = not arguments.get("fraction")
-        labels.append(Labels(split, statistics, files, ignored=len(dataset.base) - len(files) if whole else None))
+        ignored = len(dataset.base) - len(files) if whole else None
+        labels.append(Labels(split, statistics, files, ignored=ignored, pixels=sample_pixels(files)))
     return names, labels
 
 

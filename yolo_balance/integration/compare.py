@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def compare(
 
     Raises:
         ConfigError: With every problem of every arm; nothing was run.
-        DataError: No run finished.
+        DataError: No run finished, or a disk is full.
         KeyboardInterrupt: After the running processes were ended; finished runs stay.
     """
     _check_options(seeds, jobs, ray, cpus)
@@ -74,17 +74,17 @@ def compare(
     runs = _runs(found, seeds, folder)
     unfinished = [run for run in runs if not run.finished]
     progress = RunsProgress(len(runs), len(runs) - len(unfinished), say)
-    failed: list[Run] = []
+    failed: dict[Run, str] = {}
     try:
         with _queue(found, jobs, ray if unfinished else False, cpus or 1, say) as submit, progress:
             for calibrated in (False, True):  # after the training that a calibration starts from
                 batch = [run for run in unfinished if (run.trained is not None) == calibrated]
-                failed += execute_runs(batch, submit, progress.event)
-    except KeyboardInterrupt:
+                failed |= execute_runs(batch, submit, progress.event)
+    except (KeyboardInterrupt, DataError, OSError) as e:
         say(f"interrupted: {progress.done} of {len(runs)} runs are finished and kept; repeat the command to continue")
+        if isinstance(e, OSError):
+            raise ConfigError(f"--out: {folder} cannot be written ({one_line(e)})") from e
         raise
-    except OSError as e:
-        raise ConfigError(f"--out: {folder} cannot be written ({one_line(e)})") from e
     return _results(found, runs, failed, seeds, folder)
 
 
@@ -170,10 +170,10 @@ def _queue(arms: Sequence[Arm], jobs: int, ray: bool | str, cpus: int, say: Call
 
 
 def _results(
-    arms: Sequence[Arm], runs: Sequence[Run], failed: Sequence[Run], seeds: Sequence[int], folder: Path
+    arms: Sequence[Arm], runs: Sequence[Run], failed: Mapping[Run, str], seeds: Sequence[int], folder: Path
 ) -> tuple[Comparison, list[Path]]:
     figures: dict[str, list[RunFigures]] = {arm.name: [] for arm in arms}
-    missing = {run: run.failure() for run in failed}
+    missing = {run: run.failure(reason) for run, reason in failed.items()}
     for run in runs:
         if run in missing:
             continue

@@ -47,6 +47,7 @@ from yolo_balance.integration.protocols import Checkpoint, Trainer
 
 T = TypeVar("T")
 OLDEST = "8.3.253"
+TRACEBACK = "Traceback (most recent call last)"
 SEVERAL_DEVICES = "8.4.140"
 """First release whose processes of several devices get callbacks and the trainer's own class."""
 
@@ -110,6 +111,9 @@ def quiet() -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an exception's own words in one line, without Ultralytics' decoration."""
-    text = " ".join(str(error).replace("❌", "").split()) or error.__class__.__name__
+    """Return an exception's own words in one line, without Ultralytics' decoration or another process's traceback."""
+    text = str(error).replace("❌", "").strip()
+    if TRACEBACK in text:  # of a worker of a loader
+        text = text.splitlines()[-1]
+    text = " ".join(text.split()) or error.__class__.__name__
     return text if len(text) <= 300 else f"{text[:297]}..."

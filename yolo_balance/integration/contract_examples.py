@@ -88,6 +88,7 @@ def predicted(folder: Path) -> Examples:
     arguments = {"imgsz": SIZE, "device": "cpu", "verbose": False, "project": str(folder), "conf": 0.0, "save": False}
     (result,) = model.predict(_image(), **arguments)
     yield protocols.Predictor, model.predictor
+    yield protocols.Source, model.predictor.dataset
     yield protocols.Backend, model.predictor.model
     yield protocols.Prediction, result
     yield protocols.PredictedBoxes, result.boxes

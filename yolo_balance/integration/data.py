@@ -14,7 +14,7 @@ from pydantic import AfterValidator
 from ultralytics.cfg import get_cfg
 from ultralytics.data.build import build_yolo_dataset
 from ultralytics.data.utils import check_det_dataset, img2label_paths, verify_image_label
-from ultralytics.utils import SETTINGS
+from ultralytics.utils import LOGGER, SETTINGS
 
 from yolo_balance import demo
 from yolo_balance.arrays import Floats, Floats32, Ints
@@ -22,6 +22,7 @@ from yolo_balance.bounded_files import checked
 from yolo_balance.config import read_yaml
 from yolo_balance.errors import BalanceError, DataError
 from yolo_balance.integration.compat import one_line
+from yolo_balance.integration.label_lines import misread_names, row_at_fault
 from yolo_balance.integration.protocols import DataContent, Dataset, ImageFolder
 from yolo_balance.text import counted, distinct, listed, plain
 
@@ -65,7 +66,7 @@ def resolve_data(data: object, task: str) -> str:
 
 
 def read_data(data: str | Path, *, download: bool = True) -> DataContent:
-    """Read a data YAML as Ultralytics does; raises DataError in one line.
+    """Read a data YAML as Ultralytics does; raises DataError in one line. Warns of class names that YAML misreads.
 
     Args:
         data: Path of the YAML.
@@ -81,6 +82,8 @@ def read_data(data: str | Path, *, download: bool = True) -> DataContent:
         raise DataError(f"data: {data} cannot be used ({one_line(e)})") from e
     if sorted(found["names"]) != list(range(len(found["names"]))):  # Ultralytics looks at the largest id only
         raise DataError(f"data: {data} names classes {sorted(found['names'])}; expected ids from 0 on without a gap")
+    for line in misread_names(data):
+        LOGGER.warning(line)
     return found
 
 
@@ -123,12 +126,12 @@ class Scan:
     Attributes:
         ignored: Images that Ultralytics left out of the split, because the image or its label file is not usable.
         first: Name of the first such image and the reason; empty without any.
-        unlabelled: Images of the split without a label file; Ultralytics takes them for background.
+        without_file: Images of the split without a label file; Ultralytics takes them for background.
     """
 
     ignored: int
     first: str
-    unlabelled: int
+    without_file: tuple[str, ...]
 
     @classmethod
     def of(cls, dataset: Dataset) -> Scan:
@@ -137,23 +140,28 @@ class Scan:
         A data set of a user's own that reads no label files has no such images.
         """
         if not hasattr(dataset, "label_files"):
-            return cls(0, "", 0)
+            return cls(0, "", ())
         empty = [label["im_file"] for label in dataset.labels if not len(label["cls"])]
-        unlabelled = sum(not os.path.isfile(file) for file in img2label_paths(empty))
+        without_file = tuple(
+            image for image, file in zip(empty, img2label_paths(empty), strict=True) if not os.path.isfile(file)
+        )
         ignored = len(dataset.label_files) - len(dataset.labels)
         if not ignored:
-            return cls(0, "", unlabelled)
+            return cls(0, "", without_file)
         used = set(dataset.im_files)
         image = next((file for file in dataset.get_img_files(dataset.img_path) if file not in used), "")
-        return cls(ignored, f"{Path(image).name}: {_refusal(dataset, image)}", unlabelled)
+        return cls(ignored, f"{Path(image).name}: {refusal(dataset, image)}", without_file)
 
 
-def _refusal(dataset: Dataset, image: str) -> str:
+def refusal(dataset: Dataset, image: str) -> str:
+    """Return the reason of Ultralytics' own check against an image that is not used."""
     keypoints, dimensions = dataset.data.get("kpt_shape") or (0, 0)
     classes, label = len(dataset.data["names"]), img2label_paths([image])[0]
     options = dataset.use_keypoints, classes, keypoints, dimensions, dataset.single_cls
     message = str(verify_image_label((image, label, "", *options))[-1])
-    return " ".join(message.rpartition("ignoring corrupt image/label: ")[2].split())
+    reason = " ".join(message.rpartition("ignoring corrupt image/label: ")[2].split())
+    line = row_at_fault(Path(label), classes, 5 + keypoints * dimensions * dataset.use_keypoints, dimensions)
+    return reason if line is None else f"{reason}, line {line} of {Path(label).name}"
 
 
 def has_objects(image: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from yolo_balance.bounded_files import read_json, shown
 from yolo_balance.config.recall import CostsConfig
 from yolo_balance.files import csv_text, write_whole
-from yolo_balance.ranges import Amount, Confidence, Count
+from yolo_balance.ranges import Amount, Confidence, Count, Digest
 from yolo_balance.recall.class_recall import ClassRecall, read_classes
 from yolo_balance.recall.class_thresholds import share_budget
 from yolo_balance.recall.costs import cheapest_threshold
@@ -27,6 +27,7 @@ from yolo_balance.recall.images import ImageRates, zones
 from yolo_balance.recall.operating_point import alarm_unit, threshold_at
 from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.recall.report_json import SCHEMA, read
+from yolo_balance.recall.split_counts import SplitCounts, counts_last
 
 COLUMNS = (
     *("epoch", "class", "budget", "n", "hits", "recall", "low", "high", "threshold", "false_alarms"),
@@ -71,20 +72,20 @@ class BudgetRecall:
 
 
 @dataclass(frozen=True)
-class RecallReport:
+class RecallReport(SplitCounts):
     """Recall per class at each false-alarm budget, with intervals.
 
     Attributes:
         split: Split the model was read on.
         iou: IoU at which a box finds an object.
         confidence: Level of the intervals.
-        images: Images of the split.
+        images: Images of the split that were read, each once.
         clean_images: Images without objects; 0 means that false boxes were counted per image.
         budgets: One entry per budget.
         details: Details in the report of a finished model; None during training.
-        ignored: Images of the split that Ultralytics could not use; `images` is without them.
-        first_ignored: Name of the first ignored image and the reason; empty without any.
-        unlabelled: Images of the split without a label file, which count as images without objects.
+        weights_sha256: SHA-256 of the model's file in the report of a finished model; None where it is not known.
+            Reports that differ in it alone are equal.
+        ignored, first_ignored, unlabelled, filtered, filtered_by, copies, in_train: As in `SplitCounts`.
     """
 
     split: str
@@ -94,9 +95,7 @@ class RecallReport:
     clean_images: Count
     budgets: tuple[BudgetRecall, ...]
     details: Details | None = None
-    ignored: Count = 0
-    first_ignored: str = ""
-    unlabelled: Count = 0
+    weights_sha256: Digest | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a report that cannot be; raises ValueError that begins with the key."""
@@ -201,10 +200,11 @@ class RecallReport:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of `recall.json`; a split without an ignored or unlabelled image has no such key."""
-        content = {"schema": SCHEMA, **dataclasses.asdict(self)}
-        left_out = [key for key in ("ignored", "first_ignored", "unlabelled") if not content[key]]
-        return {key: value for key, value in content.items() if key not in left_out}
+        """Return the content of `recall.json`: the reading, then what the split held besides."""
+        content = counts_last(dataclasses.asdict(self))
+        if self.weights_sha256 is None:
+            del content["weights_sha256"]
+        return {"schema": SCHEMA, **content}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], *, source: str = "recall report") -> RecallReport:
@@ -212,7 +212,7 @@ class RecallReport:
 
         More keys than ours are ignored. Required are `schema`, `split`, `iou`, `images`, `clean_images` and `budgets`;
         per budget `false_alarms`, `threshold` and `classes`; per class `n`, `hits`, `recall`, `low`, `high` and
-        `threshold`. Left out, `confidence` is 0.95, `measured` is not known, and `ignored` and `unlabelled` are 0.
+        `threshold`. Left out, `confidence` is 0.95, `measured` is not known, and the counts of images are 0.
 
         Args:
             content: Content of the JSON.

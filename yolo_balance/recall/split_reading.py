@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from yolo_balance.config.recall import CostsConfig
+from yolo_balance.recall.conditions import Conditions
 from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.recall.report import RecallReport
 
@@ -16,8 +17,7 @@ class Reading:
     Attributes:
         report: Recall per class.
         outcomes: Boxes and objects from which the report was made.
-        imgsz: Longer side in pixels that images were scaled to.
-        nms_iou: Overlap from which on the less confident of two boxes was dropped.
+        conditions: Conditions of the validation.
         costs: `balance.recall.costs`, None without.
         baseline: Report to compare with, None without.
         title: Subject of the page, such as the folder of a run or the file of a model.
@@ -26,8 +26,7 @@ class Reading:
 
     report: RecallReport
     outcomes: Outcomes
-    imgsz: int | None = None
-    nms_iou: float | None = None
+    conditions: Conditions = field(default_factory=Conditions)
     costs: CostsConfig | None = None
     baseline: RecallReport | None = None
     title: str = ""

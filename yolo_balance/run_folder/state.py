@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from yolo_balance.bounded_files import checked, read_json
-from yolo_balance.files import write_whole
+from yolo_balance.files import sha256, write_whole
 from yolo_balance.ranges import Amount, Confidence, Count, Share
 from yolo_balance.run_folder.names import STATE
 
@@ -103,13 +102,4 @@ class RunState:
 
     def belongs_to(self, checkpoint: Path) -> bool:
         """Whether this is the state of a checkpoint; every checkpoint passes where the file names none."""
-        return not self.checkpoint or self.checkpoint == file_hash(checkpoint)
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file's content."""
-    digest = hashlib.sha256()
-    with path.open("rb") as f:
-        while block := f.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return not self.checkpoint or self.checkpoint == sha256(checkpoint)

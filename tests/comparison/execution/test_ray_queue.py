@@ -69,13 +69,13 @@ def test_each_is_run_once_and_a_failure_is_a_line(tmp_path):
     texts = "", "print('error: epochs: no such thing', flush=True); sys.exit(1)", "sys.exit(0)"
     runs = scripts(tmp_path, *texts)
     with ray_queue(ONE_CPU) as submit:
-        failed = execute_runs(runs, submit, lambda what, run, _: events.append((what, run.seed)))
+        failed = execute_runs(runs, submit, lambda what, run, *_: events.append((what, run.seed)))
     assert {run.seed for run in failed} == {1, 2}
     assert sorted(events) == sorted(
         [*(("started", i) for i in range(3)), ("finished", 0), ("failed", 1), ("failed", 2)]
     )
     assert [run.finished for run in runs] == [True, False, False]
-    assert runs[1].failure() == f"arm, seed 1: epochs: no such thing ({runs[1].log})"
+    assert failed[runs[1]] == "epochs: no such thing"
 
 
 @pytest.mark.usefixtures("cluster")
@@ -83,7 +83,7 @@ def test_paths_start_from_the_folder_of_the_command_and_storage_that_is_not_shar
     monkeypatch.chdir(tmp_path)
     here = Script("arm", 0, Path("arm/seed0"), "open('here', 'w').close()")
     with ray_queue(ONE_CPU) as submit:
-        assert execute_runs([here], submit, lambda *_: None) == []
+        assert execute_runs([here], submit, lambda *_: None) == {}
         assert (tmp_path / "here").exists()
         error = submit(Script("arm", 1, Path("gone"), "")).exception()  # no folder was made for it
     expected = f"{tmp_path / 'gone'}: expected on storage that all machines share"
@@ -102,11 +102,12 @@ def test_a_lost_worker_is_a_failed_run_in_a_line_and_leaves_no_process(tmp_path)
     thread = threading.Thread(target=kill)
     thread.start()
     with ray_queue(ONE_CPU) as submit:
-        assert execute_runs(runs, submit, lambda *_: None) == [runs[0]]
+        failed = execute_runs(runs, submit, lambda *_: None)
     thread.join()
     assert runs[1].finished
-    assert "\n" not in runs[0].failure()
-    assert "died unexpectedly" in runs[0].failure()
+    (reason,) = failed.values()
+    assert "\n" not in reason
+    assert "died unexpectedly" in reason
     until(lambda: not is_alive(pids.read_text().split()[1]))
     assert not still_beats(beat)
 

@@ -20,11 +20,13 @@ from yolo_balance import BalancedDetectionTrainer, RecallReport, train
 from yolo_balance.cli import main
 from yolo_balance.config import BalanceConfig, RecallConfig, read_yaml
 from yolo_balance.errors import ConfigError
+from yolo_balance.files import sha256
 from yolo_balance.integration.arguments import complete
 from yolo_balance.integration.arms import lay_over
 from yolo_balance.integration.finished.class_shifts import fold, shift_classes
 from yolo_balance.integration.finished.validate_once import validated
 from yolo_balance.recall import Thresholds
+from yolo_balance.recall.conditions import Conditions
 from yolo_balance.recall.decisions.calibration import fit, out_of_fold, prior_shifts, shifted
 from yolo_balance.resolution import conflicts
 from yolo_balance.run_folder.detections import Detections
@@ -149,8 +151,13 @@ def test_what_a_run_reports_is_of_the_calibrated_model(runs, found_data, rule, t
     thresholds = [[budget.threshold for budget in r.budgets] for r in (report, again.recall_report, other)]
     assert thresholds[0] == pytest.approx(thresholds[1], abs=1e-3)
     assert thresholds[0] != pytest.approx(thresholds[2], abs=2e-3)
-    Thresholds.of(report, imgsz=64, nms_iou=0.7).save(tmp_path / "thresholds.yaml")
+    measured = Conditions(
+        **{"weights": "best.pt", "weights_sha256": sha256(folder / "weights" / "best.pt"), "imgsz": 64, "rect": True},
+        **{"nms_iou": 0.7, "agnostic_nms": False, "max_det": 300, "end2end": False, "augment": False},
+    )
+    Thresholds.of(report, measured).save(tmp_path / "thresholds.yaml")
     assert (folder / "thresholds.yaml").read_text() == (tmp_path / "thresholds.yaml").read_text()
+    assert report.weights_sha256 == measured.weights_sha256
 
 
 def test_what_compare_resamples_is_held_out_where_shifts_were_fitted(runs, found_data):
@@ -197,7 +204,9 @@ def test_a_finished_run_calibrated_after_is_the_run_that_was_trained_so(runs, tm
         assert torch.equal(state_dict(out / "weights" / name), state_dict(expected / "weights" / name))
     assert sorted(path.name for path in (out / "weights").iterdir()) == ["best.pt", UNCALIBRATED]
     assert RecallReport.load(out / "recall.json") == RecallReport.load(expected / "recall.json")
-    assert (out / "thresholds.yaml").read_text() == (expected / "thresholds.yaml").read_text()
+    digests = [sha256(folder / "weights" / "best.pt") for folder in (out, expected)]  # of files with the same weights
+    thresholds = (out / "thresholds.yaml").read_text().replace(*digests)
+    assert thresholds == (expected / "thresholds.yaml").read_text()
     ours, theirs = (Detections.load(folder) for folder in (out, expected))
     for one, other in zip(astuple(ours), astuple(theirs), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from yolo_balance.config import RecallConfig
 from yolo_balance.errors import ConfigError
 from yolo_balance.integration.finished.report_model import report
 from yolo_balance.integration.finished.validate_once import validated
+from yolo_balance.recall.split_counts import COUNTS
 
 QUICK = {"imgsz": 32, "batch": 8, "plots": False, "device": "cpu", "verbose": False}
 
@@ -171,6 +173,59 @@ def test_images_that_the_reading_lacks_are_counted_everywhere(weights, make_data
     read = RecallReport.from_dict(older)
     assert (read.ignored, read.unlabelled, read.first_ignored) == (0, 0, "")
     assert "could not be used" not in str(read)
+
+
+def test_copies_count_once_and_images_of_train_are_named(weights, make_data, tmp_path, capsys, caplog):
+    caplog.set_level(logging.INFO)
+    file = make_data([[0], [1, 1]], [[0], [2], [1], [], [], []])
+    once = report(weights, data=str(file), out=tmp_path / "once", **QUICK)
+    assert [json.loads((tmp_path / "once" / "recall.json").read_text())[key] for key in COUNTS] == [0] * 5
+    val, train = (sorted((file.parent / "images" / split).iterdir()) for split in ("val", "train"))
+    (file.parent / "val.txt").write_text("\n".join(map(str, [*val, *[val[1]] * 59, *[val[3]] * 5])))
+    again = {**yaml.safe_load(file.read_text()), "val": "val.txt"}
+    file.write_text(yaml.safe_dump(again))
+    listed = report(weights, data=str(file), out=tmp_path / "listed", rect=False, **QUICK)
+    assert (listed.images, listed.copies) == (6, 64)
+    crack = listed.budgets[0].classes["crack"]
+    assert (crack.n, crack.n_effective, crack.images) == (1, 1, 1)
+    assert listed.clean_images == once.clean_images
+
+    shutil.copy(train[0], val[0].parent / "other.png")
+    file.write_text(yaml.safe_dump({**again, "val": "images/val"}))
+    shared = report(weights, data=str(file), out=tmp_path / "shared", **QUICK)
+    assert (shared.images, shared.in_train, shared.copies) == (7, 1, 0)
+    lines = {
+        "listed": "64 of 70 images are copies of another one, and identical images count once",
+        "shared": "1 of 7 images of val are also in train: what is read is memory",
+    }
+    (tmp_path / "targets.yaml").write_text("crack: 0.5")
+    for name, line in lines.items():
+        main(["gate", str(tmp_path / name / "recall.json"), "--targets", str(tmp_path / "targets.yaml")])
+        for text in (caplog.text, (tmp_path / name / "recall.html").read_text(), capsys.readouterr().out):
+            assert line in text
+
+
+def test_a_repeated_line_changes_no_figure(weights, make_data, tmp_path):
+    """The same images in a list, one of them twice: every figure but the number of copies stays."""
+    file = make_data([[0]], [[0], [2], [1], [0, 1], [], []])
+    contents = []
+    for name in ("images/val", "val.txt"):
+        val = sorted(map(str, (file.parent / "images" / "val").iterdir()))
+        (file.parent / "val.txt").write_text("\n".join([*val, val[0]]))
+        file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "val": name}))
+        report(weights, data=str(file), out=tmp_path / "out", rect=False, **{**QUICK, "batch": 1})
+        contents.append(json.loads((tmp_path / "out" / "recall.json").read_text()))
+    folder, listed = contents
+    assert (folder.pop("copies"), listed.pop("copies")) == (0, 1)
+    assert folder == listed
+
+
+def test_images_without_a_label_file_can_be_refused(weights, make_data, tmp_path, capsys):
+    file = make_data([[0]], [[0], [], []])
+    (file.parent / "labels" / "val" / "00001.txt").unlink()
+    (line,) = fails(capsys, *words(weights, data=file, **{"balance.recall.unlabelled": "refuse"}))
+    assert line.startswith("balance.recall.unlabelled: refuse: 1 image of 3 without a label file, the first is ")
+    assert "00001.png" in line
 
 
 def fails(capsys, *given):

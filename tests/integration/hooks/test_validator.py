@@ -1,5 +1,7 @@
 """Laws of the validator's outcomes when several processes validate."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch.distributed as dist
@@ -17,6 +19,8 @@ class StockValidator:
 
     def __init__(self):
         self.names = dict(enumerate("abc"))
+        self.data, self.args = {}, SimpleNamespace(classes=None)
+        self.dataloader = SimpleNamespace(dataset=range(60))  # a data set of a user's own, without files
 
     def init_metrics(self, model):
         pass

@@ -6,6 +6,7 @@ import copy
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -130,6 +131,56 @@ def test_the_contract_s_minimal_report_is_enough(gate):
     assert RecallReport.from_dict(minimal.to_dict()) == minimal
 
 
+@pytest.mark.parametrize("key", ["ignored", "filtered"])
+@pytest.mark.parametrize(
+    ("name", "hits", "target", "unknown", "code"),
+    [
+        ("scratch", 40, 0.87, 0, 0),
+        ("scratch", 40, 0.87, 1, 0),
+        ("scratch", 40, 0.87, 2, 2),
+        ("pit", 12, 0.8, 30, 1),
+        ("pit", 12, 0.8, 200, 2),
+        ("crack", 5, 0.9, 3, 2),
+    ],
+)
+def test_images_that_were_left_out_turn_a_verdict_where_they_could(gate, key, name, hits, target, unknown, code):
+    found = replace(report({"scratch": (40, 40), "pit": (12, 20), "crack": (5, 5)}), **{key: unknown})
+    answer, printed = gate(found, {name: target})
+    assert answer == code
+    turned = {"scratch": "met on the images read, not if the class is missed on 2 images left out"}
+    turned["pit"] = "missed on the images read, not if the class is found on 200 images left out"
+    assert (turned.get(name, "...") in printed.out) == (code == 2 and name in turned)
+    assert (f"{unknown} of {100 + unknown} images" in printed.out) == (unknown > 0)
+    if key == "filtered":
+        by_class = replace(found, filtered_by="classes=[0, 1]")  # their labels are known
+        assert gate(by_class, {name: target})[0] == {"scratch": 0, "pit": 1, "crack": 2}[name]
+        assert gate(replace(found, filtered_by="classes=[0, 1] and fraction=0.5"), {name: target})[0] == code
+    n = {"scratch": 40, "pit": 20, "crack": 5}[name] + unknown
+    if name == "scratch":  # the worst case, restated
+        assert (interval(hits, n)[0] >= target) == (code == 0)
+    elif name == "pit":
+        assert (interval(hits + unknown, n)[0] < target) == (code == 1)
+
+
+def test_a_promise_kept_on_images_of_train_alone_is_not_met(gate):
+    found = report({"scratch": (40, 40), "pit": (12, 20)})
+    for shared, code in ((0, 0), (3, 0), (20, 2), (100, 2)):
+        answer, printed = gate(replace(found, in_train=shared), {"scratch": 0.87})
+        assert answer == code
+        assert (shared < 40 and interval(40 - shared, 40 - shared)[0] >= 0.87) == (code == 0)
+        assert ("what is read is memory" in printed.out) == (shared > 0)
+    assert "met on the images read, not without 100 images that train has too" in printed.out
+    assert gate(replace(found, in_train=100), {"pit": 0.8})[0] == 1  # missed in spite of memory
+
+
+def test_images_that_train_has_too_may_be_unknown(gate):
+    unknown = replace(report({"scratch": (40, 40)}), in_train=None)
+    code, printed = gate(unknown, {"scratch": 0.88})
+    assert code == 0
+    assert "Images of train were not found" in printed.out
+    assert RecallReport.from_dict(unknown.to_dict()) == unknown
+
+
 def test_more_keys_are_welcome():
     content = json.loads(CONTRACT)
     more = {**content, "author": "somebody", "budgets": [{**content["budgets"][0], "note": [1]}]}
@@ -171,6 +222,8 @@ CRACK = ("budgets", 0, "classes", "crack")
         (("confidence",), 95, "confidence: expected a level in (0, 1), got 95"),
         (("budgets",), ..., "budgets: missing"),
         (("budgets",), [], "budgets: expected at least one"),
+        (("copies",), -1, "copies: expected greater than or equal to 0, got -1"),
+        (("in_train",), "3", 'in_train: expected a valid integer, got "3"'),
         (("budgets", 0), 3, "budgets.0: expected an object, got 3"),
         (("budgets", 0, "threshold"), ..., "budgets.0.threshold: missing"),
         (("budgets", 0, "classes"), [], "budgets.0.classes: expected an object, got []"),

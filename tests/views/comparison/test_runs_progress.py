@@ -17,12 +17,10 @@ def test_progress_counts_and_estimates(tmp_path):
         assert lines == ["2 of 6 runs finished"]
         assert progress.seconds_left() is None
         for run in runs[:2]:
-            progress.event("started", run, 0.0)
-        progress.event("finished", runs[0], 100.0)
+            progress.event("started", run, 0.0, "")
+        progress.event("finished", runs[0], 100.0, "")
         assert progress.seconds_left() == pytest.approx((3 * 100) / 2, abs=2)
-        runs[1].folder.mkdir(parents=True)
-        runs[1].log.write_text("error: no\n")
-        progress.event("failed", runs[1], 100.0)
+        progress.event("failed", runs[1], 100.0, "no")
     assert lines[-1].startswith("failed: arm, seed 1: no (")
     assert lines[-1].endswith("; 3 of 6 runs finished, 1 failed, about 2 min left")
 
@@ -31,8 +29,8 @@ def test_a_terminal_gets_a_bar(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     (run,) = scripts(tmp_path, "")
     with RunsProgress(3, 1, print) as progress:
-        progress.event("started", run, 0.0)
-        progress.event("finished", run, 5.0)
+        progress.event("started", run, 0.0, "")
+        progress.event("finished", run, 5.0, "")
     assert "2 of 3 runs finished, about 5 s left" in capsys.readouterr().out
 
 

@@ -87,9 +87,9 @@ def reservation(machines: Machines, jobs: int, cpus: int, *, gpu: bool) -> dict[
 def ray_queue(reserved: Mapping[str, float]) -> Iterator[Submit]:
     """Yield the queue of the connected cluster, which Ray orders; on the way out end the running ones."""
     task = ray.remote(max_retries=0, **reserved)(_execute)
-    answers: dict[ray.ObjectRef, Future[bool]] = {}
+    answers: dict[ray.ObjectRef, Future[str | None]] = {}
 
-    def submit(run: Run) -> Future[bool]:
+    def submit(run: Run) -> Future[str | None]:
         answer = task.remote(run, os.getcwd())
         return answers.setdefault(answer, answer.future())
 
@@ -101,7 +101,7 @@ def ray_queue(reserved: Mapping[str, float]) -> Iterator[Submit]:
         wait(answers.values(), timeout=PATIENCE)
 
 
-def _execute(run: Run, cwd: str) -> bool:
+def _execute(run: Run, cwd: str) -> str | None:
     for folder in (cwd, os.path.join(cwd, run.folder)):
         if not os.path.isdir(folder):
             raise DataError(f"{folder}: expected on storage that all machines share; {socket.gethostname()} has none")

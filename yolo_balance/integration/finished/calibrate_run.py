@@ -13,13 +13,13 @@ from ultralytics.cfg import DEFAULT_CFG_DICT
 from yolo_balance.bounded_files import checked
 from yolo_balance.config import SECTION, BalanceConfig, RecallConfig, read_yaml
 from yolo_balance.config.recall import CalibrationConfig
-from yolo_balance.errors import ConfigError, DataError, HostError
+from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.files import copy_whole
-from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import class_names, resolve_data
 from yolo_balance.integration.finished import class_shifts, final_files
 from yolo_balance.integration.finished.report_model import check_arguments, check_data, check_folder, finished_model
 from yolo_balance.integration.finished.validate_once import reading_of, validated
+from yolo_balance.integration.outside_errors import outside_errors
 from yolo_balance.ranges import Count
 from yolo_balance.recall import RecallReport
 from yolo_balance.run_folder import names
@@ -66,7 +66,8 @@ def calibrate(
     Raises:
         ConfigError: With every problem of the arguments, or for a folder that cannot be written.
         DataError: The folder is not of a finished run, or its data set is missing or unreadable.
-        HostError: The model cannot be loaded, or its head has no biases by class.
+        HostError: The model cannot be loaded, or its head has no biases by class; or the calibration was stopped from
+            outside, as by a full disk.
     """
     source = Path(run)
     weights = _weights(source)
@@ -93,7 +94,7 @@ def calibrate(
         )
     given |= {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
     best = folder / names.WEIGHTS / names.BEST
-    try:
+    with outside_errors("calibrate", lambda: folder):
         _copy(source, folder)
         copy_whole(weights, best)
         resolved = {key: value for key, value in plan.resolved.items() if key != "calibration"}
@@ -116,8 +117,6 @@ def calibrate(
             baseline=baseline,
             calibrated=calibrated,
         )
-    except OSError as e:  # a full disk, a working directory without permission
-        raise HostError(f"calibrate: stopped ({one_line(e)})") from e
 
 
 def _weights(run: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ultralytics.cfg import TASK2METRIC
@@ -9,7 +10,7 @@ from ultralytics.utils import LOGGER
 
 from yolo_balance.config import RecallConfig
 from yolo_balance.errors import ConfigError, DataError
-from yolo_balance.files import write_whole
+from yolo_balance.files import sha256, write_whole
 from yolo_balance.integration.finished.class_shifts import Calibrated
 from yolo_balance.integration.finished.validate_once import reading_of
 from yolo_balance.integration.hooks.validator import RecallValidatorMixin
@@ -21,6 +22,7 @@ from yolo_balance.run_folder.history import read_exposure, read_history
 from yolo_balance.run_folder.measured import Measured
 from yolo_balance.run_folder.names import (
     BALANCE,
+    BEST,
     EXPOSURE,
     PAGE,
     PRIME_SAMPLES,
@@ -28,7 +30,9 @@ from yolo_balance.run_folder.names import (
     RECALL_ROWS,
     REPORT,
     THRESHOLDS,
+    WEIGHTS,
 )
+from yolo_balance.text import plain
 from yolo_balance.views.recall.images_console import render_rates, render_zones
 from yolo_balance.views.recall.prime_sample_plots import prime_samples as draw_prime_samples
 from yolo_balance.views.recall.recall_page import render
@@ -50,15 +54,22 @@ def read_baseline(options: RecallConfig) -> RecallReport | None:
         raise ConfigError(f"balance.recall.baseline: expected a run's folder or recall.json, got {path} ({e})") from e
 
 
-def write_report(folder: Path, reading: Reading) -> RecallReport:
+def write_report(folder: Path, reading: Reading, weights: Path) -> RecallReport:
     """Write the files of a finished model's report into a folder, each whole or not at all, and log its tables.
 
     Rows by epoch and balance.yaml, which a run wrote there while it trained, go onto the page. Returns the report with
     its details. Raises OSError where a file cannot be written.
+
+    Args:
+        folder: Folder of the files.
+        reading: One validation of the model.
+        weights: File or folder of the model after its last change; without a SHA-256 if it is neither.
     """
     full = reading.with_details()
+    known = {"weights": plain(weights.name), "weights_sha256": sha256(weights) if weights.exists() else None}
+    full = replace(full, report=replace(full.report, weights_sha256=known["weights_sha256"]))
     full.report.save(folder / RECALL)
-    Thresholds.of(full.report, imgsz=full.imgsz, nms_iou=full.nms_iou).save(folder / THRESHOLDS)
+    Thresholds.of(full.report, full.conditions.model_copy(update=known)).save(folder / THRESHOLDS)
     page = render(
         full,
         history=read_history(folder) if (folder / RECALL_ROWS).exists() else (),
@@ -114,7 +125,7 @@ def write_run(
         train_seconds=train_seconds,
     ).save(folder)
     Detections.of(calibrated.held_out or reading.outcomes, reading.names, budgets).save(folder)
-    report = write_report(folder, reading)
+    report = write_report(folder, reading, folder / WEIGHTS / BEST)
     if reading.note:
         LOGGER.info(reading.note)
     if validator.args.plots:

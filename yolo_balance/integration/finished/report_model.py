@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ultralytics.cfg import get_cfg
+from ultralytics.utils import LOGGER
 from ultralytics.utils.checks import check_imgsz
 
 from yolo_balance.config import SECTION, BalanceConfig, RecallConfig, apply_overrides, parse_section
@@ -18,7 +19,9 @@ from yolo_balance.integration.data import class_names, read_data, resolve_data, 
 from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.validate_once import reading_of, validated
 from yolo_balance.integration.models import box_model
+from yolo_balance.integration.outside_errors import outside_errors
 from yolo_balance.integration.protocols import YOLOModel
+from yolo_balance.integration.split_images import check_labelled
 from yolo_balance.recall import RecallReport
 from yolo_balance.resolution import name_problems
 from yolo_balance.text import listed
@@ -52,7 +55,8 @@ def report(
     Raises:
         ConfigError: With every problem of the arguments, or for a folder that cannot be written.
         DataError: The data set is missing or unreadable, or has no such split.
-        HostError: The model cannot be loaded, reports no boxes, or has other classes than the data.
+        HostError: The model cannot be loaded, reports no boxes, or has other classes than the data; or the report was
+            stopped from outside, as by a full disk.
 
     Example:
         report("best.pt", data="defects.yaml", split="test", recall={"targets": {"crack": 0.9}})
@@ -69,12 +73,12 @@ def report(
     if out is not None:  # not save_dir, which 8.4.0 drops
         folder = Path(out).resolve()
         arguments |= {"project": str(folder.parent), "name": folder.name, "exist_ok": True}
-    try:
+    with outside_errors("report", lambda: out or arguments.get("project")):
         validator = validated(model, options, **arguments)
+        for line in validator.split_images().remarks():
+            LOGGER.warning(line)
         reading = reading_of(validator, baseline=baseline, title=str(weights))
-        return final_files.write_report(validator.save_dir, reading)
-    except OSError as e:  # a full disk, a working directory without permission
-        raise HostError(f"report: the validation stopped ({one_line(e)})") from e
+        return final_files.write_report(validator.save_dir, reading, Path(weights))
 
 
 def check_arguments(
@@ -147,4 +151,5 @@ def check_data(model: YOLOModel, options: RecallConfig, arguments: dict[str, obj
         )
     if problems := name_problems(BalanceConfig(recall=options), known):
         raise ConfigError(problems)
-    scan(get_cfg(overrides={**arguments, "cache": False, "task": model.task}), data, split, "val")
+    dataset = scan(get_cfg(overrides={**arguments, "cache": False, "task": model.task}), data, split, "val")
+    check_labelled(dataset, options.unlabelled)

@@ -10,6 +10,7 @@ from yolo_balance.integration.data import BOX_TASKS, resolve_data
 from yolo_balance.integration.hooks.validator import RecallValidatorMixin, balance_validator
 from yolo_balance.integration.protocols import YOLOModel
 from yolo_balance.recall import RecallReport
+from yolo_balance.recall.conditions import Conditions
 from yolo_balance.recall.diagnosis.prime_samples import PrimeSamples
 from yolo_balance.recall.split_reading import Reading
 
@@ -35,12 +36,25 @@ def reading_of(
     return Reading(
         validator.recall_report,
         validator.outcomes,
-        imgsz=int(np.max(validator.args.imgsz)),
-        nms_iou=validator.args.iou,
+        conditions=_conditions(validator),
         costs=validator.recall.costs,
         baseline=baseline,
         title=title,
         note=note,
+    )
+
+
+def _conditions(validator: RecallValidatorMixin) -> Conditions:
+    """Return the conditions of a validation that has run, without the weights."""
+    args = validator.args
+    return Conditions(
+        imgsz=int(np.max(args.imgsz)),
+        rect=bool(getattr(validator.dataloader.dataset, "rect", args.rect)),  # in training whatever args say
+        nms_iou=args.iou,
+        agnostic_nms=bool(args.agnostic_nms or args.single_cls),
+        max_det=args.max_det,
+        end2end=bool(validator.end2end),
+        augment=bool(args.augment and not validator.training),
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +16,10 @@ from ultralytics.utils import LOGGER
 from yolo_balance.config import RecallConfig
 from yolo_balance.errors import HostError
 from yolo_balance.integration.compat import mix_in, ranks
-from yolo_balance.integration.data import Scan, class_names, has_objects
-from yolo_balance.integration.protocols import Labelled, Predicted, Validator
+from yolo_balance.integration.data import class_names, has_objects
+from yolo_balance.integration.hooks.val_loader import pad_alone
+from yolo_balance.integration.protocols import Labelled, Loader, Predicted, Validator
+from yolo_balance.integration.split_images import SplitImages, train_images
 from yolo_balance.recall import ImageOutcome, Outcomes, RecallReport
 from yolo_balance.text import distinct
 from yolo_balance.views.recall.report_console import render_report
@@ -47,7 +50,19 @@ class RecallValidatorMixin(Stock):
     recall_report: RecallReport | None = None
     _images: list[ImageOutcome]
     _overlap: torch.Tensor | None = None
-    _scan: Scan | None = None
+    _split: SplitImages | None = None
+
+    def __call__(self, trainer: object = None, model: object = None, **kwargs: object) -> object:
+        """Validate as Ultralytics does. A finished model sees each image padded as its prediction pads it."""
+        if trainer is None and self.dataloader is not None:
+            pad_alone(self.dataloader)
+        return super().__call__(trainer, model, **kwargs)
+
+    def get_dataloader(self, dataset_path: str, batch_size: int) -> Loader:
+        """Return Ultralytics' loader, each image padded as its prediction pads it."""
+        loader = super().get_dataloader(dataset_path, batch_size)
+        pad_alone(loader)
+        return loader
 
     def init_metrics(self, model: torch.nn.Module) -> None:
         """Prepare a validation; ours starts empty."""
@@ -107,13 +122,26 @@ class RecallValidatorMixin(Stock):
             parts = [[] for _ in range(world_size)]
             dist.gather_object(self._images, parts if rank == 0 else None, dst=0)
         if rank == 0:
-            self.outcomes = Outcomes.pool((image for part in parts for image in part), len(self.names))
+            images = self.split_images().distinct(image for part in parts for image in part)
+            self.outcomes = Outcomes.pool(images, len(self.names))
         self._images = []
+
+    def split_images(self, train: Sequence[str] | None = None) -> SplitImages:
+        """Return what the split holds, which is read once: the same in every epoch.
+
+        Args:
+            train: Images of train, used by the first call; those of the data YAML when left out.
+        """
+        if self._split is None:
+            dataset = self.dataloader.dataset
+            if train is None:
+                train = train_images(dataset, self.data.get("train"))
+            self._split = SplitImages.of(dataset, train, self.args.classes)
+        return self._split
 
     def get_stats(self) -> dict[str, object]:
         """Return Ultralytics' metrics and one `recall/...` entry per class and budget, for results.csv and loggers."""
         assert self.outcomes is not None  # gathered just before, on the rank that reads
-        self._scan = self._scan or Scan.of(self.dataloader.dataset)  # the same in every epoch
         report = RecallReport.of(
             self.outcomes,
             class_names(self.names),
@@ -124,8 +152,7 @@ class RecallValidatorMixin(Stock):
             targets=self.recall.targets,
             floor=self.args.conf,
         )
-        scan = self._scan
-        self.recall_report = replace(report, ignored=scan.ignored, first_ignored=scan.first, unlabelled=scan.unlabelled)
+        self.recall_report = replace(report, **asdict(self.split_images().counts))
         return {**super().get_stats(), **recall_columns(report)}
 
     def print_results(self) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import torch
 from torch.nn.functional import pad
-from ultralytics.cfg import DEFAULT_CFG_DICT
 from ultralytics.engine.results import Results
 from ultralytics.models.yolo.detect import DetectionPredictor
 from ultralytics.utils import LOGGER
@@ -18,7 +17,7 @@ from ultralytics.utils import LOGGER
 from yolo_balance.arrays import Floats
 from yolo_balance.errors import ConfigError, HostError
 from yolo_balance.integration.data import BOX_TASKS, class_names
-from yolo_balance.integration.prediction import padding
+from yolo_balance.integration.prediction import conditions, padding
 from yolo_balance.integration.protocols import Handle, Images, Prediction, Predictor, YOLOModel
 from yolo_balance.recall.decisions.thresholds import Thresholds, Zone
 from yolo_balance.run_folder.names import THRESHOLDS
@@ -66,9 +65,12 @@ def attach_thresholds(model: Model, thresholds: Thresholds | str | Path) -> Mode
     place is listed once per class that passes its threshold. Tracking keeps to one class per place, the highest scoring
     of those that pass, and sees the boxes below the thresholds too, which it needs to follow an object.
 
-    Thresholds hold for the image size, `rect`, head (`nms`) and IoU of suppression (`iou`) that they were measured
-    with. A split of images of several shapes has to be measured with `rect=False`, which predictions then need too. A
-    model exported with `nms=True` leaves out second classes and boxes below its own `conf`. Ultralytics' segmentation
+    Thresholds belong to the weights that they were measured on, which their SHA-256 tells; where a model or a file
+    cannot be compared, a warning says so. `iou`, `max_det`, `agnostic_nms`, `rect` and `augment` become those of the
+    measurement unless others are given; a warning names each condition that differs, `imgsz` and the head among them.
+    An image is padded as if it were alone, whatever images are given with it.
+
+    A model exported with `nms=True` leaves out second classes and boxes below its own `conf`. Ultralytics' segmentation
     without `retina_masks=True` drops a box whose mask is empty, which that of a very small object may be.
 
     Args:
@@ -79,7 +81,8 @@ def attach_thresholds(model: Model, thresholds: Thresholds | str | Path) -> Mode
         The same model.
 
     Raises:
-        ConfigError: With every problem of the file; or its classes are not the model's.
+        ConfigError: With every problem of the file; its classes are not the model's; or it was measured on other
+            weights, which an export or a model that is trained later shows only when it predicts.
         HostError: The model's task is another one.
 
     Example:
@@ -91,7 +94,8 @@ def attach_thresholds(model: Model, thresholds: Thresholds | str | Path) -> Mode
     loaded = thresholds if isinstance(thresholds, Thresholds) else Thresholds.load(thresholds)
     if model.task not in BOX_TASKS:
         raise HostError(f"attach_thresholds: expected a model of task {', '.join(BOX_TASKS)}, got one of {model.task}")
-    keeper = _Keeper(loaded, name)
+    keeper = _Keeper(model, loaded, name)
+    keeper.check_weights()
     keeper.check(model.names)
     hooks = {
         "on_predict_start": keeper.start,
@@ -109,12 +113,25 @@ def attach_thresholds(model: Model, thresholds: Thresholds | str | Path) -> Mode
 class _Keeper:
     """Keeps a model's predictions to thresholds."""
 
-    def __init__(self, thresholds: Thresholds, name: str):
-        self.thresholds, self.name = thresholds, name
+    def __init__(self, model: YOLOModel, thresholds: Thresholds, name: str):
+        self.model, self.thresholds, self.name = model, thresholds, name
+        self.file: str | None = None
+        self._checked: tuple[str | None, object] | None = None
+        self._loaded = False
         self.classes: list[str] = []
         self.review: Floats = np.zeros(0)
         self._handles: list[Handle] = []
         self._warned: set[str] = set()
+
+    def check_weights(self) -> None:
+        """Compare the model's file with that of the thresholds, once for each model; raises ConfigError."""
+        self.file = conditions.weights_file(self.model)
+        current = self.file, self.model.model  # a file that is written anew does not change the model at hand
+        if current == self._checked:
+            return
+        if line := conditions.check_weights(self.thresholds, self.name, self.file):
+            self._warn(line)
+        self._checked, self._loaded = current, False
 
     def check(self, names: Mapping[int, str]) -> list[str]:
         """Return class names by id; raise ConfigError where those of the file are others."""
@@ -134,6 +151,12 @@ class _Keeper:
 
     def start(self, predictor: Predictor) -> None:
         """Leave to the thresholds every box that Ultralytics would cut first; called before the first image."""
+        self.check_weights()  # trained since, maybe
+        if not self._loaded and (
+            line := conditions.check_export(self.thresholds, self.name, self.file, predictor.model)
+        ):
+            self._warn(line)
+        self._loaded = True
         self.classes = self.check(predictor.model.names)
         self.review = np.array([self.thresholds.review[name] for name in self.classes])
         smallest, asked, mode = float(self.review.min()), predictor.args.conf, predictor.args.mode
@@ -142,18 +165,10 @@ class _Keeper:
             self._warn(
                 f"conf: {asked:g} is above the smallest threshold of {self.name}, {smallest:g}; thresholds decide"
             )
-        size, measured = max(predictor.imgsz), self.thresholds.imgsz
-        if measured is not None and size != measured:
-            self._warn(f"imgsz: {self.name} was measured at {measured}, not {size}, where its thresholds may not hold")
-        overlap, suppressed = predictor.args.iou, self.thresholds.nms_iou
-        if suppressed is not None and overlap != suppressed:
-            if overlap == DEFAULT_CFG_DICT["iou"]:
-                predictor.args.iou = suppressed  # nobody asked for another
-            else:
-                self._warn(
-                    f"iou: {self.name} was measured at {suppressed:g}, not {overlap:g}, where its thresholds may not "
-                    "hold"
-                )
+        for line in conditions.differences(self.thresholds, self.name, predictor):
+            self._warn(line)
+        if predictor.args.rect and conditions.free_shape(predictor.model):
+            padding.one_shape(predictor.dataset)
         exported = (getattr(predictor.model, "metadata", None) or {}).get("args") or {}
         if exported.get("nms"):
             self._warn(
@@ -176,6 +191,11 @@ class _Keeper:
         model, task, end2end = predictor.model, predictor.args.task, predictor.model.end2end
         several, classes = predictor.args.mode != "track", len(self.classes)
         shapes = {image.shape[:2] for image in predictor.batch[1]} if _padded_least(predictor) else set()
+        if len(shapes) > 1:
+            self._warn(
+                f"source: streams of several shapes are padded to squares, as {self.name} was not measured; predict on "
+                "each by itself"
+            )
         shape = shapes.pop() if len(shapes) == 1 else None
         margins = (0, 0)
 
@@ -232,9 +252,8 @@ class _Keeper:
 
 def _padded_least(predictor: Predictor) -> bool:
     """Whether Ultralytics pads a batch of one shape to the next stride only; its validation pads up to one more."""
-    model, square = predictor.model, len(set(predictor.imgsz)) == 1
-    free = getattr(model, "format", "") == "pt" or getattr(model, "pt", False) or getattr(model, "dynamic", False)
-    return bool(square and free and predictor.args.rect)
+    square = len(set(predictor.imgsz)) == 1
+    return bool(square and conditions.free_shape(predictor.model) and predictor.args.rect)
 
 
 def passing(prediction: torch.Tensor, thresholds: Floats, *, several: bool) -> torch.Tensor:

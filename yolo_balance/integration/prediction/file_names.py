@@ -1,4 +1,4 @@
-"""File names that are not UTF-8: OpenCV ends the process where it is given one to write a picture or open a video."""
+"""Files that OpenCV cannot write or open: it ends the process at names that are not UTF-8, and is silent otherwise."""
 
 from __future__ import annotations
 
@@ -25,11 +25,25 @@ class UTF8PicturesMixin(Stock):
     """Predictor that leaves out annotated pictures whose names OpenCV cannot write."""
 
     def save_predicted_images(self, save_path: Path, frame: int | None = 0) -> None:
-        """Save a picture as Ultralytics does, or log one line where its name is not UTF-8."""
-        if is_utf8(save_path):
-            super().save_predicted_images(save_path, frame)
-        else:
+        """Save a picture as Ultralytics does, or log one line where it cannot be saved."""
+        if not is_utf8(save_path):
             LOGGER.warning(f"{plain(str(save_path))}: not saved, OpenCV writes no picture whose name is not UTF-8")
+            return
+        super().save_predicted_images(save_path, frame)
+        picture = save_path.with_suffix(".jpg")
+        if save_path.suffix[1:].lower() not in VID_FORMATS and not _is_whole(picture):
+            picture.unlink(missing_ok=True)
+            LOGGER.warning(f"{plain(str(picture))}: not saved, the picture cannot be written (is the disk full?)")
+
+
+def _is_whole(picture: Path) -> bool:
+    """Whether a JPEG is there to its end marker."""
+    try:
+        with picture.open("rb") as file:
+            file.seek(-2, os.SEEK_END)
+            return file.read() == b"\xff\xd9"
+    except OSError:
+        return False
 
 
 def leave_out_pictures(predictor: Predictor) -> None:

@@ -8,18 +8,53 @@ the nearest.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.nn.functional import pad
+from ultralytics.data.loaders import LoadImagesAndVideos, LoadPilAndNumpy
+
+from yolo_balance.integration.compat import mix_in
+from yolo_balance.integration.protocols import Images, Source
+
+if TYPE_CHECKING:
+    Stock = Source
+else:
+    Stock = object
 
 GREY = 114 / 255
 """Value that Ultralytics pads with."""
 
 EXTRA = 0.5
 """Strides that Ultralytics' validation data set adds to the longer and the shorter side before it rounds up."""
+
+
+class OneShapeMixin(Stock):
+    """Source whose batches hold images of one shape.
+
+    Ultralytics pads a batch of several shapes to squares, so that an image's scores would depend on its neighbours.
+    """
+
+    _waiting: Sequence[tuple[list[str], Images, list[str]]] = ()
+
+    def __next__(self) -> tuple[list[str], Images, list[str]]:
+        """Return the next images of one shape of Ultralytics' batch, or of its next batch."""
+        if not self._waiting:
+            paths, images, lines = super().__next__()
+            groups = [list(group) for _, group in groupby(range(len(images)), lambda i: images[i].shape[:2])]
+            self._waiting = [([paths[i] for i in g], [images[i] for i in g], [lines[i] for i in g]) for g in groups]
+        first, *self._waiting = self._waiting
+        return first
+
+
+def one_shape(source: Source) -> None:
+    """Make a source serve images of one shape at a time; tensors and streams stay as they are."""
+    if isinstance(source, (LoadImagesAndVideos, LoadPilAndNumpy)):
+        mix_in(source, OneShapeMixin)
 
 
 def as_loaded(image: npt.NDArray[np.uint8], imgsz: int) -> npt.NDArray[np.uint8]:

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,7 @@ from yolo_balance.files import csv_text
 from yolo_balance.integration.arguments import argument_problems
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import class_names
+from yolo_balance.integration.outside_errors import outside_errors
 from yolo_balance.integration.prediction.attach_thresholds import attach_thresholds
 from yolo_balance.integration.prediction.file_names import leave_out_pictures
 from yolo_balance.integration.prediction.sources import passed_over, source_files
@@ -84,7 +86,8 @@ def predict(
 
     Raises:
         ConfigError: With every problem of the arguments, or of the thresholds.
-        HostError: The weights cannot be used, or report no boxes.
+        HostError: The weights cannot be used, or report no boxes; or predict was stopped from outside, as by a full
+            disk.
     """
     options = {"save": True, "verbose": False, **(arguments or {})}
     files, problems = source_files(source)
@@ -104,17 +107,20 @@ def predict(
 
     left_out = passed_over(source, files)
     model.add_callback("on_predict_start", leave_out_pictures)
-    results = model.predict(str(Path(source).absolute()), stream=True, **options)
-    table = Path(model.predictor.save_dir) / ZONES
-    table.parent.mkdir(parents=True, exist_ok=True)  # Ultralytics makes it only where it saves
-    decisions = []
-    with table.open("w", newline="", encoding="utf-8", errors="backslashreplace") as rows:
-        csv.writer(rows).writerow(COLUMNS)
-        for decision in _decided(results, files):
-            csv.writer(rows).writerow(decision.row())
-            rows.flush()  # a predict that is killed keeps the rows of the images that it judged
-            decisions.append(decision)
-            each(decision)
+    decisions: list[ImageDecision] = []
+    with outside_errors("predict", lambda: getattr(model.predictor, "save_dir", None)):
+        results = model.predict(str(Path(source).absolute()), stream=True, **options)
+        table = Path(model.predictor.save_dir) / ZONES
+        made = _decided(results, files)
+        first = list(islice(made, 1))  # weights that an export names are refused before a row is written
+        table.parent.mkdir(parents=True, exist_ok=True)  # Ultralytics makes it only where it saves
+        with table.open("w", newline="", encoding="utf-8", errors="backslashreplace") as rows:
+            csv.writer(rows).writerow(COLUMNS)
+            for decision in chain(first, made):
+                csv.writer(rows).writerow(decision.row())
+                rows.flush()  # a predict that is killed keeps the rows of the images that it judged
+                decisions.append(decision)
+                each(decision)
     return decisions, table, left_out
 
 
@@ -140,7 +146,7 @@ def _beside(weights: Path) -> Path:
 
 def _quoted(name: str) -> str:
     """Return a class name, as JSON where its own commas or quotation marks would read as another box."""
-    return json.dumps(name, ensure_ascii=False) if any(c in name for c in ',"\r\n') else name
+    return json.dumps(name, ensure_ascii=False) if "," in name or '"' in name else name
 
 
 def _decision(result: Prediction) -> ImageDecision:

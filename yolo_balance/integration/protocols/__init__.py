@@ -41,6 +41,7 @@ from yolo_balance.integration.protocols.prediction_protocols import (
     PredictedBoxes,
     Prediction,
     Predictor,
+    Source,
 )
 from yolo_balance.integration.protocols.releases import Releases
 from yolo_balance.integration.protocols.run_protocols import Arguments, Callback
@@ -84,6 +85,7 @@ __all__ = [
     "Prediction",
     "Predictor",
     "Releases",
+    "Source",
     "Trainer",
     "Transforms",
     "Validator",

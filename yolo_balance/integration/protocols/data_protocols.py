@@ -44,18 +44,20 @@ class Dataset(Sized, Protocol):
     augment: bool
     cache: str | bool | None
     data: DataContent
+    fraction: float  # of the images that get_img_files finds, or their number
     im_files: list[str]  # those that are used
     img_path: str | list[str]
     label_files: list[str]  # of all images, the refused ones too
     labels: list[ImageLabels]
     max_buffer_length: int
+    rect: bool
     single_cls: bool
     transforms: object
     use_keypoints: bool
 
     def __getitem__(self, index: int) -> dict[str, object]: ...
     def get_image_and_label(self, index: int) -> dict[str, object]: ...  # before any transform
-    def get_img_files(self, img_path: str | list[str]) -> list[str]: ...  # all, the refused ones too
+    def get_img_files(self, img_path: object) -> list[str]: ...  # a folder, a list or several; the refused ones too
     def build_transforms(self, hyp: object) -> object: ...
     def collate_fn(self, batch: list[dict[str, object]]) -> Batch: ...
 
@@ -84,6 +86,7 @@ class FolderTree(Protocol):
     """The reader of an image folder, torchvision's ImageFolder."""
 
     classes: list[str]
+    samples: list[Sequence[Any]]  # file and class, whatever fraction cuts off
 
     def __len__(self) -> int: ...
 

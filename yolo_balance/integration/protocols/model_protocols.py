@@ -20,7 +20,7 @@ class YOLOModel(Protocol):
     task: str
     names: Mapping[int, str]
     model: nn.Module
-    ckpt_path: str | Path | None
+    ckpt_path: str | Path | None  # the file that the model was made from
     overrides: dict[str, Any]
     callbacks: dict[str, list[Callback]]
     trainer: Trainer | None

@@ -41,6 +41,7 @@ class Predictor(Protocol):
 
     args: Arguments
     imgsz: Sequence[int]
+    dataset: Source
     batch: Sequence[Any]  # paths, images, ...
     results: list[Prediction]
     model: Backend
@@ -49,6 +50,12 @@ class Predictor(Protocol):
 
     def pre_transform(self, im: Images) -> Images: ...
     def save_predicted_images(self, save_path: Path, frame: int | None = 0) -> None: ...  # the annotated picture
+
+
+class Source(Protocol):
+    """Images to predict on, batch by batch."""
+
+    def __next__(self) -> tuple[list[str], Images, list[str]]: ...  # paths, images, beginnings of their log lines
 
 
 class PredictedBoxes(Protocol):

@@ -27,6 +27,9 @@ class Arguments(Protocol):
     plots: bool
     conf: float  # validators and predictors fill in their own default
     iou: float
+    max_det: int
+    agnostic_nms: bool
+    augment: bool
     rect: bool
     embed: list[int] | None
     resume: str | bool

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypedDict
 
 from torch import Tensor, nn
 
-from yolo_balance.integration.protocols.data_protocols import Loader
+from yolo_balance.integration.protocols.data_protocols import DataContent, Loader
 from yolo_balance.integration.protocols.run_protocols import Arguments
 
 
@@ -49,10 +49,15 @@ class Validator(Protocol):
 
     args: Arguments
     names: dict[int, str]
+    data: DataContent  # from the first validation on
     metrics: Metrics
     dataloader: Loader
     save_dir: Path
+    training: bool  # whether a trainer asked for the last validation
+    end2end: bool  # from the first validation on
 
+    def __call__(self, trainer: object = None, model: object = None) -> object: ...  # later releases take more
+    def get_dataloader(self, dataset_path: str, batch_size: int) -> Loader: ...
     def init_metrics(self, model: nn.Module) -> None: ...
     def match_predictions(
         self, pred_classes: Tensor, true_classes: Tensor, iou: Tensor, use_scipy: bool = False

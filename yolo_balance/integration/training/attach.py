@@ -13,6 +13,7 @@ from yolo_balance.integration.compat import check_devices, mix_in
 from yolo_balance.integration.data import BOX_TASKS, resolve_data
 from yolo_balance.integration.protocols import Callback, Trainer, YOLOModel
 from yolo_balance.integration.training.classification import BalancedClassificationMixin
+from yolo_balance.integration.training.process_errors import in_one_line
 from yolo_balance.integration.training.resumable_trainer import is_trained, resumable
 from yolo_balance.integration.training.trainer import BalancedTrainerMixin
 
@@ -54,6 +55,7 @@ class AttachedModel(Stock):
             hooked = {**_callbacks, SET_UP: [*_callbacks[SET_UP], partial(adopt, config=self.balance)]}
             built = build(overrides=overrides, _callbacks=hooked)
             check_devices(built)
+            in_one_line(built)
             return built
 
         return super().train(checked, **kwargs)

@@ -10,24 +10,27 @@ import torch
 import torch.distributed as dist
 from ultralytics.utils import LOGGER, RANK
 
+from yolo_balance.files import sha256
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import box_classes, image_files, longest_sides
 from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.class_shifts import Calibrated, calibrate
 from yolo_balance.integration.hook_watch import HookWatch
 from yolo_balance.integration.hooks.loader import start_epoch
+from yolo_balance.integration.training.absent_classes import absent_remarks
 from yolo_balance.integration.training.best_checkpoint import RunSelection
 from yolo_balance.integration.training.data_print import DataPrint
 from yolo_balance.integration.training.other_options import class_factors, option_remarks
 from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
 from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.run_sampling import RunSampling
+from yolo_balance.integration.training.split_remarks import split_remarks
 from yolo_balance.recall import RecallReport
 from yolo_balance.run_folder.balance_file import BalanceFile, resolved
 from yolo_balance.run_folder.history import append_exposure
 from yolo_balance.run_folder.kept_epochs import keep_epochs
 from yolo_balance.run_folder.names import BESIDE_WEIGHTS, EPOCH_ROWS, FEEDBACK_PLOT, OF_BEST, STATE
-from yolo_balance.run_folder.state import FINISHED, TRAINED, TRAINING, RunState, file_hash
+from yolo_balance.run_folder.state import FINISHED, TRAINED, TRAINING, RunState
 from yolo_balance.sampling import ClassStatistics, Exposure
 from yolo_balance.views import training_console
 
@@ -84,11 +87,13 @@ def start(trainer: RunningTrainer) -> None:
         for line in training_console.remarks(schedule, balance.names, image_files(trainer.train_loader.dataset)):
             LOGGER.warning(line)
         if trainer.sampling.feedback is not None:
-            val = ClassStatistics.of(box_classes(trainer.test_loader.dataset), len(balance.names))
-            if steering := training_console.feedback_line(balance.names, val.boxes, balance.config.recall.level):
+            objects = ClassStatistics.of(box_classes(trainer.test_loader.dataset), len(balance.names))
+            if steering := training_console.feedback_line(balance.names, objects.boxes, balance.config.recall.level):
                 LOGGER.warning(steering)
+    train, val = trainer.train_loader.dataset, trainer.test_loader.dataset
+    absent = absent_remarks(train, val, balance.names, trainer.args.classes)
     factors = class_factors(trainer, trainer.losses)
-    for line in option_remarks(trainer, factors):
+    for line in (*split_remarks(trainer), *absent, *option_remarks(trainer, factors)):
         LOGGER.warning(line)
     resolution = resolved(balance.config, balance.statistics, balance.names, schedule, factors)
     BalanceFile(balance.asked.model_dump(exclude_unset=True), resolution).save(trainer.save_dir)
@@ -151,7 +156,7 @@ def save_state(trainer: RunningTrainer) -> None:
     trainer.state = RunState(
         epoch=trainer.epoch + 1,
         stage=TRAINED if trainer.stop else TRAINING,
-        checkpoint=file_hash(trainer.last),
+        checkpoint=sha256(trainer.last),
         steps=int(trainer.ema.updates),
         seconds=trainer.clock.seconds,
         data=trainer.state.data,

@@ -25,7 +25,9 @@ from yolo_balance.integration.data import (
 from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.class_shifts import class_layers
 from yolo_balance.integration.models import box_model, resolve_model
+from yolo_balance.integration.outside_errors import outside_errors
 from yolo_balance.integration.protocols import YOLOModel
+from yolo_balance.integration.split_images import check_labelled
 from yolo_balance.integration.training.attach import attach
 from yolo_balance.integration.training.best_checkpoint import rule_of
 from yolo_balance.integration.training.find_run import checkpoint_to_resume
@@ -56,7 +58,7 @@ def train(config: str | Path | Mapping[str, object], **overrides: object) -> Rec
     Raises:
         ConfigError: With every problem of the file; nothing was written.
         DataError: The data set is missing, unreadable or without objects; no run folder was made.
-        HostError: The model cannot be loaded or has no boxes.
+        HostError: The model cannot be loaded or has no boxes, or the run was stopped from outside, as by a full disk.
     """
     content = read_yaml(config) if isinstance(config, (str, Path)) else config
     arguments = apply_overrides(content, overrides)
@@ -71,7 +73,8 @@ def train(config: str | Path | Mapping[str, object], **overrides: object) -> Rec
             model, data = read_run(balance, arguments)
             arguments["data"] = data.path
         attach(model, balance)  # no trainer class of ours: the model may have its own, as RT-DETR does
-        model.train(**{k: v for k, v in arguments.items() if k != "model"})
+        with outside_errors("train", lambda: getattr(model.trainer, "save_dir", arguments.get("project"))):
+            model.train(**{k: v for k, v in arguments.items() if k != "model"})
     assert model.trainer is not None
     return RecallReport.load(Path(model.trainer.save_dir) / RECALL)
 
@@ -106,6 +109,7 @@ def read_run(balance: BalanceConfig, arguments: Mapping[str, object]) -> tuple[Y
     data = read_data(path)
     names = class_names({0: "item"} if arguments.get("single_cls") else data["names"])
     splits = check_labels({**arguments, "data": path}, data, model.task)
+    check_labelled(splits[1], balance.recall.unlabelled)
     train, val = (ClassStatistics.of(box_classes(split), len(names)) for split in splits)
     resolved = resolve(balance, train, names, complete({**arguments, "task": model.task}))
     if balance.recall.best != "fitness":

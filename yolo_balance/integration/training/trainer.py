@@ -7,6 +7,7 @@ trainer after its setup into a balanced one of its own type.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,8 +33,10 @@ from yolo_balance.integration.hooks.criterion import (
 from yolo_balance.integration.hooks.dataset import DRAWN
 from yolo_balance.integration.hooks.loader import balance_loader
 from yolo_balance.integration.hooks.validator import RecallValidatorMixin, balance_validator
+from yolo_balance.integration.split_images import check_labelled
 from yolo_balance.integration.training import events
 from yolo_balance.integration.training.best_checkpoint import RunSelection, check_rule
+from yolo_balance.integration.training.process_errors import process_errors
 from yolo_balance.integration.training.resumable_trainer import ResumableMixin, checkpoint_of, state_to_resume
 from yolo_balance.integration.training.run_losses import RunLosses
 from yolo_balance.integration.training.run_sampling import RunSampling
@@ -91,7 +94,8 @@ class BalancedTrainerMixin(ResumableMixin):
     def train(self) -> object:
         """Train as Ultralytics does. Raises HostError on several devices that the release trains without balance."""
         check_devices(self)
-        return super().train()
+        with process_errors() if self.ddp else nullcontext():
+            return super().train()
 
     def get_dataset(self) -> dict[str, Any]:
         """Return Ultralytics' data dictionary; `data: demo` is drawn first."""
@@ -147,6 +151,7 @@ class BalancedTrainerMixin(ResumableMixin):
         """Balance the criteria, start the records and hook the epochs, once Ultralytics' setup is complete."""
         contract.check()
         config = self.resolved.config
+        check_labelled(self.test_loader.dataset, config.recall.unlabelled)
         if config.recall.calibration is not None:
             class_layers(self.ema.ema)  # raises where there are none
         if config.losses is not None:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from yolo_balance.errors import ConfigError
 from yolo_balance.recall.class_recall import ClassRecall
+from yolo_balance.recall.evidence.intervals import effective_interval
 from yolo_balance.recall.evidence.verdicts import RecallVerdict, needed, verdict
 from yolo_balance.recall.report import BudgetRecall, RecallReport
-from yolo_balance.text import plain
+from yolo_balance.recall.split_counts import SplitCounts
+from yolo_balance.text import counted, plain
 
 MET, MISSED, CANNOT_CONCLUDE = 0, 1, 2
 
@@ -23,7 +25,7 @@ class Promise:
         name: The class.
         target: Recall promised.
         row: Recall of the class in the report.
-        verdict: Whether the report shows the promised recall.
+        verdict: Whether the report shows the promised recall, whatever the images hold that were not read.
         needed: Words for what is needed to show it; empty where the target is met.
     """
 
@@ -66,22 +68,55 @@ class Gate:
             classes = ", ".join(map(plain, known))
             lines = [f"targets: the report has no class {plain(name)}, its classes are {classes}" for name in unknown]
             raise ConfigError(lines)
-        promises = [_promise(name, row, targets[name]) for name, row in known.items() if name in targets]
+        promises = [_promise(name, row, targets[name], report) for name, row in known.items() if name in targets]
         return cls(report, entry, tuple(promises))
 
     @property
     def exit_code(self) -> int:
-        """Exit code: 0 all targets met; 1 one is missed; 2 none is missed, but one cannot be decided or has no data."""
+        """Exit code: 0 all targets met; 1 one is missed; 2 none is missed, but one cannot be decided or has no data.
+
+        A verdict that the images which were not read could turn is not decided.
+        """
         verdicts = {promise.verdict for promise in self.promises}
         if "missed" in verdicts:
             return MISSED
         return MET if verdicts <= {"met"} else CANNOT_CONCLUDE
 
 
-def _promise(name: str, row: ClassRecall, target: float) -> Promise:
+def _promise(name: str, row: ClassRecall, target: float, counts: SplitCounts) -> Promise:
     n, options = row.independent, {"target": target, "confidence": row.confidence}
     judged = verdict(n, *(row.bounds or (None, None)), most=row.images, **options)
+    if doubt := _doubt(row, target, judged, counts):
+        return Promise(name, target, row, "cannot conclude", doubt)
     return Promise(name, target, row, judged, needed(n, row.recall, judged, most=row.images, **options))
+
+
+def _doubt(row: ClassRecall, target: float, judged: RecallVerdict, counts: SplitCounts) -> str:
+    """Return why images that were not read, or that train has too, could turn a verdict; empty where they could not.
+
+    The worst case: each image that was left out holds an object of the class, found or missed as it speaks against the
+    verdict; and the images that are also in train hold objects of the class as far as there are any, all of them found.
+    """
+    n, unknown, memory = row.independent, counts.left_out, (counts.in_train or 0) * (judged == "met")
+    if judged not in ("met", "missed") or row.recall is None or not unknown + memory:
+        return ""
+    hits, holding = row.recall * n, n if row.images is None else float(row.images)
+    if judged == "met":
+        remembered = min(memory / holding, 1) * n
+        found, size = max(hits - remembered, 0.0), n - remembered + unknown
+    else:
+        found, size = hits + unknown, n + unknown
+    if size > 0:
+        bounds = effective_interval(min(found / size, 1), size, confidence=row.confidence)
+        if verdict(size, *bounds, target=target, confidence=row.confidence, most=holding + unknown) == judged:
+            return ""
+    reasons = []
+    if unknown:
+        fate = "missed" if judged == "met" else "found"
+        reasons.append(f"not if the class is {fate} on {counted(unknown, 'image')} left out")
+    if memory:
+        reasons.append(f"not without {counted(memory, 'image')} that train has too")
+    return f"{judged} on the images read, {' and '.join(reasons)}"
 
 
 def _entry(report: RecallReport, budget: float | None) -> BudgetRecall:

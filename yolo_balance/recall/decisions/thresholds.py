@@ -17,6 +17,7 @@ from yolo_balance.config.section import Section
 from yolo_balance.errors import ConfigError
 from yolo_balance.files import write_whole
 from yolo_balance.ranges import Amount, Confidence, Count
+from yolo_balance.recall.conditions import Conditions
 from yolo_balance.recall.report import RecallReport
 from yolo_balance.text import listed
 
@@ -53,8 +54,8 @@ class BudgetThresholds(Section):
     classes: Annotated[dict[str, Confidence], Field(min_length=1)]
 
 
-class Thresholds(Section):
-    """Thresholds of a set of weights: the confidence from which on a box of a class counts.
+class Thresholds(Conditions):
+    """Thresholds of a set of weights: the confidence from which on a box of a class counts, and their conditions.
 
     A class's review threshold is the lower of its thresholds at the two budgets of `zones`, its reject threshold the
     higher. Classes share each budget independently, so that a class's threshold may be lower at the stricter budget;
@@ -65,8 +66,6 @@ class Thresholds(Section):
         iou: IoU at which a box found an object.
         images: Images of the split.
         clean_images: Images without objects; 0 means false boxes were counted per image instead.
-        imgsz: Longer side in pixels that images were scaled to; None in a file without it.
-        nms_iou: Overlap from which on non-maximum suppression dropped the less confident box; None likewise.
         zones: Budgets of the zones.
         budgets: Thresholds of each budget.
     """
@@ -75,13 +74,11 @@ class Thresholds(Section):
     iou: Annotated[float, Field(gt=0, le=1)]
     images: Count
     clean_images: Count
-    imgsz: Annotated[int, Field(ge=1)] | None = None
-    nms_iou: Annotated[float, Field(ge=0, le=1)] | None = None
     zones: ZoneBudgets
     budgets: Annotated[list[BudgetThresholds], Field(min_length=1)]
 
     @classmethod
-    def of(cls, report: RecallReport, *, imgsz: int | None = None, nms_iou: float | None = None) -> Thresholds:
+    def of(cls, report: RecallReport, conditions: Conditions | None = None) -> Thresholds:
         """Take the thresholds of a report; the loosest budget makes the review zone, the strictest rejects."""
         budgets = {
             budget.false_alarms: BudgetThresholds(
@@ -92,12 +89,11 @@ class Thresholds(Section):
             for budget in report.budgets
         }
         return cls(
+            **(conditions or Conditions()).model_dump(),
             split=report.split,
             iou=report.iou,
             images=report.images,
             clean_images=report.clean_images,
-            imgsz=imgsz,
-            nms_iou=nms_iou,
             zones=ZoneBudgets(review=max(budgets), reject=min(budgets)),
             budgets=list(budgets.values()),
         )

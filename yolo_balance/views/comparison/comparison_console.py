@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from yolo_balance.comparison.comparison import STEP_TOLERANCE, Comparison
 from yolo_balance.comparison.figures import GROUPS, Difference, Figure, Key
 from yolo_balance.text import counted, listed, plain
+from yolo_balance.views.recall.report_console import left_out
 from yolo_balance.views.tables import class_table, rare_first, table
 
 Rows = list[list[str]]
@@ -16,7 +17,7 @@ MEASURES = {"map50_95": "mAP50-95", "map50": "mAP50"}
 
 def render(comparison: Comparison) -> str:
     """Return tables of the arms side by side, their differences, the exposure of each class, and notes."""
-    parts = [f"{title(comparison)}\n{_table(*means(comparison))}"]
+    parts = ["\n".join([title(comparison), *caveats(comparison), _table(*means(comparison))])]
     for arm in comparison.others:
         headings, rows = differences(comparison, arm.name)
         heading = f"{plain(arm.name)} against {plain(comparison.first)}"
@@ -33,6 +34,18 @@ def title(c: Comparison) -> str:
     clean = f"{c.clean_images} of them defect-free" if c.clean_images else "none defect-free"
     seeds = f"seed{'' if len(c.seeds) == 1 else 's'} {', '.join(map(str, c.seeds))}"
     return f"Means over {seeds} on val ({counted(c.images, 'image')}, {clean}), best.pt of each run"
+
+
+def caveats(c: Comparison) -> list[str]:
+    """Return a line for each kind of images of val that were not read or say less, and for arms that share others."""
+    lines = left_out(c, "val", c.images)
+    if len({arm.in_train for arm in c.arms}) > 1:
+        lines += [
+            f"warning: {arm.in_train or 'no'} images of val are also in the train split of {plain(arm.name)}"
+            for arm in c.arms
+            if arm.in_train is not None
+        ]
+    return lines
 
 
 def means(c: Comparison) -> tuple[list[str], Rows]:

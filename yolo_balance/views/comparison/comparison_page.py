@@ -16,6 +16,7 @@ def render(comparison: Comparison) -> str:
         .render(
             c=comparison,
             title=comparison_console.title(comparison),
+            caveats=comparison_console.caveats(comparison),
             means=comparison_console.means(comparison),
             exposure=comparison_console.exposure(comparison),
             verdict=comparison_console.verdict,

@@ -49,8 +49,8 @@ class RunsProgress:
         if self._bar is not None:
             self._bar.stop()
 
-    def event(self, what: str, run: Run, seconds: float) -> None:
-        """Count and report a run that `started`, `finished` or `failed`."""
+    def event(self, what: str, run: Run, seconds: float, reason: str) -> None:
+        """Count and report a run that `started`, `finished` or `failed` for a reason."""
         if what == "started":
             self._running[run] = time.monotonic()
             self._most = max(self._most, len(self._running))
@@ -59,7 +59,8 @@ class RunsProgress:
             del self._running[run]
             self._seconds.append(seconds)
             self.done, self.failed = self.done + (what == "finished"), self.failed + (what == "failed")
-            line = f"{run.name}: {what} in {duration(seconds)}" if what == "finished" else f"failed: {run.failure()}"
+            finished = f"{run.name}: finished in {duration(seconds)}"
+            line = finished if what == "finished" else f"failed: {run.failure(reason)}"
         if self._bar is None:
             self.say(f"{plain(line)}; {self.state()}" if what != "started" else plain(line))
             return

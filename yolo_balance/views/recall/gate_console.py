@@ -25,6 +25,6 @@ def render_gate(gate: Gate) -> str:
     return (
         f"Promised recall on {plain(report.split)} (IoU {report.iou:g}, {report.confidence:.0%} intervals; "
         f"budget: false boxes per {report.per})\n"
-        + "".join(f"{line}\n" for line in left_out(report))
+        + "".join(f"{line}\n" for line in left_out(report, report.split, report.images))
         + class_table(headings, rows, ranks, "lllrl", which="those that break their promise first", file=RECALL)
     )

@@ -61,7 +61,7 @@ def render(
             title=reading.title,
             note=reading.note,
             per=report.per,
-            left_out=left_out(report),
+            left_out=left_out(report, report.split, report.images),
             verdict=verdict,
             needed=needed,
             independent=independent,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from yolo_balance.recall.class_recall import ClassRecall
 from yolo_balance.recall.report import BudgetRecall, RecallReport
+from yolo_balance.recall.split_counts import SplitCounts
 from yolo_balance.run_folder.names import RECALL, RECALL_ROWS
 from yolo_balance.text import plain
 from yolo_balance.views.tables import class_table
@@ -35,21 +36,38 @@ def render_report(report: RecallReport) -> str:
     return "\n".join(
         [
             f"Recall per class on {plain(report.split)} ({level}; {basis})",
-            *left_out(report),
+            *left_out(report, report.split, report.images),
             class_table(headings, rows, ranks, "lrl", which="those with the lowest recall", file=file),
             *filter(None, (sharing(budget, report.per) for budget in report.budgets)),
         ]
     )
 
 
-def left_out(report: RecallReport) -> list[str]:
-    """Return a line for the images that Ultralytics could not use, and one for those without a label file."""
+def left_out(counts: SplitCounts, split: str, images: int) -> list[str]:
+    """Return a line for each kind of images that a reading lacks, or that say less than their number.
+
+    Args:
+        counts: The images of each kind.
+        split: Name of the split.
+        images: Images that were read.
+    """
+    whole = images + counts.ignored + counts.filtered + counts.copies
     lines = []
-    if report.ignored:
-        reason = f" ({plain(report.first_ignored)})" if report.first_ignored else ""
-        lines.append(f"{report.ignored} of {report.ignored + report.images} images could not be used{reason}")
-    if report.unlabelled:
-        lines.append(f"No label file for {report.unlabelled} of {report.images} images, which count as defect-free")
+    if counts.ignored:
+        reason = f" ({plain(counts.first_ignored)})" if counts.first_ignored else ""
+        lines.append(f"{counts.ignored} of {whole} images could not be used{reason}")
+    if counts.filtered:
+        by = f" by {plain(counts.filtered_by)}" if counts.filtered_by else ""
+        lines.append(f"{counts.filtered} of {whole} images were left out{by}")
+    if counts.copies:
+        lines.append(f"{counts.copies} of {whole} images are copies of another one, and identical images count once")
+    if counts.unlabelled:
+        lines.append(f"No label file for {counts.unlabelled} of {images} images, which count as defect-free")
+    if counts.in_train is None:
+        lines.append(f"Images of train were not found: images of {plain(split)} that are also in train are not known")
+    elif counts.in_train:
+        shared = f"{counts.in_train} of {images} images of {plain(split)} are also in train"
+        lines.append(f"{'The split is train' if split == 'train' else shared}: what is read is memory")
     return lines
 
 
