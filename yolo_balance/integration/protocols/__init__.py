@@ -46,7 +46,7 @@ from yolo_balance.integration.protocols.prediction_protocols import (
 )
 from yolo_balance.integration.protocols.releases import Releases
 from yolo_balance.integration.protocols.run_protocols import Arguments, Callback
-from yolo_balance.integration.protocols.training_protocols import Average, Trainer
+from yolo_balance.integration.protocols.training_protocols import Average, Checkpoint, Trainer
 from yolo_balance.integration.protocols.validation_protocols import Labelled, Metrics, Precision, Predicted, Validator
 
 __all__ = [
@@ -58,6 +58,7 @@ __all__ = [
     "Batch",
     "BoxLoss",
     "Callback",
+    "Checkpoint",
     "Criterion",
     "DETRCriterion",
     "DataContent",

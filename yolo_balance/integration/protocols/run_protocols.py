@@ -35,3 +35,5 @@ class Arguments(Protocol):
     augment: bool
     rect: bool
     embed: list[int] | None
+    resume: str | bool
+    save_dir: str
