@@ -27,7 +27,7 @@ from yolo_balance.run_folder.balance_file import BalanceFile
 from yolo_balance.run_folder.detections import Detections
 from yolo_balance.run_folder.history import append_exposure, append_feedback, append_recall, read_feedback, read_history
 from yolo_balance.run_folder.measured import Measured
-from yolo_balance.run_folder.state import read_state, write_state
+from yolo_balance.run_folder.state import RunState
 from yolo_balance.sampling import ClassStatistics, Exposure
 
 NUMBERS = [25, pytest.param(5_000, marks=pytest.mark.long)]
@@ -67,7 +67,9 @@ READERS: dict[str, Callable[[Path], object]] = {
     "run.yaml": lambda f: verb("validate", f / "run.yaml"),
     "thresholds.yaml": lambda f: Thresholds.load(f / "thresholds.yaml"),
     "balance.yaml": lambda f: BalanceFile.load(f).classes,
-    "balance_state.json": lambda f: {key: read_state(f).get(key) for key in ("recall", "gradients")},  # fitness is any
+    "balance_state.json": lambda f: {
+        key: RunState.load(f).learnt.get(key) for key in ("recall", "gradients")
+    },  # fitness is any
     "run.json": compared,
     "detections.npz": compared,
     "exposure.csv": compared,
@@ -92,7 +94,7 @@ def undamaged(tmp_path_factory):
     best = {"epoch": 1, "value": 0.5, "recall": 0.5, "lowest": "pit", "low": 0.1, "hits": 1, "n": 2, "missed": ["a"]}
     chosen = {"by": "worst_class_recall", "best": best, "fitness": 0.5, "fitness_epoch": 1}
     learnt = {"recall": {"pit": 0.5}, "hard": ["a.png"], "gradients": {"one2one": gradients}, "selection": chosen}
-    write_state(folder, 2, learnt)
+    RunState(2, learnt=learnt).save(folder)
     exposure = Exposure(NAMES, ClassStatistics.of([np.array([0, 1]), np.array([2])], 3))
     for epoch in (1, 2):
         append_exposure(folder, epoch, exposure)

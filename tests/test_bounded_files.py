@@ -19,7 +19,7 @@ from yolo_balance.recall import Thresholds
 from yolo_balance.run_folder.detections import Detections
 from yolo_balance.run_folder.history import read_exposure, read_feedback, read_history
 from yolo_balance.run_folder.measured import Measured
-from yolo_balance.run_folder.state import read_state
+from yolo_balance.run_folder.state import RunState
 
 READERS = {
     "run.yaml": BalanceConfig.load,
@@ -27,7 +27,7 @@ READERS = {
     "recall.json": RecallReport.load,
     "run.json": lambda path: Measured.load(path.parent),
     "detections.npz": lambda path: Detections.load(path.parent),
-    "balance_state.json": lambda path: read_state(path.parent),
+    "balance_state.json": lambda path: RunState.load(path.parent),
     "recall.csv": lambda path: read_history(path.parent),
     "exposure.csv": lambda path: read_exposure(path.parent),
     "feedback.csv": lambda path: read_feedback(path.parent),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 import shutil
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from helpers.outcomes import pooled
 
 from yolo_balance import RecallReport
-from yolo_balance.files import csv_name, csv_text, sha256, write_whole
+from yolo_balance.files import COMPLETE, csv_name, csv_text, sha256, tidy, write_whole, written_together
 from yolo_balance.run_folder.history import append_exposure, append_feedback, append_recall
 from yolo_balance.run_folder.names import EPOCH_ROWS
 from yolo_balance.sampling import ClassStatistics, Exposure
@@ -62,6 +63,54 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     write_whole(path, "new \udcff")
     assert path.read_bytes() == b"new \\udcff"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def write_both(folder, text, error=None):
+    with written_together(folder) as fresh:
+        (fresh / "a").write_text(text)
+        if error is not None:
+            raise error
+        (fresh / "b").write_text(text)
+
+
+def content(folder):
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_files_written_together_replace_the_old_ones_all_or_none(tmp_path):
+    write_both(tmp_path, "old")
+    with pytest.raises(KeyboardInterrupt):
+        write_both(tmp_path, "new", KeyboardInterrupt())
+    assert content(tmp_path) == {"a": "old", "b": "old"}
+    write_both(tmp_path, "new")
+    assert content(tmp_path) == {"a": "new", "b": "new"}
+
+
+@pytest.mark.parametrize("at", range(8))
+def test_a_folder_is_tidy_after_a_kill_at_any_step(tmp_path, monkeypatch, at):
+    """What is complete moves to its place, what is not goes: both files are of one time."""
+    write_both(tmp_path, "old")
+    calls = []
+
+    def until_killed(stock):
+        def call(*args, **kwargs):
+            calls.append(stock)
+            if len(calls) > at:
+                raise SystemExit
+            return stock(*args, **kwargs)
+
+        return call
+
+    with monkeypatch.context() as m:
+        for name in ("fsync", "rename", "replace", "rmdir"):
+            m.setattr(os, name, until_killed(getattr(os, name)))
+        m.setattr(shutil, "rmtree", lambda *args, **kwargs: None)  # a process that is killed removes nothing
+        with pytest.raises(SystemExit):
+            write_both(tmp_path, "new")
+    complete = (tmp_path / COMPLETE).exists()
+    assert complete == (at > 3)
+    tidy(tmp_path)
+    assert content(tmp_path) == dict.fromkeys("ab", "new" if complete else "old")
 
 
 def test_a_file_is_told_by_its_content_and_a_folder_by_its_files(tmp_path):

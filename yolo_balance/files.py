@@ -10,6 +10,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+PARTIAL = ".part"
+"""End of the name of a file that is not yet whole."""
+GROWING, COMPLETE = f".growing{PARTIAL}", f".complete{PARTIAL}"
+"""Folders of files that are written together: not yet all there; all there, not yet in their places."""
 CHUNK = 1 << 20
 DIGITS = 16
 """Hexadecimal digits of a SHA-256 by which an image is known: two of a million differ all the same."""
@@ -27,13 +31,13 @@ def write_whole(path: Path, text: str) -> None:
 
 def write_bytes_whole(path: Path, content: bytes) -> None:
     """Write a binary file whole, as `write_whole` does."""
-    with _partial(path) as partial:
+    with written_whole(path) as partial:
         partial.write_bytes(content)
 
 
 def copy_whole(source: Path, path: Path) -> None:
     """Copy a file whole, as `write_whole` writes one."""
-    with _partial(path) as partial:
+    with written_whole(path) as partial:
         shutil.copyfile(source, partial)
 
 
@@ -59,13 +63,72 @@ def image_ids(files: Iterable[str]) -> list[str]:
 
 
 @contextmanager
-def _partial(path: Path) -> Iterator[Path]:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yield the path of a partial file that replaces `path` at the end of the block, if the block has written it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         yield partial
-        partial.replace(path)
+        if partial.exists():
+            reach_disk(partial)
+            partial.replace(path)
+            reach_disk(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def written_together(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder whose files replace those of `folder` at the end of the block: all of them or none.
+
+    A run that is killed leaves the old files, or new ones that `tidy` moves to their places. An error in the block
+    leaves the old files. Raises OSError if a file cannot be written.
+    """
+    growing = folder / GROWING
+    shutil.rmtree(growing, ignore_errors=True)
+    growing.mkdir(parents=True)
+    if (folder / COMPLETE).is_dir():
+        _move_complete(folder)
+    try:
+        yield growing
+        for path in growing.iterdir():
+            reach_disk(path)
+        reach_disk(growing)
+        growing.rename(folder / COMPLETE)  # from here on the new files count
+    except BaseException:
+        shutil.rmtree(growing, ignore_errors=True)
+        raise
+    _move_complete(folder)
+
+
+def _move_complete(folder: Path) -> None:
+    complete = folder / COMPLETE
+    for path in sorted(complete.iterdir()):
+        path.replace(folder / path.name)
+    reach_disk(folder)
+    complete.rmdir()
+
+
+def tidy(folder: Path) -> None:
+    """Finish in a folder what a killed run began: files written together move to their places, partial ones go.
+
+    No other process may be writing into the folder.
+    """
+    if (folder / COMPLETE).is_dir():
+        _move_complete(folder)
+    shutil.rmtree(folder / GROWING, ignore_errors=True)
+    for partial in folder.glob(f".*{PARTIAL}"):
+        partial.unlink()
+
+
+def reach_disk(path: Path) -> None:
+    """Wait until the content of a file, or the names in a folder, would survive a power cut."""
+    if os.name == "nt" and path.is_dir():  # Windows opens no folders
+        return
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def csv_text(name: str) -> str:

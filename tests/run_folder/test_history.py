@@ -17,11 +17,11 @@ from yolo_balance.run_folder.history import (
     append_exposure,
     append_feedback,
     append_recall,
-    keep_epochs,
     read_exposure,
     read_feedback,
     read_history,
 )
+from yolo_balance.run_folder.kept_epochs import keep_epochs
 from yolo_balance.sampling import ClassStatistics, Exposure
 from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
 

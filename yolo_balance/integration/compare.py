@@ -13,7 +13,7 @@ from yolo_balance.comparison.comparison import COLUMNS, STEP_TOLERANCE
 from yolo_balance.comparison.execution.runs import Run, Submit, execute_runs, local_queue
 from yolo_balance.config.reading import shown
 from yolo_balance.errors import ConfigError, DataError
-from yolo_balance.files import write_whole
+from yolo_balance.files import write_whole, written_together
 from yolo_balance.integration.arms import Arm
 from yolo_balance.integration.arms import read as read_arms
 from yolo_balance.integration.compat import one_line, quiet
@@ -196,8 +196,9 @@ def _results(
     csv.writer(table).writerows([COLUMNS, *comparison.rows()])
     texts = {FIGURES: comparison.to_json(), ROWS: table.getvalue(), PAGE: comparison_page.render(comparison)}
     try:
-        for name, text in texts.items():
-            write_whole(folder / name, text)
+        with written_together(folder) as together:
+            for name, text in texts.items():
+                write_whole(together / name, text)
     except OSError as e:
         raise ConfigError(f"--out: {folder} cannot be written ({one_line(e)})") from e
     return comparison, [folder / name for name in texts]

@@ -31,15 +31,19 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import TypeVar
 
 import torch.distributed as dist
 import ultralytics
+from ultralytics.engine import trainer as stock_trainer
 from ultralytics.utils import LOGGER
 from ultralytics.utils.checks import parse_version
+from ultralytics.utils.torch_utils import strip_optimizer
 
 from yolo_balance.errors import HostError
-from yolo_balance.integration.protocols import Trainer
+from yolo_balance.files import written_whole
+from yolo_balance.integration.protocols import Checkpoint, Trainer
 
 T = TypeVar("T")
 OLDEST = "8.3.253"
@@ -75,6 +79,23 @@ def mix_in(instance: object, mixin: type[T], **attributes: object) -> T:
         instance.__class__ = type(base.__name__, (mixin, base), attributes)
     assert isinstance(instance, mixin)
     return instance
+
+
+def strip_whole(f: str | Path, s: str | Path = "", updates: Checkpoint | None = None) -> Checkpoint:
+    """Strip a checkpoint as Ultralytics' `strip_optimizer`, which writes in place, but whole or not at all."""
+    with written_whole(Path(s or f)) as partial:
+        stripped: Checkpoint = strip_optimizer(f, s=str(partial), updates=updates)
+    return stripped
+
+
+@contextmanager
+def stripping_whole() -> Iterator[None]:
+    """Let Ultralytics' trainers strip checkpoints by `strip_whole`, in this process."""
+    stock_trainer.strip_optimizer = strip_whole
+    try:
+        yield
+    finally:
+        stock_trainer.strip_optimizer = strip_optimizer
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from yolo_balance.config.section import Section
-from yolo_balance.ranges import Digest, Share
+from yolo_balance.ranges import Count, Digest, Share
 
 
 class Conditions(Section):
@@ -23,6 +23,7 @@ class Conditions(Section):
         max_det: Most boxes of an image.
         end2end: Whether boxes came from a head that needs no suppression.
         augment: Whether each image was looked at in several scales.
+        only_classes: Ids of the classes that were read, where `classes=` left the others out.
     """
 
     weights: str | None = None
@@ -34,3 +35,4 @@ class Conditions(Section):
     max_det: Annotated[int, Field(ge=1)] | None = None
     end2end: bool | None = None
     augment: bool | None = None
+    only_classes: list[Count] | None = None

@@ -16,11 +16,11 @@ from pydantic import TypeAdapter, ValidationError
 from yolo_balance.arrays import Bools, Floats
 from yolo_balance.bounded_files import problem_line, read_text, reason
 from yolo_balance.errors import DataError
-from yolo_balance.files import csv_name, csv_text
+from yolo_balance.files import csv_name, csv_text, reach_disk
 from yolo_balance.ranges import Amount, Confidence, Count, Share
 from yolo_balance.recall.report import COLUMNS as RECALL_COLUMNS
 from yolo_balance.recall.report import ClassScores, RecallReport
-from yolo_balance.run_folder.names import EPOCH_ROWS, EXPOSURE, FEEDBACK, RECALL_ROWS
+from yolo_balance.run_folder.names import EXPOSURE, FEEDBACK, RECALL_ROWS
 from yolo_balance.sampling.exposure import COLUMNS as EXPOSURE_COLUMNS
 from yolo_balance.sampling.exposure import Exposure
 from yolo_balance.text import plain
@@ -143,16 +143,6 @@ def append_feedback(
     _append(folder / FEEDBACK, FEEDBACK_COLUMNS, rows)
 
 
-def keep_epochs(folder: Path, last: int) -> None:
-    """Drop the rows after epoch `last`, which a run that goes on from there writes again."""
-    for path in (folder / name for name in EPOCH_ROWS):
-        if path.exists():
-            with path.open(newline="", encoding="utf-8") as f:
-                header, *rows = csv.reader(f)
-            with path.open("w", newline="", encoding="utf-8") as f:
-                csv.writer(f).writerows([header, *(row for row in rows if int(row[0]) <= last)])
-
-
 def read_history(folder: Path) -> tuple[EpochRecall, ...]:
     """Return the rows of `recall.csv` in the order of the file; raises DataError where they cannot be read."""
     needed = [column for column in RECALL_COLUMNS if column not in ClassScores._fields]  # older files lack these
@@ -183,14 +173,24 @@ def read_feedback(folder: Path) -> dict[str, list[ClassFeedback]]:
 
 
 def _append(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Append rows to a CSV file, with a header if the file is new; an older file keeps the columns that it has."""
-    content = [columns, *rows]
-    if path.exists():
-        with path.open(newline="", encoding="utf-8") as f:
-            known = len(next(csv.reader(f), columns))
-        content = [row[:known] for row in rows]
+    """Append rows to a CSV file at once, with a header if the file is new or empty.
+
+    An older file keeps the columns that it has.
+    """
+    known, content = _header(path), io.StringIO()
+    rows = [row[: len(known)] for row in rows] if known else rows
+    csv.writer(content).writerows(rows if known else [columns, *rows])
     with path.open("a", newline="", encoding="utf-8") as f:
-        csv.writer(f).writerows(content)
+        f.write(content.getvalue())
+    reach_disk(path)  # before the checkpoint of the epoch does
+
+
+def _header(path: Path) -> list[str]:
+    """Return the columns of a CSV file; empty for a file that is not there or empty."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as f:
+        return next(csv.reader(f), [])
 
 
 def _decimals(value: float | None) -> str:

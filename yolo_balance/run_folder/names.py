@@ -3,6 +3,9 @@
 BALANCE = "balance.yaml"
 """The section as it was asked for, and its resolution on the data."""
 
+LOCK = "balance.lock"
+"""The process that trains in the folder, while it does."""
+
 # Rows by epoch
 EXPOSURE, RECALL_ROWS, FEEDBACK = "exposure.csv", "recall.csv", "feedback.csv"
 EPOCH_ROWS = (EXPOSURE, RECALL_ROWS, FEEDBACK)
@@ -19,7 +22,7 @@ CERTIFICATE = "certificate.json"
 """Answer of `certify`."""
 
 # In weights/
-WEIGHTS, BEST = "weights", "best.pt"
+WEIGHTS, BEST, LAST = "weights", "best.pt", "last.pt"
 STATE, BEST_FITNESS, UNCALIBRATED = "balance_state.json", "best_fitness.pt", "best_uncalibrated.pt"
 BESIDE_WEIGHTS = (STATE, BEST_FITNESS, UNCALIBRATED)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from yolo_balance.files import write_bytes_whole
 from yolo_balance.run_folder.history import read_feedback
 from yolo_balance.run_folder.names import FEEDBACK, FEEDBACK_PLOT
 
@@ -45,5 +47,7 @@ def feedback(folder: Path) -> Path | None:
     for axes in (factor_axes, recall_axes):
         axes.grid(alpha=0.3)
     picture = folder / FEEDBACK_PLOT
-    figure.savefig(picture, dpi=120)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=120)
+    write_bytes_whole(picture, content.getvalue())
     return picture

@@ -163,6 +163,14 @@ def test_a_condition_that_nobody_asks_for_is_that_of_the_measurement(run, said, 
         assert said == lines
 
 
+def test_classes_that_were_not_read_have_no_threshold_and_no_box(run, said):
+    file = run / "weights" / "best.pt"
+    measured = made(LOW, HIGH, weights="best.pt", weights_sha256=sha256(file), only_classes=[0, 2])
+    (result,) = attach_thresholds(YOLO(file), measured)(run / "parts", **GIVEN)
+    assert set(result.boxes.cls.int().tolist()) == {0, 2}
+    assert said == ["classes: thresholds.yaml was measured on classes [0, 2] alone; boxes of others are left out"]
+
+
 def test_another_head_and_another_padding_than_the_measured_ones_are_told_of(run, said):
     file = run / "weights" / "best.pt"
     known = {"weights": "best.pt", "weights_sha256": sha256(file)}

@@ -152,7 +152,7 @@ print(len(model.predict(np.zeros((32, 32, 3), np.uint8), imgsz=32, verbose=False
 @pytest.mark.parametrize("way", ["class", "attach"])
 def test_off_leaves_no_file(tiny_data, tmp_path, way):
     run(tiny_data, tmp_path, way, way=way, balance={"recall": {"best": "fitness"}}, epochs=1)
-    assert {file.name for file in (tmp_path / way / "weights").iterdir()} == {"best.pt", "last.pt"}
+    assert {file.name for file in (tmp_path / way / "weights").iterdir()} == {"best.pt", "last.pt", STATE}
 
 
 def test_early_stopping_follows_the_rule(found_data, tmp_path):
@@ -290,7 +290,7 @@ def test_a_fresh_run_in_the_same_folder_starts_clean(found_data, tmp_path):
     run(found_data, tmp_path, "run", balance=balance("rare_recall"), **options)
     assert (tmp_path / "run" / "weights" / "best_fitness.pt").exists()
     run(found_data, tmp_path, "run", balance={}, **options)
-    assert {file.name for file in (tmp_path / "run" / "weights").iterdir()} == {"best.pt", "last.pt"}
+    assert {file.name for file in (tmp_path / "run" / "weights").iterdir()} == {"best.pt", "last.pt", STATE}
 
 
 @pytest.mark.parametrize("bad", [math.nan, 0.95])

@@ -14,7 +14,7 @@ from helpers.loading import planned, trainer
 from helpers.training import rows
 
 from yolo_balance.run_folder.balance_file import BalanceFile
-from yolo_balance.run_folder.state import read_state
+from yolo_balance.run_folder.state import RunState
 
 ROOT = Path(__file__).parents[3]
 SAMPLING = {"power": 1.0, "threshold": 0.3, "partners": False}
@@ -122,7 +122,7 @@ def test_the_exposure_is_that_of_both_processes(launched, way, epochs):
 
 def test_the_losses_of_both_processes_are_balanced(launched):
     folder = launched["command"].run
-    assert read_state(folder / "weights")["gradients"].keys() == {"one2many", "one2one"}  # summed over both
+    assert RunState.load(folder / "weights").learnt["gradients"].keys() == {"one2many", "one2one"}  # summed over both
     assert BalanceFile.load(folder).classes["crack"]["class_weight"] > 1
     assert {int(row["epoch"]) for row in rows(folder, "recall.csv")} == {1, 2}
 

@@ -13,7 +13,7 @@ from ultralytics.utils import LOGGER
 
 from yolo_balance.bounded_files import read_json
 from yolo_balance.errors import ConfigError, DataError
-from yolo_balance.files import image_ids, sha256
+from yolo_balance.files import image_ids, sha256, written_together
 from yolo_balance.integration.data import resolve_data
 from yolo_balance.integration.finished.report_model import check_arguments, check_data, check_folder, finished_model
 from yolo_balance.integration.finished.validate_once import reading_of, validated
@@ -108,11 +108,12 @@ def certify(
         }
         answer = replace(answer, about=about)
         folder = Path(validator.save_dir)
-        if answer.answer == "certified":
-            certified_thresholds(answer, loaded, reading, promise).save(folder / THRESHOLDS)
-        elif earlier:
+        if answer.answer != "certified" and earlier:
             (folder / THRESHOLDS).unlink(missing_ok=True)  # of a certificate that this one replaces
-        answer.save(folder / CERTIFICATE)
+        with written_together(folder) as together:
+            if answer.answer == "certified":
+                certified_thresholds(answer, loaded, reading, promise).save(together / THRESHOLDS)
+            answer.save(together / CERTIFICATE)
     LOGGER.info(f"{answer.statement}\nWritten: {folder / CERTIFICATE}")
     return answer
 

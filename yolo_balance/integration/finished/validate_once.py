@@ -55,6 +55,7 @@ def _conditions(validator: RecallValidatorMixin) -> Conditions:
         max_det=args.max_det,
         end2end=bool(validator.end2end),
         augment=bool(args.augment and not validator.training),
+        only_classes=None if args.classes is None else np.unique(args.classes).tolist(),
     )
 
 

@@ -20,6 +20,7 @@ TAKEN_OVER = {
     "max_det": "max_det",
     "rect": "rect",
     "augment": "augment",
+    "classes": "only_classes",
 }
 """Arguments of a prediction that become those of the measurement unless they were given, by name of the condition."""
 
@@ -94,6 +95,8 @@ def differences(measured: Conditions, name: str, predictor: Predictor) -> Iterat
             continue
         if now == DEFAULTS[argument]:
             setattr(args, argument, then)  # nobody asked for another
+            if argument == "classes":
+                yield f"classes: {name} was measured on classes {_value(then)} alone; boxes of others are left out"
         else:
             yield f"{argument}: {name} was measured at {_value(then)}, not {_value(now)}, {holds}"
     if measured.rect and args.rect and not free_shape(model):

@@ -17,6 +17,7 @@ from yolo_balance.integration.protocols.data_protocols import (
     FolderTree,
     ImageFolder,
     ImageLabels,
+    ImageSample,
     Loader,
     MixTransform,
     MosaicTransform,
@@ -45,7 +46,7 @@ from yolo_balance.integration.protocols.prediction_protocols import (
 )
 from yolo_balance.integration.protocols.releases import Releases
 from yolo_balance.integration.protocols.run_protocols import Arguments, Callback
-from yolo_balance.integration.protocols.training_protocols import Average, Trainer
+from yolo_balance.integration.protocols.training_protocols import Average, Checkpoint, Trainer
 from yolo_balance.integration.protocols.validation_protocols import Labelled, Metrics, Precision, Predicted, Validator
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "Batch",
     "BoxLoss",
     "Callback",
+    "Checkpoint",
     "Criterion",
     "DETRCriterion",
     "DataContent",
@@ -70,6 +72,7 @@ __all__ = [
     "Handle",
     "ImageFolder",
     "ImageLabels",
+    "ImageSample",
     "Images",
     "Labelled",
     "Loader",

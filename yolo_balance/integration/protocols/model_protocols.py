@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from torch import nn
@@ -19,8 +20,7 @@ class YOLOModel(Protocol):
     task: str
     names: Mapping[int, str]
     model: nn.Module
-    ckpt: dict[str, Any]
-    ckpt_path: str | None  # the file that the model was made from
+    ckpt_path: str | Path | None  # the file that the model was made from
     overrides: dict[str, Any]
     callbacks: dict[str, list[Callback]]
     trainer: Trainer | None

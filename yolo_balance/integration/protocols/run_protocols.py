@@ -20,7 +20,10 @@ class Arguments(Protocol):
     split: str
     imgsz: int
     multi_scale: float
+    cache: str | bool | None
     copy_paste: float
+    fliplr: float
+    flipud: float
     nbs: int
     time: float | None
     seed: int
@@ -32,3 +35,5 @@ class Arguments(Protocol):
     augment: bool
     rect: bool
     embed: list[int] | None
+    resume: str | bool
+    save_dir: str

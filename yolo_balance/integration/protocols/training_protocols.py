@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import nn
@@ -11,6 +11,9 @@ from torch import nn
 from yolo_balance.integration.protocols.data_protocols import Batch, Loader
 from yolo_balance.integration.protocols.run_protocols import Arguments, Callback
 from yolo_balance.integration.protocols.validation_protocols import Validator
+
+Checkpoint: TypeAlias = dict[str, Any]
+"""Content of a checkpoint by key: epoch, optimizer, train_args, train_results, ..."""
 
 
 class Average(Protocol):
@@ -39,6 +42,7 @@ class Trainer(Protocol):
     epoch: int  # from the first epoch on
     start_epoch: int
     resume: bool
+    stop: bool  # whether the epoch at hand is the last
     accumulate: int
     stride: int
     best_fitness: float | None
@@ -49,6 +53,12 @@ class Trainer(Protocol):
 
     def add_callback(self, event: str, callback: Callback) -> None: ...
     def train(self) -> object: ...
+    def check_resume(self, overrides: dict[str, object]) -> None: ...  # puts a checkpoint's arguments into `args`
+    def resume_training(self, ckpt: Checkpoint | None) -> None: ...
+    def run_callbacks(self, event: str) -> None: ...
+    def plot_metrics(self) -> None: ...
+    def _do_train(self) -> None: ...  # set-up, epochs, last validation
+    def _setup_ddp(self) -> None: ...
     def get_dataset(self) -> dict[str, object]: ...
     def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Loader: ...
     def get_validator(self) -> Validator: ...

@@ -14,6 +14,7 @@ from yolo_balance.integration.data import BOX_TASKS, resolve_data
 from yolo_balance.integration.protocols import Callback, Trainer, YOLOModel
 from yolo_balance.integration.training.classification import BalancedClassificationMixin
 from yolo_balance.integration.training.process_errors import in_one_line
+from yolo_balance.integration.training.resumable_trainer import is_trained, resumable
 from yolo_balance.integration.training.trainer import BalancedTrainerMixin
 
 MIXINS: dict[str, type[BalancedTrainerMixin]] = {
@@ -44,7 +45,9 @@ class AttachedModel(Stock):
 
     def train(self, trainer: object = None, **kwargs: object) -> object:
         """Train as Ultralytics does. Raises HostError on several devices that the release trains without balance."""
-        build = cast("Callable[..., Trainer]", trainer or self._smart_load("trainer"))
+        build = resumable(cast("Callable[..., Trainer]", trainer or self._smart_load("trainer")))
+        if kwargs.get("resume") is True and self.ckpt_path and is_trained(Path(self.ckpt_path)):
+            kwargs["resume"] = str(self.ckpt_path)  # of true, without an optimiser, Ultralytics makes a new training
 
         def checked(*, overrides: dict[str, object], _callbacks: dict[str, list[Callback]]) -> Trainer:
             if overrides.get("data"):  # before the trainer starts processes, which all read `data`

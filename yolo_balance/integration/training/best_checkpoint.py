@@ -10,16 +10,16 @@ from typing import Any
 
 from ultralytics.cfg import TASK2METRIC
 from ultralytics.utils import LOGGER, RANK
-from ultralytics.utils.torch_utils import strip_optimizer
 
 from yolo_balance.config import RecallConfig
 from yolo_balance.errors import ConfigError, DataError
 from yolo_balance.files import copy_whole
+from yolo_balance.integration.compat import strip_whole
 from yolo_balance.integration.data import box_classes
 from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
 from yolo_balance.recall.decisions.selection import Score, Selection
 from yolo_balance.run_folder.names import BEST_FITNESS, STATE
-from yolo_balance.run_folder.state import read_state
+from yolo_balance.run_folder.state import RunState
 from yolo_balance.sampling import ClassStatistics
 from yolo_balance.text import plain
 
@@ -117,7 +117,7 @@ class RunSelection:
         lines = [] if self.best is None else [self._best_line()]
         if self.fitness_epoch is not None:
             updates = {"train_results": trainer.read_results_csv()}
-            strip_optimizer(trainer.wdir / BEST_FITNESS, updates=updates)
+            strip_whole(trainer.wdir / BEST_FITNESS, updates=updates)
             lines.append(f"{BEST_FITNESS}: epoch {self.fitness_epoch}, fitness {self.fitness:.5f}")
         LOGGER.info("; ".join(lines))
 
@@ -150,7 +150,7 @@ def check_rule(folder: Path, selection: RunSelection | None) -> None:
     before = FITNESS
     if (folder / STATE).exists():
         try:
-            before = read_state(folder).get("selection", {"by": FITNESS})["by"]
+            before = RunState.load(folder).learnt.get("selection", {"by": FITNESS})["by"]
         except DataError:
             return
     rule = FITNESS if selection is None else selection.rule.by

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 import torch.distributed as dist
 from ultralytics.utils import LOGGER, RANK
 
-from yolo_balance.errors import DataError
+from yolo_balance.files import sha256
+from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import box_classes, image_files, longest_sides
 from yolo_balance.integration.finished import final_files
 from yolo_balance.integration.finished.class_shifts import Calibrated, calibrate
@@ -18,16 +19,19 @@ from yolo_balance.integration.hook_watch import HookWatch
 from yolo_balance.integration.hooks.loader import start_epoch
 from yolo_balance.integration.training.absent_classes import absent_remarks
 from yolo_balance.integration.training.best_checkpoint import RunSelection
+from yolo_balance.integration.training.data_print import DataPrint
 from yolo_balance.integration.training.other_options import class_factors, option_remarks
 from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
 from yolo_balance.integration.training.run_losses import RunLosses
+from yolo_balance.integration.training.run_pastes import paste_remarks
 from yolo_balance.integration.training.run_sampling import RunSampling
 from yolo_balance.integration.training.split_remarks import split_remarks
 from yolo_balance.recall import RecallReport
 from yolo_balance.run_folder.balance_file import BalanceFile, resolved
-from yolo_balance.run_folder.history import append_exposure, keep_epochs
+from yolo_balance.run_folder.history import append_exposure
+from yolo_balance.run_folder.kept_epochs import keep_epochs
 from yolo_balance.run_folder.names import BESIDE_WEIGHTS, EPOCH_ROWS, FEEDBACK_PLOT, OF_BEST, STATE
-from yolo_balance.run_folder.state import read_state, write_state
+from yolo_balance.run_folder.state import FINISHED, TRAINED, TRAINING, RunState
 from yolo_balance.sampling import ClassStatistics, Exposure
 from yolo_balance.sampling.group_exposure import GroupExposure
 from yolo_balance.views import training_console
@@ -53,20 +57,30 @@ class RunningTrainer(ResolvedTrainer, Protocol):
     watch: HookWatch | None
     baseline: RecallReport | None
     clock: EpochClock
+    state: RunState | None
+    forgotten: str
+    found_data: DataPrint | None
+    results: dict[str, list[float]] | None
 
 
 def start(trainer: RunningTrainer) -> None:
-    """Remove what an earlier run left in the folder, write balance.yaml and log the plan."""
+    """Restore what a run to resume has learnt, remove what is not this run's, write balance.yaml and log the plan."""
+    resumed = trainer.state if trainer.resume else None
+    if resumed is not None:
+        _restore_state(trainer, resumed)
     if RANK not in (-1, 0):
         return
-    resumed_at = trainer.start_epoch if trainer.resume else 0
     stale = [trainer.save_dir / name for name in (*OF_BEST, FEEDBACK_PLOT)]
-    if resumed_at:
-        keep_epochs(trainer.save_dir, resumed_at)
+    if resumed is not None:
+        for line in keep_epochs(trainer.save_dir, resumed.epoch, trainer.results):
+            LOGGER.warning(line)
     else:
         stale += [trainer.save_dir / name for name in EPOCH_ROWS] + [trainer.wdir / name for name in BESIDE_WEIGHTS]
     for path in stale:
         path.unlink(missing_ok=True)
+    data = (trainer.found_data or DataPrint.of(trainer)).model_dump()
+    trainer.state = RunState(data=data) if resumed is None else replace(resumed, data=resumed.data or data)
+    trainer.state.save(trainer.wdir)
     balance = trainer.resolved
     if balance.explained:
         LOGGER.info("\n".join(["balance: auto, on this data:", *(f"  {line}" for line in balance.explained)]))
@@ -79,6 +93,8 @@ def start(trainer: RunningTrainer) -> None:
             objects = ClassStatistics.of(box_classes(trainer.test_loader.dataset), len(balance.names))
             if steering := training_console.feedback_line(balance.names, objects.boxes, balance.config.recall.level):
                 LOGGER.warning(steering)
+    for line in paste_remarks(trainer.resolved, trainer.train_loader.dataset):
+        LOGGER.warning(line)
     train, val = trainer.train_loader.dataset, trainer.test_loader.dataset
     absent = absent_remarks(train, val, balance.names, trainer.args.classes)
     factors = class_factors(trainer, trainer.losses)
@@ -133,24 +149,55 @@ def _end_batch(trainer: RunningTrainer) -> None:
         trainer.watch.step()
 
 
-EPOCH_HOOKS = {"on_train_batch_end": _end_batch, "on_train_epoch_start": _start_epoch, "on_train_epoch_end": _end_epoch}
+def _end_run(trainer: RunningTrainer) -> None:
+    note_stage(trainer, FINISHED)
+
+
+EPOCH_HOOKS = {
+    "on_train_batch_end": _end_batch,
+    "on_train_epoch_start": _start_epoch,
+    "on_train_epoch_end": _end_epoch,
+    "on_train_end": _end_run,
+}
 
 
 def save_state(trainer: RunningTrainer) -> None:
-    """Write what the run has learnt beside the checkpoint, of which Ultralytics stores nothing; no file for nothing."""
-    if learnt := {key: value for part in _learning(trainer) for key, value in part.state().items()}:
-        write_state(trainer.wdir, trainer.epoch + 1, learnt)
+    """Write how far the run is and what it has learnt beside the checkpoint, of which Ultralytics stores nothing."""
+    assert trainer.state is not None  # since the start
+    trainer.state = RunState(
+        epoch=trainer.epoch + 1,
+        stage=TRAINED if trainer.stop else TRAINING,
+        checkpoint=sha256(trainer.last),
+        steps=int(trainer.ema.updates),
+        seconds=trainer.clock.seconds,
+        data=trainer.state.data,
+        learnt={key: value for part in _learning(trainer) for key, value in part.state().items()},
+    )
+    trainer.state.save(trainer.wdir)
 
 
-def restore_state(trainer: RunningTrainer) -> None:
-    """Restore each part that learns; a part whose state cannot be read starts anew, with a line in the log."""
+def note_stage(trainer: RunningTrainer, stage: str) -> None:
+    """Write that the run has reached a stage."""
+    if RANK in (-1, 0) and trainer.state is not None and trainer.state.stage != stage:
+        trainer.state = replace(trainer.state, stage=stage)
+        trainer.state.save(trainer.wdir)
+
+
+def _restore_state(trainer: RunningTrainer, state: RunState) -> None:
+    """Restore each part that learns; a part whose state is not there or out of range starts anew, with a warning."""
+    trainer.clock.seconds = state.seconds
     for part in _learning(trainer):
-        if part.state():
+        if keys := list(part.state()):
+            problem = trainer.forgotten
             try:
-                part.restore(read_state(trainer.wdir))
-            except (DataError, ValueError, KeyError, TypeError) as e:
-                keys = ", ".join(part.state())
-                LOGGER.warning(f"balance: {trainer.wdir / STATE} cannot be read ({e}); these start anew: {keys}")
+                if not problem and (missing := [key for key in keys if key not in state.learnt]):
+                    problem = f"{trainer.wdir / STATE} has no {', '.join(missing)}"
+                if not problem:
+                    part.restore(state.learnt)
+            except (ValueError, TypeError, KeyError) as e:  # of other classes or heads
+                problem = f"{trainer.wdir / STATE} cannot be read ({one_line(e)})"
+            if problem and RANK in (-1, 0):
+                LOGGER.warning(f"balance: {problem}; these start anew: {', '.join(keys)}")
 
 
 def _learning(trainer: RunningTrainer) -> list[RunSampling | RunLosses | RunSelection]:

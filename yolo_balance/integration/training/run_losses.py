@@ -27,7 +27,7 @@ from yolo_balance.losses.magnitude import RunningScale
 from yolo_balance.losses.ohem import HardNegatives
 from yolo_balance.losses.trim import Trim
 from yolo_balance.sampling import ClassStatistics
-from yolo_balance.text import listed
+from yolo_balance.text import listed, plain
 
 BOTH_HEADS = "both"
 
@@ -144,8 +144,11 @@ class RunLosses:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take what terms had learnt from a saved state."""
-        for head, ratio in state.get("gradients", {}).items():
-            self.gradients.setdefault(head, GradientRatio(len(self.names))).restore(ratio)
+        saved = state.get("gradients", {})
+        if saved and set(saved) != set(self.gradients):
+            raise ValueError(f"gradients: expected the heads {', '.join(self.gradients)}, got {plain(str([*saved]))}")
+        for head, ratio in saved.items():
+            self.gradients[head].restore(ratio)
         for head, averages in state.get("class_weights", {}).items():
             if (scale := self._scales().get(head)) is not None:
                 scale.restore(averages)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch.utils.data import DataLoader, Subset
-from ultralytics.utils import LOGGER, RANK
+from ultralytics.utils import LOGGER
 from ultralytics.utils.torch_utils import autocast
 
 from yolo_balance.arrays import Bools, Floats
@@ -34,6 +34,7 @@ class RunSampling:
         feedback: Multipliers from measured recall, None without.
         files: Image files of the train split, by index.
         hard: (num_images,) clean images that raised false alarms when they were last read.
+        threshold: Confidence at the first budget in the last validation, None before it and on other ranks than 0.
     """
 
     def __init__(self, schedule: SamplingSchedule, names: list[str], files: list[str]):
@@ -45,6 +46,7 @@ class RunSampling:
             None if f is None else RecallFeedback(len(names), gain=f.gain, smoothing=f.smoothing, floor=f.floor)
         )
         self.hard: Bools = np.zeros(schedule.statistics.num_images, bool)
+        self.threshold: float | None = None
         self._recall: Floats = np.full(len(names), np.nan)
 
     @property
@@ -79,6 +81,7 @@ class RunSampling:
 
     def observe(self, report: RecallReport, folder: Path, epoch: int) -> None:
         """Feed a validation back, with a row per class in feedback.csv; rank 0 only, `plan` tells the other ranks."""
+        self.threshold = report.budgets[0].threshold
         if self.feedback is None:
             return
         moved = self.feedback.observe(report)
@@ -87,17 +90,18 @@ class RunSampling:
         append_feedback(folder, epoch, self.names, report, smoothed=smoothed, factors=factors, moved=moved)
 
     def state(self) -> dict[str, object]:
-        """Return smoothed recall by class and hard images by file; empty if no epoch brings another plan."""
+        """Return smoothed recall by class, hard images by file and the threshold; empty if the plan stays the same."""
         if not self.changing:
             return {}
         return {
             "recall": {} if self.feedback is None else self.feedback.state(self.names),
             "hard": [self.files[i] for i in np.flatnonzero(self.hard)],
+            "threshold": self.threshold,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take smoothed recall and hard images from a saved state."""
-        hard = set(state["hard"])
+        """Take smoothed recall, hard images and the threshold from a saved state."""
+        hard, self.threshold = set(state["hard"]), state.get("threshold")
         if self.feedback is not None:
             self.feedback.restore(dict(state["recall"]), self.names)
         self.hard = np.array([file in hard for file in self.files], bool)
@@ -106,8 +110,7 @@ class RunSampling:
         background = self.options.background
         if background is None or not background.hard or trainer.epoch % background.every:
             return
-        report = trainer.validator.recall_report if RANK in (-1, 0) else None
-        threshold = _of_first_rank(None if report is None else report.budgets[0].threshold)
+        threshold = _of_first_rank(self.threshold)
         if threshold is None or self.schedule.natural(trainer.epoch, trainer.epochs):
             return  # nothing is validated yet, or the plan is the natural one
         clean = self.schedule.statistics.background
@@ -137,7 +140,7 @@ def false_alarms(trainer: Trainer, clean: Bools, threshold: float) -> Bools:
     images = np.flatnonzero(clean)[rank::world_size]
     alarmed = torch.zeros(len(clean), dtype=torch.uint8, device=trainer.device)
     dataset: Any = copy(trainer.train_loader.dataset)  # labels and cached images are shared
-    dataset.augment, dataset.partners = False, None
+    dataset.augment, dataset.partners, dataset.pasting = False, None, None
     dataset.transforms = dataset.build_transforms(hyp=copy(trainer.args))
     loader = DataLoader(
         Subset(dataset, images.tolist()),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from ultralytics import YOLO
+from ultralytics.cfg import get_cfg
+from ultralytics.utils import LOGGER
 
 from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_section, read_yaml
 from yolo_balance.errors import ConfigError
@@ -29,9 +32,19 @@ from yolo_balance.integration.protocols import YOLOModel
 from yolo_balance.integration.split_images import check_labelled
 from yolo_balance.integration.training.attach import attach
 from yolo_balance.integration.training.best_checkpoint import rule_of
+from yolo_balance.integration.training.find_run import checkpoint_to_resume
+from yolo_balance.integration.training.made_images import boxes_by_class, made_images
+from yolo_balance.integration.training.resumable_trainer import (
+    checkpoint_of,
+    claimed,
+    has_begun,
+    run_folder,
+    state_to_resume,
+)
+from yolo_balance.integration.training.run_pastes import mask_files, pasteable
 from yolo_balance.recall.report import RecallReport
 from yolo_balance.resolution import ResolvedBalance, conflicts, resolve
-from yolo_balance.run_folder.names import RECALL
+from yolo_balance.run_folder.names import RECALL, WEIGHTS
 from yolo_balance.sampling import ClassStatistics
 
 
@@ -54,16 +67,18 @@ def train(config: str | Path | Mapping[str, object], **overrides: object) -> Rec
     content = read_yaml(config) if isinstance(config, (str, Path)) else config
     arguments = apply_overrides(content, overrides)
     balance, arguments = check(arguments)
-    if arguments.get("resume"):
-        model = _interrupted(arguments)
-        arguments["resume"] = True
-    else:
-        model, data = read_run(balance, arguments)
-        arguments["data"] = data.path
-
-    attach(model, balance)  # no trainer class of ours: the model may have its own, as RT-DETR does
-    with outside_errors("train", lambda: getattr(model.trainer, "save_dir", arguments.get("project"))):
-        model.train(**{k: v for k, v in arguments.items() if k != "model"})
+    with ExitStack() as at_the_end:
+        checkpoint = _checkpoint(balance, arguments, at_the_end) if arguments.get("resume") else None
+        if checkpoint is not None:
+            model = _interrupted(checkpoint, arguments)
+            arguments["resume"] = str(checkpoint)
+        else:
+            arguments.pop("resume", None)
+            model, data = read_run(balance, arguments)
+            arguments["data"] = data.path
+        attach(model, balance)  # no trainer class of ours: the model may have its own, as RT-DETR does
+        with outside_errors("train", lambda: getattr(model.trainer, "save_dir", arguments.get("project"))):
+            model.train(**{k: v for k, v in arguments.items() if k != "model"})
     assert model.trainer is not None
     return RecallReport.load(Path(model.trainer.save_dir) / RECALL)
 
@@ -101,9 +116,13 @@ def read_run(balance: BalanceConfig, arguments: Mapping[str, object]) -> tuple[Y
     check_labelled(splits[1], balance.recall.unlabelled)
     train, val = (ClassStatistics.of(box_classes(split), len(names)) for split in splits)
     check_units(balance.recall.units, path, image_files(splits[1]))
-    resolved = resolve(
-        balance, train, names, complete({**arguments, "task": model.task, "data": path}), image_files(splits[0])
-    )
+    objects = pasteable(splits[0], balance, len(names))
+    completed = complete({**arguments, "task": model.task, "data": path})
+    known = [file for split in splits for file in image_files(split)]
+    made = boxes_by_class(made_images(balance.made, get_cfg(overrides=completed), data, known), len(names))
+    resolved = resolve(balance, train, names, completed, image_files(splits[0]), objects=objects, made=made)
+    if resolved.config.paste is not None:
+        mask_files(splits[0])  # raises where one does not fit
     if balance.recall.best != "fitness":
         rule_of(balance.recall, names, train, val)
     if balance.recall.calibration is not None:
@@ -123,24 +142,58 @@ def check(content: Mapping[str, object]) -> tuple[BalanceConfig, dict[str, objec
     if balance is not None:
         problems += conflicts(balance, complete(arguments))
     if not arguments.get("resume"):
-        expected = {"model": "a checkpoint or architecture such as yolo26n.pt", "data": "a data YAML or demo"}
-        problems += [f"{key}: missing, expected {what}" for key, what in expected.items() if not arguments.get(key)]
+        problems += _not_stated(arguments)
     if problems or balance is None:
         raise ConfigError(problems)
     final_files.read_baseline(balance.recall)  # an error comes before anything is written
     return balance, arguments
 
 
-def _interrupted(arguments: Mapping[str, object]) -> YOLOModel:
-    """Load the checkpoint to resume: `resume=path/to/last.pt`, or `resume=true model=path/to/last.pt`."""
-    resume = arguments["resume"]
-    path = arguments.get("model") if resume is True else resume
-    if not path or not Path(str(path)).is_file():
-        raise ConfigError(f"resume: expected the last.pt of an unfinished run, got {path}")
+def _not_stated(arguments: Mapping[str, object]) -> list[str]:
+    """Return a line for each argument without which no new run starts."""
+    expected = {"model": "a checkpoint or architecture such as yolo26n.pt", "data": "a data YAML or demo"}
+    return [f"{key}: missing, expected {what}" for key, what in expected.items() if not arguments.get(key)]
+
+
+def _check_stated(arguments: Mapping[str, object]) -> None:
+    if problems := _not_stated(arguments):
+        raise ConfigError(problems)
+
+
+def _checkpoint(balance: BalanceConfig, arguments: dict[str, object], at_the_end: ExitStack) -> Path | None:
+    """Return the checkpoint that `resume` means, its run's folder taken; None where the run is to start anew."""
+    task = str(arguments.get("task") or "")
+    if arguments["resume"] is True and run_folder(Path(str(arguments.get("model")))) is None:
+        _check_stated(arguments)
+        task = task or box_model("model", resolve_model(str(arguments["model"])), None).task
+    path = checkpoint_to_resume(arguments, balance, task)
+    if path is None:
+        LOGGER.warning("resume: no run of this YAML is in its place yet, so a new run starts")
+        return None
+    folder = run_folder(path)
+    if folder is None:
+        return path
+    at_the_end.callback(claimed(folder).release)
+    if has_begun(path):
+        return path
+    LOGGER.warning(f"resume: the run in {folder} ended before its first checkpoint, so it starts anew there")
+    _check_stated(arguments)
+    arguments.update(project=str(folder.parent), name=folder.name, exist_ok=True)
+    return None
+
+
+def _interrupted(path: Path, arguments: dict[str, object]) -> YOLOModel:
+    """Load the checkpoint to resume, and check the data that it names or `data` states instead."""
+    checkpoint = checkpoint_of(path)
+    trained: dict[str, object] = dict(checkpoint.get("train_args", {}))
+    folder = run_folder(path) or Path(str(trained.get("save_dir")))
+    state_to_resume(folder / WEIGHTS, path, checkpoint)
     try:
         model: YOLOModel = YOLO(path)
     except Exception as e:
         raise ConfigError(f"resume: {path} cannot be loaded ({one_line(e)})") from e
-    if model.ckpt.get("epoch", -1) < 0 or model.ckpt.get("optimizer") is None:
-        raise ConfigError(f"resume: {path} is of a finished run, there is nothing to resume")
+    data = resolve_data(arguments.get("data") or trained.get("data"), model.task)
+    check_labels({**trained, "data": data}, read_data(data), model.task)
+    if arguments.get("data"):
+        arguments["data"] = data
     return model

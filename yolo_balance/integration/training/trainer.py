@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from yolo_balance.config import BalanceConfig, LossesConfig
+from yolo_balance.files import written_together
 from yolo_balance.integration import contract, protocols
 from yolo_balance.integration.arguments import complete
-from yolo_balance.integration.compat import check_devices
+from yolo_balance.integration.compat import check_devices, stripping_whole
 from yolo_balance.integration.data import box_classes, check_units, class_names, image_files, resolve_data
 from yolo_balance.integration.finished.class_shifts import class_layers
 from yolo_balance.integration.finished.final_files import read_baseline
@@ -35,24 +37,23 @@ from yolo_balance.integration.hooks.validator import RecallValidatorMixin, balan
 from yolo_balance.integration.split_images import check_labelled
 from yolo_balance.integration.training import events
 from yolo_balance.integration.training.best_checkpoint import RunSelection, check_rule
+from yolo_balance.integration.training.made_images import boxes_by_class, made_images
 from yolo_balance.integration.training.process_errors import process_errors
+from yolo_balance.integration.training.resumable_trainer import ResumableMixin, checkpoint_of, state_to_resume
 from yolo_balance.integration.training.run_losses import RunLosses
+from yolo_balance.integration.training.run_pastes import pasteable, run_pasting
 from yolo_balance.integration.training.run_sampling import RunSampling
 from yolo_balance.recall import RecallReport
 from yolo_balance.resolution import ResolvedBalance, resolve
 from yolo_balance.run_folder.history import append_recall
+from yolo_balance.run_folder.state import TRAINED
 from yolo_balance.sampling import ClassStatistics, Exposure
 from yolo_balance.sampling.group_exposure import GroupExposure
 
 T = TypeVar("T", bound="BalancedTrainerMixin")
 
-if TYPE_CHECKING:
-    Stock = protocols.Trainer
-else:
-    Stock = object
 
-
-class BalancedTrainerMixin(Stock):
+class BalancedTrainerMixin(ResumableMixin):
     """The balanced part of a trainer; each override calls Ultralytics' method too.
 
     Attributes:
@@ -79,6 +80,9 @@ class BalancedTrainerMixin(Stock):
     baseline: RecallReport | None = None
     clock: events.EpochClock
 
+    wdir: Path
+    last: Path
+    best: Path
     validator: RecallValidatorMixin  # in image classification, Ultralytics' own
 
     @classmethod
@@ -132,9 +136,11 @@ class BalancedTrainerMixin(Stock):
         if not hasattr(self, "resolved"):
             names = class_names(self.data["names"])
             statistics = ClassStatistics.of(box_classes(loader.dataset), len(names))
-            self.resolved = resolve(
-                self.asked, statistics, names, complete(vars(self.args)), image_files(loader.dataset)
-            )
+            files = image_files(loader.dataset)
+            objects = pasteable(loader.dataset, self.asked, len(names))
+            made = boxes_by_class(made_images(self.asked.made, self.args, self.data, files), len(names))
+            arguments = complete(vars(self.args))
+            self.resolved = resolve(self.asked, statistics, names, arguments, files, objects=objects, made=made)
             if self.resolved.schedule is not None:
                 self.sampling = RunSampling(self.resolved.schedule, names, image_files(loader.dataset))
                 self.groups = self.sampling.groups
@@ -146,7 +152,15 @@ class BalancedTrainerMixin(Stock):
         plan = sampling.schedule.plan(epoch, self.epochs)
         self.exposure.start_epoch(plan)
         partners, foreground = sampling.options.partners, sampling.foreground
-        balance_loader(loader, plan, epoch=epoch, partners=partners, foreground=foreground, changing=sampling.changing)
+        balance_loader(
+            loader,
+            plan,
+            epoch=epoch,
+            partners=partners,
+            foreground=foreground,
+            changing=sampling.changing,
+            pasting=run_pasting(loader.dataset, self.resolved, self.args),
+        )
 
     def balance_validator(self, validator: protocols.Validator) -> protocols.Validator:
         """Make the validator report recall."""
@@ -171,7 +185,9 @@ class BalancedTrainerMixin(Stock):
             self.add_callback(event, hook)
         if self.resume:
             check_rule(self.wdir, self.selection)
-            events.restore_state(self)
+            if self.state is None:  # the trainer was built by a function, which no mixin reaches
+                path = Path(str(self.args.resume))
+                self.state, self.forgotten = state_to_resume(self.wdir, path, checkpoint_of(path))
         events.start(self)
 
     def balance_losses(self, options: LossesConfig) -> None:
@@ -205,7 +221,12 @@ class BalancedTrainerMixin(Stock):
             outside = sum(picked.stock for picked in drawn)
             if self.groups is not None:
                 self.groups.add([picked.sampled for picked in drawn])
-            self.exposure.add(self.resolved.statistics.picked(drawn), batch["cls"].numpy(), len(batch["img"]), outside)
+            pasted = np.zeros((2, len(self.exposure.names)), np.int64)
+            for picked in drawn:
+                for partner, label in picked.pasted:
+                    pasted[int(partner), label] += 1
+            picked_boxes = self.resolved.statistics.picked(drawn)
+            self.exposure.add(picked_boxes, batch["cls"].numpy(), len(batch["img"]), outside, pasted)
 
     def validate(self) -> tuple[dict[str, float] | None, float | None]:
         """Validate as Ultralytics does, and append recall to recall.csv; the rule of `best` replaces the fitness."""
@@ -224,16 +245,24 @@ class BalancedTrainerMixin(Stock):
         return answer
 
     def save_model(self) -> bool | None:
-        """Save Ultralytics' checkpoint without the EMA model's criterion: loading may need no class of this package."""
+        """Save Ultralytics' checkpoints, whole and together with the state of the run.
+
+        The EMA model's criterion is left out: loading may need no class of this package.
+        """
         ema: Any = self.ema.ema
         criterion, ema.criterion = getattr(ema, "criterion", None), None
+        places = self.wdir, self.last, self.best
         try:
-            saved = super().save_model()
+            with written_together(self.wdir) as fresh:
+                self.wdir, self.last, self.best = fresh, fresh / self.last.name, fresh / self.best.name
+                saved = super().save_model()
+                if self.last.exists():  # some releases skip weights that are no numbers
+                    if self.selection is not None:
+                        self.selection.save(self)
+                    events.save_state(self)
         finally:
             ema.criterion = criterion
-        if self.selection is not None and saved is not False:  # some releases skip weights that are no numbers
-            self.selection.save(self)
-        events.save_state(self)
+            self.wdir, self.last, self.best = places
         return saved
 
     def final_eval(self) -> None:
@@ -243,9 +272,11 @@ class BalancedTrainerMixin(Stock):
         calibrated best.pt. Every rank takes part in both, and waits for the first rank before the second, as in
         Ultralytics.
         """
+        events.note_stage(self, TRAINED)
         events.show_exposure(self)
-        super().final_eval()
-        calibrated = events.calibrated(self)
-        if calibrated is not None:
+        with stripping_whole():
             super().final_eval()
+            calibrated = events.calibrated(self)
+            if calibrated is not None:
+                super().final_eval()
         events.end(self, calibrated)

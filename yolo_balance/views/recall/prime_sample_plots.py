@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from yolo_balance.files import write_bytes_whole
 from yolo_balance.recall.diagnosis.prime_samples import IOU, SCORE, PrimeSamples
 
 # colours that colour-blind people can distinguish
@@ -22,11 +24,12 @@ STYLE: dict[Any, Any] = {"text.parse_math": False, "text.usetex": False, "font.f
 
 
 def prime_samples(path: Path, panels: Mapping[str, PrimeSamples], names: Sequence[str]) -> Path:
-    """Write the picture of `prime_samples_figure` as a PNG to `path`, and return the path."""
-    figure = prime_samples_figure(panels, names)
+    """Write the picture of `prime_samples_figure` as a PNG to `path`, whole or not at all, and return the path."""
+    figure, content = prime_samples_figure(panels, names), io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # of a script the font does not have
-        figure.savefig(path, format="png", dpi=150)
+        figure.savefig(content, format="png", dpi=150)
+    write_bytes_whole(path, content.getvalue())
     return path
 
 
