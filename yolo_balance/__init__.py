@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from yolo_balance.config import BalanceConfig
+    from yolo_balance.integration.finished.certify_model import certify
     from yolo_balance.integration.prediction.attach_thresholds import attach_thresholds
     from yolo_balance.integration.training.attach import attach
     from yolo_balance.integration.training.classification import BalancedClassificationTrainer
@@ -34,6 +35,7 @@ __all__ = [
     "RecallReport",
     "attach",
     "attach_thresholds",
+    "certify",
     "train",
 ]
 
@@ -46,6 +48,7 @@ _HOMES = {
     "BalancedSegmentationTrainer": "yolo_balance.integration.training.trainers",
     "RecallReport": "yolo_balance.recall.report",
     "attach": "yolo_balance.integration.training.attach",
+    "certify": "yolo_balance.integration.finished.certify_model",
     "attach_thresholds": "yolo_balance.integration.prediction.attach_thresholds",
     "train": "yolo_balance.integration.training.train",
 }
