@@ -103,6 +103,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         ray=arguments.ray,
         cpus=arguments.cpus,
         out=arguments.out,
+        oracle=arguments.oracle,
         say=_print,
         **given,
     )
