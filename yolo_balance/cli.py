@@ -105,6 +105,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         ray=arguments.ray,
         cpus=arguments.cpus,
         out=arguments.out,
+        oracle=arguments.oracle,
         say=_print,
         **given,
     )

@@ -63,6 +63,12 @@ def _add_training(verbs: _Verbs) -> None:
         metavar="ARM",
         help="one YAML per arm, with the keys of CONFIG that change; the first is the baseline. Default: CONFIG itself",
     )
+    compare.add_argument(
+        "--oracle",
+        metavar="DATA",
+        help="a data YAML with the same val and nothing removed from train: one more arm, stock on it, and the share "
+        "of the gap between stock and the oracle that each arm closes",
+    )
     compare.add_argument("--seeds", default="5", metavar="5", help="how many, from 0 on, or a list such as 0,3,7")
     compare.add_argument("--jobs", type=int, default=1, metavar="N", help="runs side by side on the device; 1")
     compare.add_argument(
