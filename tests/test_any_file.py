@@ -23,6 +23,7 @@ from yolo_balance.cli import main
 from yolo_balance.comparison import Comparison, RunFigures
 from yolo_balance.errors import BalanceError
 from yolo_balance.recall import Thresholds
+from yolo_balance.recall.conditions import Conditions
 from yolo_balance.run_folder.balance_file import BalanceFile
 from yolo_balance.run_folder.detections import Detections
 from yolo_balance.run_folder.history import append_exposure, append_feedback, append_recall, read_feedback, read_history
@@ -85,7 +86,7 @@ def undamaged(tmp_path_factory):
     _, outcomes = random_outcomes(np.random.default_rng(0))
     report = RecallReport.of(outcomes, NAMES, false_alarms=[0.5, 1.0], targets={"scratch": 0.5})
     report.with_details(outcomes).save(folder / "recall.json")
-    Thresholds.of(report, imgsz=64, nms_iou=0.7).save(folder / "thresholds.yaml")
+    Thresholds.of(report, Conditions(imgsz=64, nms_iou=0.7)).save(folder / "thresholds.yaml")
     Detections.of(outcomes, NAMES, [0.5, 1.0]).save(folder)
     Measured(0.3, 0.5, dict.fromkeys(NAMES, 0.5), 100, 12.5).save(folder)
     row = {"images": 3, "boxes": 4, "factor": 1.5, "product": 2.0}

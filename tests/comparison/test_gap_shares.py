@@ -156,7 +156,7 @@ def test_the_share_is_in_the_json_the_rows_the_table_and_the_page():
     comparison = compared(runs_of())
     share, (low, high) = (getattr(arms_of(comparison)["arm"], key)[METRICS[0]] for key in ("share", "share_interval"))
     content = json.loads(comparison.to_json())
-    arm = next(arm for arm in content["arms"] if arm["name"] == "arm")
+    arm = content["arms"]["arm"]
     assert (content["stock"], content["oracle"]) == ("stock", "oracle")
     assert list(content["gap"]) == list(arm["share"]) == METRICS
     assert arm["share"][METRICS[0]] == share

@@ -227,8 +227,10 @@ class Comparison(SplitCounts):
         return rows
 
     def to_json(self) -> str:
-        """Return the text of `compare.json`."""
-        return json.dumps({"schema": SCHEMA, **counts_last(asdict(self))}, indent=1) + "\n"
+        """Return the text of `compare.json`; `arms` is by name, in the order of the arms."""
+        content = counts_last(asdict(self))
+        content["arms"] = {arm["name"]: arm for arm in content["arms"]}
+        return json.dumps({"schema": SCHEMA, **content}, indent=1) + "\n"
 
 
 def _with_shares(arm: ArmFigures, gap: Gap | None, readings: ArmReadings, metrics: Iterable[str]) -> ArmFigures:
