@@ -35,7 +35,7 @@ MISTAKES = {
     "analyze none.yaml": ["data: none.yaml cannot be used"],
     "split none.yaml": ["data: none.yaml cannot be used"],
     "report none.pt": ["weights: expected a file with a trained model, got none.pt", "data: missing"],
-    "calibrate none": ["run: expected the folder of a finished run, got none"],
+    "calibrate none": ["none: expected the folder of a finished run"],
     "predict none.pt none": ["weights: expected", "source: expected"],
     "tran data=mine.yaml": ["tran: no such verb, did you mean train"],
 }

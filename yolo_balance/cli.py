@@ -19,7 +19,7 @@ import yaml
 
 from yolo_balance.config import SECTION, apply_overrides, read_yaml
 from yolo_balance.config.reading import AUTO
-from yolo_balance.early_checks import check_finished, check_run
+from yolo_balance.early_checks import check_analysis, check_calibration, check_prediction, check_report, check_run
 from yolo_balance.errors import BalanceError, ConfigError
 from yolo_balance.files import write_whole
 from yolo_balance.parser import build_parser
@@ -129,8 +129,7 @@ def _analyze(arguments: argparse.Namespace) -> int:
         arguments.overrides.append(arguments.suggest)
         arguments.suggest = True
     overrides = parse_overrides(arguments.overrides)
-    source = Path(arguments.file)
-    check_finished(overrides | {"data": arguments.file}, section=source if source.suffix in (".yaml", ".yml") else None)
+    check_analysis(arguments.file, overrides)
     from yolo_balance.integration.analyze import analyze
     from yolo_balance.views.analysis.analysis_console import render
 
@@ -141,7 +140,7 @@ def _analyze(arguments: argparse.Namespace) -> int:
 
 
 def _split(arguments: argparse.Namespace) -> int:
-    check_finished({"data": arguments.data})
+    check_analysis(arguments.data, {})
     from yolo_balance.integration.split_data import split_data
     from yolo_balance.views.division_console import render_division
 
@@ -160,8 +159,7 @@ def _split(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     overrides = _with_units(arguments)
-    files = {"weights": arguments.weights, "--config": arguments.config}
-    check_finished(overrides, section=arguments.config, needs_data=True, **files)
+    check_report(arguments.weights, overrides, arguments.config)
     from yolo_balance.integration.finished.report_model import report  # torch and ultralytics are needed from here on
 
     report(arguments.weights, recall=arguments.config, out=arguments.out, **overrides)
@@ -170,8 +168,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 def _calibrate(arguments: argparse.Namespace) -> int:
     overrides = _with_units(arguments)
-    own = Path(arguments.run) / "balance.yaml"
-    check_finished(overrides, section=arguments.config or own, run=arguments.run, **{"--config": arguments.config})
+    check_calibration(arguments.run, overrides, arguments.config)
     from yolo_balance.integration.finished.calibrate_run import calibrate
 
     calibrate(arguments.run, recall=arguments.config, out=arguments.out, **overrides)
@@ -192,9 +189,7 @@ def _gate(arguments: argparse.Namespace) -> int:
 
 def _predict(arguments: argparse.Namespace) -> int:
     overrides = parse_overrides(arguments.overrides)
-    known = {key: value for key, value in overrides.items() if key not in ("model", "source", "mode", "embed")}
-    files = {"weights": arguments.weights, "source": arguments.source, "--thresholds": arguments.thresholds}
-    check_finished(known, **files)
+    check_prediction(arguments.weights, arguments.source, overrides, arguments.thresholds)
     os.environ.setdefault("YOLO_OFFLINE", "true")  # read when Ultralytics is imported: it then fetches no package
     from yolo_balance.integration.prediction.predict import predict
 

@@ -35,14 +35,24 @@ BUILDERS = {"frozenset": frozenset, "set": set}
 """All that an evaluated constant of Ultralytics may call."""
 BESIDE = ("augmentations", "save_dir")
 """Arguments that Ultralytics takes and its defaults do not list."""
-EXPECTED = {
-    "weights": "a file with a trained model",
-    "source": "an image, a video, a folder or glob of them, or a .txt or .csv file that lists them",
-    "run": "the folder of a finished run",
-    "--config": "the YAML of a run",
-    "--thresholds": "a thresholds.yaml",
+MISSING = {
+    "weights": "weights: expected a file with a trained model, got {}",
+    "source": "source: expected an image, a video, a folder or glob of them, or a .txt or .csv file that lists them, "
+    "got {}",
+    "run": "{0}: expected the folder of a finished run, but there is no {0}/weights/best.pt",
+    "config": "{}: no such file",
+    "thresholds": "{}: no such file",
 }
-"""Expected content of a file, by its name in errors."""
+"""Line for a word that leads to no file."""
+TAKEN = {
+    "model": "WEIGHTS is the model",
+    "source": "SOURCE is the source",
+    "mode": "the verb is the mode",
+    "embed": "embeddings have no boxes",
+}
+"""Arguments of Ultralytics that have no place in predict, and why."""
+OURS = f"{SECTION}.recall"
+SPLITS = ("val", "test", "train")
 FROM_ELSEWHERE = "://"
 """Part of an address, which Ultralytics downloads."""
 
@@ -54,40 +64,104 @@ def check_run(content: Mapping[str, object]) -> None:
     if not arguments.get("resume"):
         problems += not_stated(arguments) + model_problems(arguments.get("model"))
         problems += data_problems(arguments.get("data"))
-    if problems:
-        raise ConfigError(problems)
+    _refuse(problems)
 
 
-def check_finished(
-    overrides: Mapping[str, object],
-    *,
-    section: str | Path | None = None,
-    needs_data: bool = False,
-    **files: str | Path | None,
-) -> None:
-    """Check the words of a verb that reads data or a finished model. Raises ConfigError with every problem found.
+def word_problems(
+    overrides: Mapping[str, object], *, section: str | Path | None = None, own: Mapping[str, object] | None = None
+) -> list[str]:
+    """Return a line per problem of the `key=value` words of a verb that trains nothing.
 
     Args:
-        overrides: The `key=value` words.
+        overrides: The words.
         section: YAML of a run whose `balance:` section the words change.
-        needs_data: `data` has to be among the words.
-        **files: Path by the name that errors give it; None for a file that is not stated.
+        own: Arguments that hold without the words, for a verb that reads recall; None for one that reads none.
     """
-    problems = [
-        f"{name}: expected {EXPECTED[name]}, got {path}"
-        for name, path in files.items()
-        if path is not None and not any(mark in str(path) for mark in (FROM_ELSEWHERE, "*")) and not Path(path).exists()
-    ]
+    others = [] if own is None else other_sections(overrides)
+    kept = {key: value for key, value in overrides.items() if own is None or not is_other_section(key)}
     content: dict[str, object] = {}
     if section is not None and Path(section).is_file():
         content = read_yaml(section, MOST_BYTES)
-    content = apply_overrides({SECTION: content.get(SECTION)}, overrides)
-    problems += parse_section(content.pop(SECTION))[1] + argument_problems(content)
-    if needs_data and not content.get("data"):
-        problems.append("data: missing, expected the data YAML to read the model on, or demo")
-    problems += data_problems(content.get("data"))
+    content = apply_overrides({SECTION: content.get(SECTION)}, kept)
+    problems = others + parse_section(content.pop(SECTION))[1] + argument_problems(content)
+    if own is not None:
+        problems += reading_problems({**own, **content})
+    return problems + data_problems(content.get("data"))
+
+
+def check_analysis(data: str, overrides: Mapping[str, object]) -> None:
+    """Check the words of a verb that reads a data set, or the YAML of a run. Raises ConfigError with every problem."""
+    is_yaml = Path(data).suffix in (".yaml", ".yml")
+    _refuse(word_problems({**overrides, "data": data}, section=data if is_yaml else None))
+
+
+def check_report(weights: str, overrides: Mapping[str, object], config: str | None) -> None:
+    """Check the words of `report`. Raises ConfigError with every problem."""
+    refuse_calibration(overrides)
+    lines = missing(weights=weights, config=config)
+    _refuse(lines + word_problems(overrides, section=config, own={}))
+
+
+def check_calibration(run: str, overrides: Mapping[str, object], config: str | None) -> None:
+    """Check the words of `calibrate`. Raises ConfigError with every problem."""
+    words = word_problems(overrides, section=config or Path(run) / "balance.yaml", own={"data": run})
+    _refuse(missing(run=run, config=config) + words)
+
+
+def check_prediction(weights: str, source: str, overrides: Mapping[str, object], thresholds: str | None) -> None:
+    """Check the words of `predict`. Raises ConfigError with every problem."""
+    lines = missing(weights=weights, source=source, thresholds=thresholds) + taken(overrides)
+    _refuse(lines + argument_problems({key: value for key, value in overrides.items() if key not in TAKEN}))
+
+
+def _refuse(problems: list[str]) -> None:
     if problems:
         raise ConfigError(problems)
+
+
+def missing(**files: str | None) -> list[str]:
+    """Return a line per file that is not there, by its key of MISSING; a glob or an address is left to the verb."""
+    return [
+        MISSING[name].format(path)
+        for name, path in files.items()
+        if path is not None and not any(mark in path for mark in (FROM_ELSEWHERE, "*")) and not Path(path).exists()
+    ]
+
+
+def taken(arguments: Mapping[str, object]) -> list[str]:
+    """Return a line per argument that has no place in `predict`."""
+    return [f"{key}: not an option of predict, {why}" for key, why in TAKEN.items() if key in arguments]
+
+
+def refuse_calibration(words: Mapping[str, object]) -> None:
+    """Raise ConfigError for a calibration among the words of `report`."""
+    if any(key.startswith(f"{OURS}.calibration") for key in words):
+        raise ConfigError(f"{OURS}.calibration: expected none in report, which changes no model; calibrate does")
+
+
+def is_other_section(key: str) -> bool:
+    """Return whether a key is of a section that has no effect on a finished model."""
+    return key.partition(".")[0] == SECTION and key != OURS and not key.startswith(f"{OURS}.")
+
+
+def other_sections(words: Mapping[str, object]) -> list[str]:
+    """Return a line per key of a section that has no effect on a finished model."""
+    why = f"expected a key of {OURS}; the other sections have no effect on a finished model"
+    return [f"{key}: {why}" for key in words if is_other_section(key)]
+
+
+def reading_problems(arguments: Mapping[str, object]) -> list[str]:
+    """Return a line per argument with which the recall of a finished model cannot be read."""
+    problems, data = [], arguments.get("data")
+    if not data:
+        problems.append("data: missing, expected the data YAML to read the model on, or demo")
+    elif FROM_ELSEWHERE in str(data):
+        problems.append(f"data: expected a file, got {data}; nothing is downloaded")
+    if arguments.get("split", "val") not in SPLITS:
+        problems.append(f"split: expected one of {', '.join(SPLITS)}, got {arguments['split']}")
+    if (fraction := arguments.get("fraction")) not in (None, 1):
+        problems.append(f"fraction: expected 1, got {fraction}; recall is read on the whole split")
+    return problems
 
 
 def not_stated(arguments: Mapping[str, object]) -> list[str]:
