@@ -102,3 +102,76 @@ def test_image_folders_refuse_options_of_boxes_and_of_clean_images():
         "balance.sampling.feedback: not for task classify",
         "balance.recall.best: not for task classify",
     ]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Pastes
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_pastes_take_over_a_part_of_what_the_plan_wants():
+    alone, both = resolved({"auto": True}), resolved({"auto": True, "synthesis": {}})
+    np.testing.assert_allclose(both.shown, alone.shown, atol=0.005)
+    plan, before = both.schedule.shown, alone.schedule.balanced
+    assert alone.schedule.shown is before
+    assert plan.pasted[0] == 0
+    real = COUNTS.boxes_shown(plan.expectation)
+    assert (plan.pasted[1:] > 0).all()
+    assert (plan.pasted <= 0.5 * (real + plan.pasted) + 1e-9).all()
+    crack = COUNTS.image_index[COUNTS.classes == 2]
+    assert (plan.expectation[crack] < 0.8 * before.expectation[crack]).all()
+
+
+def test_pastes_without_sampling_come_on_top_of_each_image_once():
+    r = resolved({"synthesis": {}})
+    np.testing.assert_allclose(r.schedule.shown.factors, 1.0)
+    assert r.schedule.shown.pasted.tolist() == [0, 12, 4]
+    assert r.shown == pytest.approx([61 / 93, 24 / 93, 8 / 93])
+
+
+def test_objects_that_cannot_be_cut_are_not_counted_on():
+    objects = np.array([60, 12, 1])
+    asked = BalanceConfig.load({"synthesis": {"paste": {"share": 0.9, "p": 1.0}}})
+    r = resolve(asked, COUNTS, NAMES, ARGUMENTS, objects=objects)
+    assert r.schedule.shown.pasted[2] == 20
+
+
+@pytest.mark.parametrize(
+    ("paste", "more", "objects", "line"),
+    [
+        ({"classes": ["dent"]}, {}, None, "balance.synthesis.paste.classes.dent: the data has no class dent, its classes "
+         "are scratch, pit, crack"),
+        ({"keep_out": ["hole"]}, {}, None, "balance.synthesis.paste.keep_out.hole: the data has no class hole, its classes "
+         "are scratch, pit, crack"),
+        ({}, {"rect": True}, None, "rect: expected false with balance.synthesis, got true; rectangular batches fix the "
+         "image order"),
+        ({"close": 10}, {}, None, "balance.synthesis.paste.close: expected fewer than 10 epochs, got 10, which leaves no "
+         "epoch with pastes"),
+        ({}, {"task": "classify"}, None, "balance.synthesis: not for task classify"),
+        ({}, {}, [60, 0, 0], "balance.synthesis.paste.classes: no object to cut of pit (12 boxes) and crack (4 boxes); "
+         "boxes over a quarter of the image, at two of its borders or under other boxes are not cut"),
+        ({"classes": ["pit", "crack"]}, {}, [60, 5, 0], "balance.synthesis.paste.classes: no object to cut of crack (4 "
+         "boxes); boxes over a quarter of the image, at two of its borders or under other boxes are not cut"),
+    ],
+)  # fmt: skip
+def test_a_paste_that_cannot_be_is_one_line(paste, more, objects, line):
+    asked = BalanceConfig.load({"synthesis": {"paste": paste}})
+    with pytest.raises(ConfigError) as caught:
+        resolve(asked, COUNTS, NAMES, {**ARGUMENTS, **more}, objects=None if objects is None else np.array(objects))
+    assert caught.value.problems == [line]
+
+
+def test_where_no_class_is_rare_nothing_is_pasted():
+    even = ClassStatistics.of([[0]] * 120 + [[1]] * 120 + [[2]] * 120, 3)
+    assert resolved({"synthesis": {}}, even).schedule is None
+
+
+def test_images_made_elsewhere_need_clean_images_and_share_the_share():
+    asked, made = BalanceConfig.load({"synthesis": {"folder": "made"}}), np.array([0, 5, 50])
+    r = resolve(asked, COUNTS, NAMES, ARGUMENTS, objects=COUNTS.boxes, made=made)
+    assert r.schedule.shown.pasted.tolist() == [0, 12, 4]
+    dirty = ClassStatistics.of([[0]] * 60 + [[1]] * 12, 3)
+    with pytest.raises(
+        ConfigError, match=r"^balance.synthesis.folder: expected clean train images.*all 72 have objects"
+    ):
+        resolve(asked, dirty, NAMES, ARGUMENTS, objects=dirty.boxes, made=made)

@@ -27,6 +27,7 @@ LAZY_MODULES = {"yolo_balance", "yolo_balance.cli"}
 """Import inside functions, so that `import yolo_balance` and `--help` stay light."""
 
 SAME_SUBJECT = {
+    "synthesis": "the room, and the section of the YAML that configures it",
     "sampling": "the room, and the section of the YAML that configures it",
     "losses": "the room, and the section of the YAML that configures it",
     "recall": "the room, the section of the YAML that configures it, and what views draw of it",

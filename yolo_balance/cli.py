@@ -128,12 +128,18 @@ def _analyze(arguments: argparse.Namespace) -> int:
     if isinstance(arguments.suggest, str) and "=" in arguments.suggest:  # --suggest imgsz=320: no path, an override
         arguments.overrides.append(arguments.suggest)
         arguments.suggest = True
+    if isinstance(arguments.preview, str) and "=" in arguments.preview:
+        arguments.overrides.append(arguments.preview)
+        arguments.preview = True
     overrides = parse_overrides(arguments.overrides)
     check_analysis(arguments.file, overrides)
     from yolo_balance.integration.analyze import analyze
     from yolo_balance.views.analysis.analysis_console import render
 
-    analysis, files = analyze(arguments.file, out=arguments.out, suggestion=arguments.suggest, overrides=overrides)
+    suggestion, preview = arguments.suggest, arguments.preview
+    analysis, files = analyze(
+        arguments.file, out=arguments.out, suggestion=suggestion, preview=preview, overrides=overrides
+    )
     width = min(max(shutil.get_terminal_size().columns, 60), 120)
     _print(f"\n{render(analysis, width)}\n\nWritten: {', '.join(map(str, files))}")
     return OK

@@ -132,6 +132,14 @@ def _add_training(verbs: _Verbs) -> None:
         metavar="PATH",
         help="also write a commented YAML to start from; suggested.yaml in FOLDER when no PATH is given",
     )
+    analyze.add_argument(
+        "--preview",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="PATH",
+        help="also draw training samples as the network will see them; preview.jpg in FOLDER when no PATH is given",
+    )
 
     split = verbs.add_parser(
         "split",

@@ -10,13 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from yolo_balance import recipe
-from yolo_balance.arrays import Floats
-from yolo_balance.config import SECTION, BalanceConfig, LossesConfig, RecallConfig, SamplingConfig
+from yolo_balance.arrays import Floats, Ints
+from yolo_balance.config import SECTION, BalanceConfig, LossesConfig, PasteConfig, RecallConfig, SamplingConfig
 from yolo_balance.config.sampling import epochs_of
+from yolo_balance.config.synthesis import RARE
 from yolo_balance.errors import ConfigError
 from yolo_balance.sampling import ClassStatistics, SamplingSchedule
 from yolo_balance.sampling.image_weights import ImageWeights
+from yolo_balance.sampling.pastes import PasteWish, rare_classes, requested_shares
+from yolo_balance.text import listed
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,10 @@ class ResolvedBalance:
         statistics: The train split's labels.
         explained: With `auto`, a line per key of `balance.sampling` with its rule, or marked as stated; else empty.
         schedule: The plan of each epoch before anything is learnt, None without `balance.sampling`.
-        shown: (C,) share of a balanced epoch's boxes by class.
+        shown: (C,) share of a balanced epoch's boxes by class, pastes included.
         files: Images of the train split.
+        objects: (C,) objects of each class that can be cut out and pasted; None where nobody has looked.
+        made: (C,) boxes of each class in images made elsewhere; None without.
     """
 
     asked: BalanceConfig
@@ -42,6 +49,8 @@ class ResolvedBalance:
     schedule: SamplingSchedule | None
     shown: Floats
     files: tuple[str, ...] = ()
+    objects: Ints | None = None
+    made: Ints | None = None
 
     @property
     def images_per_epoch(self) -> int:
@@ -55,6 +64,9 @@ def resolve(
     names: Sequence[str],
     arguments: Mapping[str, Any],
     files: Sequence[str] = (),
+    *,
+    objects: Ints | None = None,
+    made: Ints | None = None,
 ) -> ResolvedBalance:
     """Resolve a configuration on the train split's labels.
 
@@ -64,10 +76,12 @@ def resolve(
         names: Class names by class id.
         arguments: The run's train arguments, complete with Ultralytics' defaults (`arguments.complete`).
         files: Images of the train split, of which `sampling.groups` and `sampling.images` need the names.
+        objects: (C,) objects of each class that can be cut out and pasted; None for all boxes.
+        made: (C,) boxes of each class in images made elsewhere; None without.
 
     Raises:
         ConfigError: With every problem: classes that the data does not have, arguments that contradict the section,
-            background images that are asked for and not there.
+            background images or objects to paste that are asked for and not there.
     """
     problems = name_problems(asked, names)
     config, choices = (asked, []) if problems else recipe.fill(asked, statistics, names)
@@ -75,11 +89,14 @@ def resolve(
         raise ConfigError(problems)
     if config.losses is not None:
         config = config.model_copy(update={"losses": config.losses.resolved()})
-    schedule = None
-    if config.sampling is not None:
+    schedule, wish = None, None
+    if config.synthetic:
+        wish = paste_wish(config, statistics, names, objects, made)
+    sampling = config.sampling or (None if wish is None else SamplingConfig(power=0.0))
+    if sampling is not None:
         data = Path(str(arguments.get("data") or ""))  # a YAML, or a folder of class folders
-        weights = ImageWeights.read(config.sampling, files, data if data.is_dir() else data.parent)
-        schedule = SamplingSchedule(config.sampling, statistics, names, arguments["seed"], weights)
+        weights = ImageWeights.read(sampling, files, data if data.is_dir() else data.parent)
+        schedule = SamplingSchedule(sampling, statistics, names, arguments["seed"], weights, wish)
     return ResolvedBalance(
         asked,
         config,
@@ -87,9 +104,59 @@ def resolve(
         statistics,
         tuple(choice.line for choice in choices),
         schedule,
-        statistics.box_shares(None if schedule is None else schedule.balanced.expectation),
+        requested_shares(statistics, None if schedule is None else schedule.shown),
         tuple(files),
+        objects,
+        made,
     )
+
+
+def paste_wish(
+    config: BalanceConfig,
+    statistics: ClassStatistics,
+    names: Sequence[str],
+    objects: Ints | None = None,
+    made: Ints | None = None,
+) -> PasteWish | None:
+    """Return what is to be pasted: the classes, and how often at most; None where no class is rare.
+
+    Images made elsewhere count as pastes of the same classes, or of all their classes where nothing is pasted.
+
+    Args:
+        config: The section. Its classes are names of the data.
+        statistics: The train split's labels.
+        names: Class names by class id.
+        objects: (C,) objects of each class that can be cut out; None for all boxes.
+        made: (C,) boxes of each class in images made elsewhere; None without.
+
+    Raises:
+        ConfigError: No object of the classes, or of a class that is named, can be cut out, or no train image is clean.
+    """
+    if config.made is not None and not statistics.background.any():
+        raise ConfigError(
+            f"{SECTION}.synthesis.folder: expected clean train images, whose place the made ones take, but all "
+            f"{statistics.num_images} have objects"
+        )
+    options, alone = config.paste, config.sampling is None
+    if options is None:
+        options, made = PasteConfig(), np.zeros(len(names), np.int64) if made is None else made
+        return PasteWish(made, options.p, options.max_objects, options.share, options.close, alone)
+    key = f"{SECTION}.synthesis.paste"
+    objects = statistics.boxes if objects is None else objects
+    if options.classes == RARE:
+        chosen = rare_classes(statistics.boxes)
+        if not chosen.any():
+            return None
+    else:
+        chosen = np.isin(np.arange(len(names)), [names.index(name) for name in options.classes])
+    without = [f"{names[c]} ({statistics.boxes[c]} boxes)" for c in np.flatnonzero(chosen & (objects == 0)).tolist()]
+    if without and (options.classes != RARE or not objects[chosen].any()):
+        raise ConfigError(
+            f"{key}.classes: no object to cut of {listed(without)}; boxes over a quarter of the image, at two of its "
+            "borders or under other boxes are not cut"
+        )
+    wished = np.where(chosen, objects + (0 if made is None else made), 0)
+    return PasteWish(wished, options.p, options.max_objects, options.share, options.close, alone)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -100,12 +167,14 @@ def resolve(
 def name_problems(config: BalanceConfig, names: Sequence[str]) -> list[str]:
     """Return a line per class that the section names and the data does not have."""
     weights = None if config.losses is None else config.losses.class_weights
-    costs = config.recall.costs
+    costs, paste = config.recall.costs, config.paste
     sections = {
         "recall.targets": config.recall.targets,
         "recall.costs.escape": costs.escape if costs is not None and isinstance(costs.escape, dict) else None,
         "sampling.classes": None if config.sampling is None else config.sampling.classes,
         "losses.class_weights": weights and weights.values,
+        "synthesis.paste.classes": None if paste is None or paste.classes == RARE else paste.classes,
+        "synthesis.paste.keep_out": None if paste is None else paste.keep_out,
     }
     return [
         f"{SECTION}.{section}.{name}: the data has no class {name}, its classes are {', '.join(names)}"
@@ -125,6 +194,7 @@ def conflicts(config: BalanceConfig, arguments: Mapping[str, object]) -> list[st
     return [
         *(_classification_problems(config) if arguments["task"] == "classify" else ()),
         *_sampling_problems(config.sampling, arguments),
+        *_paste_problems(config.paste or (PasteConfig(close=0) if config.synthetic else None), arguments),
         *_loss_problems(config.losses, arguments),
         *_checkpoint_problems(config.recall, arguments),
     ]
@@ -136,6 +206,7 @@ def _classification_problems(config: BalanceConfig) -> list[str]:
         "sampling.background": s and s.background,
         "sampling.foreground_mosaic": s and s.foreground_mosaic,
         "sampling.feedback": s and s.feedback,
+        "synthesis": config.synthetic,
         "recall.units": config.recall.units,
         "recall.best": config.recall.best != "fitness",
         "recall.calibration": config.recall.calibration,
@@ -159,6 +230,23 @@ def _sampling_problems(options: SamplingConfig | None, arguments: Mapping[str, o
     for key, on in (("feedback", options.feedback is not None), ("background.hard", hard)):
         if on and not arguments["val"]:
             problems.append(f"{SECTION}.sampling.{key}: expected val: true, which it follows, got false")
+    return problems
+
+
+def _paste_problems(options: PasteConfig | None, arguments: Mapping[str, object]) -> list[str]:
+    if options is None:
+        return []
+    problems = []
+    if arguments["rect"]:
+        problems.append(
+            "rect: expected false with balance.synthesis, got true; rectangular batches fix the image order"
+        )
+    epochs = arguments["epochs"]
+    if not arguments["time"] and isinstance(epochs, int) and epochs_of(options.close, epochs) >= epochs:
+        problems.append(
+            f"{SECTION}.synthesis.paste.close: expected fewer than {epochs} epochs, got {options.close}, which leaves "
+            "no epoch with pastes"
+        )
     return problems
 
 

@@ -101,6 +101,15 @@ def test_nothing_asked_is_everything_off_but_the_report():
         ({"recall": {"calibration": {"rule": "fitted", "strength": 0.0}}}, "balance.recall.calibration.strength: expected greater than 0, got 0.0"),
         ({"recall": {"calibration": {"rule": "logit_adjustment", "tau": -1.0}}}, "balance.recall.calibration.tau: expected greater than or equal to 0, got -1.0"),
         ({"recall": {"calibration": "fitted"}}, "balance.recall.calibration: expected a section of keys ({} for its defaults, null for off), got fitted"),
+        ({"synthesis": {"paste": {"p": 1.5}}}, "balance.synthesis.paste.p: expected less than or equal to 1, got 1.5"),
+        ({"synthesis": {"paste": {"p": -0.1}}}, "balance.synthesis.paste.p: expected greater than or equal to 0, got -0.1"),
+        ({"synthesis": {"paste": {"share": 1.0}}}, "balance.synthesis.paste.share: expected less than 1, got 1.0"),
+        ({"synthesis": {"paste": {"max_objects": 0}}}, "balance.synthesis.paste.max_objects: expected greater than or equal to 1, got 0"),
+        ({"synthesis": {"paste": {"classes": "all"}}}, "balance.synthesis.paste.classes: expected 'rare' or a list of class names, got all"),
+        ({"synthesis": {"paste": {"classes": []}}}, "balance.synthesis.paste.classes: expected 'rare' or a list of class names, got []"),
+        ({"synthesis": {"paste": {"blend": "soft"}}}, "balance.synthesis.paste.blend: expected 'mixed', 'feather', 'poisson' or 'residual', got soft"),
+        ({"synthesis": {"paste": {"classes": ["pit"], "keep_out": ["pit"]}}}, "balance.synthesis.paste.keep_out: expected other classes than those to paste, got pit"),
+        ({"synthesis": {"past": {}}}, "balance.synthesis.past: unknown key, the nearest valid one is balance.synthesis.paste"),
         ([1], "balance: expected a section of keys ({} for its defaults, null for off), got [1]"),
     ],
 )  # fmt: skip
@@ -131,6 +140,9 @@ def test_all_problems_are_reported_at_once():
         {"losses": {"class_weights": "effective_number", "focal": {"form": "classic", "alpha": None}, "max_weight": 5}},
         {"losses": {"class_weights": {"crack": 3.0, "pit": 2}, "efl": {}, "logit_adjustment": {}}},
         {"losses": {"class_weights": {"rule": "inverse_frequency", "power": 0.5, "on": "column"}, "eqlv2": {}}},
+        {"synthesis": {}},
+        {"synthesis": {"paste": {"p": 1, "classes": ["crack"], "keep_out": ["screw"], "context": "any", "close": 3}}},
+        {"synthesis": {"paste": None}},
         {"recall": {"targets": {"crack": 0.95}, "iou": 0.75}},
         {"recall": {"costs": {"escape": {"crack": 1000, "pit": 0}, "overkill": 2.5, "defect_rate": 0.01}}},
         {"recall": {"costs": {"escape": 1000}}},
@@ -152,6 +164,14 @@ def test_valid_sections_round_trip(section):
 
 def test_a_runs_mapping_without_the_section_is_off():
     assert BalanceConfig.load({"model": "yolo26n.pt", "data": "demo"}).off()
+
+
+def test_an_empty_section_of_synthesis_pastes_at_the_defaults():
+    paste = BalanceConfig.load({"synthesis": {}}).paste
+    assert (paste.p, paste.max_objects, paste.classes, paste.blend) == (0.5, 2, "rare", "mixed")
+    assert (paste.distractors, paste.context, paste.share, paste.close) == (1, "similar", 0.5, 0.15)
+    assert BalanceConfig.load({"synthesis": {"paste": None}}).off()
+    assert not BalanceConfig.load({"synthesis": {}}).off()
 
 
 def test_a_misspelt_section_is_not_silently_off():

@@ -7,15 +7,14 @@ import time
 from collections import Counter
 
 from yolo_balance import BalancedDetectionTrainer
-from yolo_balance.integration.hooks.dataset import DRAWN
 from yolo_balance.integration.hooks.loader import start_epoch
 
 SAMPLING = {"power": 1.0, "threshold": 0.3}
 
 
-def trainer(data, tmp_path, sampling=SAMPLING, *, workers=0, **arguments):
+def trainer(data, tmp_path, sampling=SAMPLING, *, workers=0, synthesis=None, **arguments):
     """Build a trainer of Ultralytics with its loader, nothing trained."""
-    cls = BalancedDetectionTrainer.configured({"sampling": sampling})
+    cls = BalancedDetectionTrainer.configured({"sampling": sampling, "synthesis": synthesis})
     overrides = {"model": "yolo26n.yaml", "data": str(data), "imgsz": 32, "plots": False, "device": "cpu"}
     t = cls(overrides={**overrides, "project": str(tmp_path), "verbose": False, "batch": 50, **arguments})
     t.args.workers = workers  # Ultralytics allows none on a CPU
@@ -30,7 +29,7 @@ def run_epochs(t, epochs, *, first=0, close=False):
 
     With `close` the loader is reset after the first epoch's start, as Ultralytics does on closing mosaic.
     """
-    t.exposure.start_epoch(None if t.sampling is None else t.sampling.schedule.balanced)
+    t.exposure.start_epoch(None if t.sampling is None else t.sampling.schedule.plan(first, t.epochs))
     main = []
     for epoch in range(first, first + epochs):
         t.epoch = epoch
@@ -39,7 +38,7 @@ def run_epochs(t, epochs, *, first=0, close=False):
             t.train_loader.reset()
         files = Counter()
         for batch in t.train_loader:
-            t.exposure.add(t.resolved.statistics.picked(batch[DRAWN]), batch["cls"].numpy(), len(batch["img"]))
+            t.count(batch)
             files.update(batch["im_file"])
         main.append(files)
     return main

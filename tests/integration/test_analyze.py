@@ -415,3 +415,21 @@ def test_what_a_run_s_sampling_asks_for_is_said(tiny_data, capsys):
     unknown = write(data=str(tiny_data), balance={"sampling": {"classes": {"dent": 2.0}}})
     assert main(["analyze", unknown]) == 1
     assert "balance.sampling.classes.dent: the data has no class dent" in capsys.readouterr().err
+
+
+def test_a_preview_shows_25_samples_and_the_bank(make_data):
+    data = make_data([[0]] * 40 + [[1]] * 6 + [[]] * 20, [[0], [1], []], box=0.2)
+    analyze(data, "balance.synthesis={}", "imgsz=64", "--preview", "look.png")
+    picture = cv2.imread("look.png")
+    line, tile, cell = 22, 288, 96
+    assert picture.shape == (3 * line + 5 * tile + line + 2 * cell, 5 * tile, 3)
+    assert (picture == (60, 60, 255)).all(2).any()  # the colour of pasted objects
+    assert "preview.jpg" not in {path.name for path in Path("data_analysis").iterdir()}
+    analyze(data, "imgsz=64", "--preview")  # nothing is pasted
+    assert cv2.imread("data_analysis/preview.jpg").shape == (3 * line + 5 * tile, 5 * tile, 3)
+
+
+def test_a_preview_that_cannot_be_is_one_line(tiny_data, tmp_path, capsys):
+    assert main(["analyze", str(tiny_data), "--preview", "look.gif"]) == 1
+    assert capsys.readouterr().err == "error: --preview: expected a file .jpg or .png, got look.gif\n"
+    assert not Path("data_analysis").exists()

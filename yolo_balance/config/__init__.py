@@ -29,14 +29,17 @@ from yolo_balance.config.reading import (
 from yolo_balance.config.recall import RecallConfig
 from yolo_balance.config.sampling import SamplingConfig
 from yolo_balance.config.section import COMPARED, RECOMMENDED, Section, subsection
+from yolo_balance.config.synthesis import PasteConfig, SynthesisConfig
 from yolo_balance.errors import ConfigError
 
 __all__ = [
     "SECTION",
     "BalanceConfig",
     "LossesConfig",
+    "PasteConfig",
     "RecallConfig",
     "SamplingConfig",
+    "SynthesisConfig",
     "apply_overrides",
     "dotted_keys",
     "opened",
@@ -59,6 +62,8 @@ class BalanceConfig(Section):
     `balance: auto` is short for this key alone."""
     sampling: Annotated[SamplingConfig | None, RECOMMENDED] = None
     """Images that an epoch shows; null shows each image once, as Ultralytics does."""
+    synthesis: Annotated[SynthesisConfig | None, COMPARED] = None
+    """Objects of rare classes in new places; null shows the images as they are, {} pastes at the defaults."""
     losses: Annotated[LossesConfig | None, COMPARED] = None
     """Weights on the losses of Ultralytics, by class, anchor and object; a term that is left out is off."""
     recall: Annotated[
@@ -112,7 +117,22 @@ class BalanceConfig(Section):
 
     def off(self) -> bool:
         """Return whether the run trains exactly as stock Ultralytics does (recall is still reported)."""
-        return not self.auto and self.sampling is None and self.losses is None
+        return not self.auto and self.sampling is None and self.losses is None and not self.synthetic
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the network is shown objects that are pasted or made elsewhere."""
+        return self.paste is not None or self.made is not None
+
+    @property
+    def made(self) -> str | None:
+        """The folder `balance.synthesis.folder`; None without."""
+        return None if self.synthesis is None else self.synthesis.folder
+
+    @property
+    def paste(self) -> PasteConfig | None:
+        """The section `balance.synthesis.paste`; None where nothing is pasted."""
+        return None if self.synthesis is None else self.synthesis.paste
 
 
 def parse_section(section: object) -> tuple[BalanceConfig | None, list[str]]:

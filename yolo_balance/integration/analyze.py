@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from ultralytics.cfg import DEFAULT_CFG_DICT, get_cfg
@@ -14,16 +15,20 @@ from ultralytics.utils import DATASETS_DIR
 from yolo_balance.analysis.analysis import DataAnalysis
 from yolo_balance.analysis.split import Labels
 from yolo_balance.analysis.suggest import HEADER, suggest
+from yolo_balance.arrays import Ints
 from yolo_balance.bounded_files import read_text
 from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_section, read_yaml
 from yolo_balance.errors import ConfigError, DataError
-from yolo_balance.files import write_whole
+from yolo_balance.files import write_bytes_whole, write_whole
 from yolo_balance.integration.arguments import argument_problems, complete
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import Scan, box_classes, class_names, read_data, resolve_data, scan
 from yolo_balance.integration.pixels import sample_pixels
+from yolo_balance.integration.preview import preview as draw_preview
 from yolo_balance.integration.protocols import DataContent
-from yolo_balance.resolution import resolve
+from yolo_balance.integration.training.made_images import boxes_by_class, made_images
+from yolo_balance.integration.training.run_pastes import sources_of
+from yolo_balance.resolution import ResolvedBalance, resolve
 from yolo_balance.sampling import ClassStatistics
 from yolo_balance.views.analysis import analysis_page
 
@@ -31,7 +36,7 @@ SPLITS = ("train", "val", "test")
 TASKS = ("detect", "segment", "pose", "obb", "classify")
 MODEL_SUFFIXES = {"-seg": "segment", "-pose": "pose", "-obb": "obb", "-cls": "classify"}
 SCANNING = ("imgsz", "single_cls", "classes", "fraction")  # the run's arguments that decide which labels it sees
-PAGE, FIGURES, SUGGESTION = "analysis.html", "analysis.json", "suggested.yaml"
+PAGE, FIGURES, SUGGESTION, PREVIEW = "analysis.html", "analysis.json", "suggested.yaml", "preview.jpg"
 
 
 def analyze(
@@ -39,6 +44,7 @@ def analyze(
     *,
     out: str | Path | None = None,
     suggestion: str | Path | bool = False,
+    preview: str | Path | bool = False,
     overrides: Mapping[str, object] | None = None,
 ) -> tuple[DataAnalysis, list[Path]]:
     """Analyse a data set and write the page, the figures and, if asked, a YAML to start from.
@@ -47,6 +53,7 @@ def analyze(
         source: A data YAML, a whole run's YAML, or anything else Ultralytics takes as `data`.
         out: Folder of the files; `<stem>_analysis` in the working directory when left out.
         suggestion: Path of the suggested YAML, or True for `suggested.yaml` in that folder.
+        preview: Path of a picture of training samples, or True for `preview.jpg` in that folder.
         overrides: Keys that replace those of the run, dotted or not.
 
     Returns:
@@ -57,9 +64,20 @@ def analyze(
         DataError: The data set is missing, unreadable, or nothing can be suggested for it.
     """
     given = overrides or {}
-    analysis, train, run, asked = _read(source, given)
+    read = _read(source, given)
+    analysis, train, run, asked = read.analysis, read.train, read.run, read.resolved.asked
     folder = Path(f"{Path(source).resolve().stem}_analysis" if out is None else out)
-    files = [(folder / PAGE, "--out", analysis_page.render(analysis)), (folder / FIGURES, "--out", analysis.to_json())]
+    files: list[tuple[Path, str, str | bytes]] = [
+        (folder / PAGE, "--out", analysis_page.render(analysis)),
+        (folder / FIGURES, "--out", analysis.to_json()),
+    ]
+    if preview:
+        target = folder / PREVIEW if preview is True else Path(preview)
+        if read.content is None:
+            raise ConfigError("--preview: not for task classify, whose images are shown as they are")
+        arguments = complete({**run, "task": analysis.task, "data": resolve_data(analysis.data, "detect")})
+        picture = draw_preview(arguments, read.content, read.resolved, target)
+        files.append((target, "--out" if preview is True else "--preview", picture))
     if suggestion:
         target = folder / SUGGESTION if suggestion is True else Path(suggestion)
         file = Path(analysis.data)
@@ -74,42 +92,60 @@ def analyze(
         )
         _check_ours(target)
         files.append((target, "--out" if suggestion is True else "--suggest", text))
-    for path, option, text in files:
+    for path, option, written in files:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_whole(path, text)
+            if isinstance(written, bytes):
+                write_bytes_whole(path, written)
+            else:
+                write_whole(path, written)
         except OSError as e:
             place = folder if option == "--out" else path
             raise ConfigError(f"{option}: {place} cannot be written ({one_line(e)})") from e
     return analysis, [path for path, _, _ in files]
 
 
-def _read(
-    source: str | Path, overrides: Mapping[str, object]
-) -> tuple[DataAnalysis, Labels, dict[str, object], BalanceConfig]:
-    """Analyse the splits that a run of `source` would see.
+class DataRead(NamedTuple):
+    """A data set as it was read.
 
-    Returns:
-        The analysis, the labels of train, the run's stated arguments without `data`, and its section as asked.
+    Attributes:
+        analysis: The analysis.
+        train: Labels of train.
+        run: The run's stated arguments without `data`.
+        resolved: The run's section on the data.
+        content: The data YAML, None for an image folder.
     """
+
+    analysis: DataAnalysis
+    train: Labels
+    run: dict[str, object]
+    resolved: ResolvedBalance
+    content: DataContent | None
+
+
+def _read(source: str | Path, overrides: Mapping[str, object]) -> DataRead:
+    """Analyse the splits that a run of `source` would see."""
     arguments, balance = _arguments(source, overrides)
     name = str(arguments.pop("data"))
     task = _named_task(arguments)
     imgsz = _image_size(arguments)
     data = resolve_data(name, "detect")
     if task == "classify" or (task is None and _is_image_folder(Path(data))):
-        task, (names, labels) = "classify", _classified(name, arguments)
+        task, content, objects, made = "classify", None, None, None
+        names, labels = _classified(name, arguments)
     else:
         content = read_data(data)
         task = task or ("pose" if content.get("kpt_shape") else "detect")
-        names, labels = _labelled(name, content, task, arguments)
-    resolved = resolve(
-        balance, labels[0].statistics, names, complete({**arguments, "task": task, "data": data}), labels[0].files
-    )
+        names, labels, objects = _labelled(name, content, task, arguments)
+        known = [str(file) for part in labels for file in part.files]
+        cfg = get_cfg(overrides={**complete({**arguments, "task": task}), "data": data})
+        made = boxes_by_class(made_images(balance.made, cfg, content, known), len(names))
+    completed = complete({**arguments, "task": task, "data": data})
+    resolved = resolve(balance, labels[0].statistics, names, completed, labels[0].files, objects=objects, made=made)
     analysis = DataAnalysis.of(
         labels, names, data=name, task=task, imgsz=imgsz, schedule=resolved.schedule, explained=resolved.explained
     )
-    return analysis, labels[0], arguments, balance
+    return DataRead(analysis, labels[0], arguments, resolved, content)
 
 
 def _arguments(source: str | Path, overrides: Mapping[str, object]) -> tuple[dict[str, object], BalanceConfig]:
@@ -163,8 +199,11 @@ def _chosen(arguments: Mapping[str, object], num_classes: int) -> list[int]:
 
 def _labelled(
     name: str, data: DataContent, task: str, arguments: Mapping[str, object]
-) -> tuple[list[str], list[Labels]]:
-    """Return names and splits of a data set with label files, through Ultralytics' scanner and its cache."""
+) -> tuple[list[str], list[Labels], Ints]:
+    """Return names and splits of a data set with label files, and (C,) objects of train that can be cut out.
+
+    The labels come through Ultralytics' scanner and its cache.
+    """
     names = class_names(data["names"])
     kept = _chosen(arguments, len(names))
     if arguments.get("single_cls"):
@@ -176,11 +215,13 @@ def _labelled(
         raise DataError(f"data: {name} names no train split")
     scanning = {key: arguments[key] for key in SCANNING if arguments.get(key) is not None}
     cfg = get_cfg(overrides={**scanning, "cache": False, "task": task})
-    labels = []
+    labels, objects = [], np.zeros(len(names), np.int64)
     for split in SPLITS:
         if not data.get(split):
             continue
         dataset = scan(cfg, data, split, split)
+        if split == "train":
+            objects = sources_of(dataset, len(names), new_id).counts
         refused = Scan.of(dataset)
         labels.append(
             Labels(
@@ -194,7 +235,7 @@ def _labelled(
                 pixels=sample_pixels(dataset.im_files),
             )
         )
-    return names, labels
+    return names, labels, objects
 
 
 def _is_image_folder(path: Path) -> bool:

@@ -129,7 +129,8 @@ class Arm:
         }
         content = {**self.content, **{key: n for key, n in scaled.items() if key not in self.stated}}
         r = self.data.resolved
-        resolved = resolve(r.asked, r.statistics, r.names, complete(content), r.files)
+        arguments = complete(content)
+        resolved = resolve(r.asked, r.statistics, r.names, arguments, r.files, objects=r.objects, made=r.made)
         return replace(self, content=content, data=replace(self.data, resolved=resolved))
 
 

@@ -63,6 +63,7 @@ def trained(folder: Path) -> Examples:
     yield protocols.Batch, trainer.batch
     yield protocols.Transforms, dataset.transforms
     yield protocols.ImageLabels, dataset.labels[0]
+    yield protocols.ImageSample, dataset.get_image_and_label(0)
     for mix in mix_transforms(dataset.build_transforms(hyp=get_cfg())):
         yield protocols.MosaicTransform if isinstance(mix, Mosaic) else protocols.MixTransform, mix
     yield protocols.Validator, validator

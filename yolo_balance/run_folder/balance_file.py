@@ -83,7 +83,7 @@ def resolved(
     factors: ClassFactors | None,
 ) -> dict[str, object]:
     """Return the configuration as resolved: options with defaults; on the data, counts, factors and shares by class."""
-    expectation = np.ones(statistics.num_images) if schedule is None else schedule.balanced.expectation
+    expectation = np.ones(statistics.num_images) if schedule is None else schedule.shown.expectation
     losses = config.losses
     classes = {name: asdict(plan) for name, plan in class_plans(statistics, names, schedule).items()}
     if factors is not None and factors.by_loss:
@@ -104,7 +104,7 @@ def _groups(schedule: SamplingSchedule | None) -> dict[str, object]:
     """Return the images and the requested share of each group, where `balance.sampling.groups` is stated."""
     if schedule is None or schedule.weights is None or not schedule.weights.grouped:
         return {}
-    weights, expectation = schedule.weights, schedule.balanced.expectation
+    weights, expectation = schedule.weights, schedule.shown.expectation
     images = np.bincount(weights.group).tolist()
     shares = (weights.sums(expectation) / expectation.sum()).round(5).tolist()
     rows = zip(weights.names, images, shares, strict=True)

@@ -125,6 +125,7 @@ class SamplingPlan:
         seed: Seed of the run.
         strata: (num_images,) groups of images that are to appear as often as expected together; None for equal factors.
         draw: Rule of drawing, see `plan_epoch`.
+        pasted: (C,) boxes of each class that are pasted into an epoch's images, in expectation; None without pastes.
     """
 
     factors: Floats
@@ -132,6 +133,7 @@ class SamplingPlan:
     seed: int
     strata: npt.NDArray[np.integer[Any]] | None = None
     draw: Draw = "systematic"
+    pasted: Floats | None = None
 
     def epoch(self, epoch: int, *, rank: int = 0, world_size: int = 1) -> Ints:
         """Return this rank's images of an epoch, see `plan_epoch`."""

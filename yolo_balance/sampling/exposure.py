@@ -10,9 +10,10 @@ import numpy.typing as npt
 from yolo_balance.arrays import Floats, Ints
 from yolo_balance.files import csv_text
 from yolo_balance.sampling.epoch import SamplingPlan
+from yolo_balance.sampling.pastes import requested_shares
 from yolo_balance.sampling.statistics import ClassStatistics, shares
 
-COLUMNS = ("epoch", "class", "natural", "requested", "drawn", "reached", "boxes")
+COLUMNS = ("epoch", "class", "natural", "requested", "drawn", "reached", "boxes", "pasted")
 TOLERANCE = 0.01
 """Deviation of a class's share that is ignored: one percentage point."""
 CHANCE = 3.0
@@ -46,7 +47,9 @@ class Exposure:
         natural: (C,) shares of boxes in the data.
         requested: (C,) shares of boxes that the epoch's plan requests.
         images: Images the loader gave in this epoch, tiles and partners aside.
-        picked: (2, C) boxes of every image picked in this epoch: the loader's own, and tiles and partners.
+        picked: (2, C) boxes of every image picked in this epoch, those pasted included: the loader's own, and tiles and
+            partners.
+        pasted: (C,) boxes among them that were pasted.
         outside: Tiles and partners of this epoch that Ultralytics chose, and not the plan.
         reached: (C,) boxes of those images in the batches, after augmentation.
         before: (3, C) boxes drawn, reached and requested among those drawn, in the epochs before this one.
@@ -83,45 +86,54 @@ class Exposure:
         if not again:
             self.before, self.ended = self.total, self.epochs
         if plan is not self._plan:  # most epochs share one, and the sums are over all boxes
-            self.requested = self.natural if plan is None else self.statistics.box_shares(plan.expectation)
+            self.requested = requested_shares(self.statistics, plan)
             self._plan = plan
         self._forget()
 
     def _forget(self) -> None:
         self.images = self.outside = 0
         self.picked: Ints = np.zeros((2, len(self.names)), np.int64)
+        self.pasted: Ints = np.zeros(len(self.names), np.int64)
         self.reached: Ints = np.zeros(len(self.names), np.int64)
 
-    def add(self, picked: Ints, classes: npt.ArrayLike, images: int, outside: int = 0) -> None:
+    def add(
+        self, picked: Ints, classes: npt.ArrayLike, images: int, outside: int = 0, pasted: Ints | None = None
+    ) -> None:
         """Count one batch.
 
         Args:
-            picked: (2, C) boxes of the images that the loader chose, and of their tiles and partners.
+            picked: (2, C) labelled boxes of the images that the loader chose, and of their tiles and partners.
             classes: Class of every box in the batch.
             images: Images of the batch.
             outside: Tiles and partners that Ultralytics chose, and not the plan.
+            pasted: (2, C) boxes that were pasted into the same images; None for none.
         """
         self.picked += picked
+        if pasted is not None:
+            self.picked += pasted
+            self.pasted += pasted.sum(0)
         self.reached += np.bincount(np.asarray(classes, np.int64).ravel(), minlength=len(self.names))
         self.images += images
         self.outside += outside
 
     def counts(self) -> Ints:
         """Return the epoch's counts in one array, to be summed over ranks."""
-        return np.concatenate([self.picked.ravel(), self.reached, [self.images, self.outside]])
+        return np.concatenate([self.picked.ravel(), self.reached, self.pasted, [self.images, self.outside]])
 
     def set_counts(self, counts: Ints) -> None:
         """Restore the array that `counts` returned."""
         c = len(self.names)
         self.picked, self.reached = counts[: 2 * c].reshape(2, c), counts[2 * c : 3 * c]
-        self.images, self.outside = map(int, counts[3 * c :])
+        self.pasted = counts[3 * c : 4 * c]
+        self.images, self.outside = map(int, counts[4 * c :])
 
     def rows(self, epoch: int) -> list[tuple[str, ...]]:
         """Return one row per class in the order of COLUMNS; `epoch` counts from 1 as in results.csv."""
         table = np.stack([self.natural, self.requested, shares(self.drawn), shares(self.reached)], axis=1)
+        pasted = self.pasted / np.maximum(self.drawn, 1)
         return [
-            (str(epoch), csv_text(name), *(f"{share:.5f}" for share in row), str(boxes))
-            for name, row, boxes in zip(self.names, table, self.reached, strict=True)
+            (str(epoch), csv_text(name), *(f"{share:.5f}" for share in row), str(boxes), f"{part:.5f}")
+            for name, row, boxes, part in zip(self.names, table, self.reached, pasted, strict=True)
         ]
 
     def deviations(self) -> list[Deviation]:
@@ -129,7 +141,10 @@ class Exposure:
         if self._plan is None or not self.drawn.any():
             return []
         chance = CHANCE * share_deviation(
-            self.statistics, self._plan.expectation, self.requested, int(self.drawn.sum())
+            self.statistics,
+            self._plan.expectation,
+            self.statistics.box_shares(self._plan.expectation),
+            int(self.drawn.sum()),
         )
         drawn = shares(self.drawn)
         off = np.abs(drawn - self.requested) > TOLERANCE + chance

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from yolo_balance.sampling.factors import (
     image_factors,
 )
 from yolo_balance.sampling.image_weights import ImageWeights
+from yolo_balance.sampling.pastes import PasteWish, pasted_shares, requested_shares
 from yolo_balance.sampling.statistics import ClassStatistics
 
 
@@ -33,8 +34,9 @@ class ClassPlan:
         images: Images of the data that hold the class.
         boxes: Boxes of the class in the data.
         natural: Share of the class in all boxes of the data.
-        factor: Class factor.
-        requested: Share of the class in all boxes of an epoch, co-occurrence included.
+        factor: Class factor; with pastes, the factor that pastes and images make up together.
+        requested: Share of the class in all boxes of an epoch, co-occurrence and pastes included.
+        pasted: Share of the class's boxes in an epoch that are pasted.
         distinct_images_per_epoch: Images of the class that an epoch shows at least once, in expectation.
         largest_image_share: Largest share of the class's boxes in an epoch that one image supplies.
     """
@@ -44,6 +46,7 @@ class ClassPlan:
     natural: float
     factor: float
     requested: float
+    pasted: float
     distinct_images_per_epoch: float
     largest_image_share: float
 
@@ -52,11 +55,13 @@ def class_plans(
     statistics: ClassStatistics, names: Sequence[str], schedule: SamplingSchedule | None
 ) -> dict[str, ClassPlan]:
     """Plan each class of a balanced epoch, by name; without a schedule, the figures are those of the data."""
-    expectation = np.ones(statistics.num_images) if schedule is None else schedule.balanced.expectation
+    plan = None if schedule is None else schedule.shown
+    expectation = np.ones(statistics.num_images) if plan is None else plan.expectation
     factors = np.ones(len(names)) if schedule is None else schedule.with_multipliers(schedule.multipliers)
     image, label, _ = statistics.pairs
     distinct = np.bincount(label, weights=np.minimum(expectation, 1.0)[image], minlength=len(names))
-    natural, requested = statistics.box_shares(), statistics.box_shares(expectation)
+    natural, requested = statistics.box_shares(), requested_shares(statistics, plan)
+    pasted = pasted_shares(statistics, plan)
     largest, _ = statistics.largest_image_shares(expectation)
     return {
         name: ClassPlan(
@@ -65,8 +70,9 @@ def class_plans(
             round(float(natural[c]), 5),
             round(float(factors[c]), 4),
             round(float(requested[c]), 5),
+            round(float(pasted[c]), 5),
             round(float(distinct[c]), 1),
-            round(float(largest[c]), 5),
+            round(float(largest[c] * (1 - pasted[c])), 5),
         )
         for c, name in enumerate(names)
     }
@@ -78,6 +84,7 @@ class SamplingSchedule:
     Attributes:
         options: The section `balance.sampling`.
         statistics: The train split's labels.
+        wish: Classes to be pasted, and the caps on how often; None without pastes.
         class_factors: (C,) factors of the strategy; factors given by name replace them.
         multipliers: (C,) multipliers of feedback; ones without.
         hard: (num_images,) background images on which the detector raised false alarms.
@@ -95,6 +102,7 @@ class SamplingSchedule:
         names: Sequence[str],
         seed: int,
         weights: ImageWeights | None = None,
+        wish: PasteWish | None = None,
     ):
         if options.background is not None and options.background.share and not statistics.background.any():
             raise ConfigError(
@@ -102,6 +110,7 @@ class SamplingSchedule:
                 f"{options.background.share:g}, but all {statistics.num_images} train images have objects"
             )
         self.options, self.statistics, self.seed, self.weights = options, statistics, seed, weights
+        self.wish = wish
         self.class_factors = class_factors(options, statistics, names)
         self.multipliers: Floats = np.ones(len(names))
         self.hard: Bools = np.zeros(statistics.num_images, bool)
@@ -109,10 +118,14 @@ class SamplingSchedule:
         self.size = epoch_length(options.epoch_size, factors)
         self._natural = SamplingPlan(np.ones(statistics.num_images), self.size, seed, statistics.rarest)
         self._balanced: SamplingPlan | None = SamplingPlan(factors, self.size, seed, statistics.rarest, options.draw)
+        self._pasted: SamplingPlan | None = None
 
     def plan(self, epoch: int, epochs: int) -> SamplingPlan:
         """Return the plan of an epoch of a run of so many: the same object until something changes."""
-        return self._natural if self.natural(epoch, epochs) else self.balanced
+        if self.natural(epoch, epochs):
+            return self._natural
+        closed = self.wish is None or epoch >= epochs - epochs_of(self.wish.close, epochs)
+        return self.balanced if closed else self.shown
 
     @property
     def balanced(self) -> SamplingPlan:
@@ -123,6 +136,18 @@ class SamplingSchedule:
             )
         return self._balanced
 
+    @property
+    def shown(self) -> SamplingPlan:
+        """The current plan of the epochs that are neither natural nor closed to pastes."""
+        if self.wish is None:
+            return self.balanced
+        if self._pasted is None:
+            wanted = self.statistics.boxes_shown(self.balanced.expectation)
+            plan = replace(self.balanced, factors=self._factors(self.wish.taken_over(wanted, self.size)))
+            real = self.statistics.boxes_shown(plan.expectation)
+            self._pasted = replace(plan, pasted=self.wish.pasted(wanted, real, self.size))
+        return self._pasted
+
     def natural(self, epoch: int, epochs: int) -> bool:
         """Return whether an epoch is drawn as the data is: one of the first `open` or the last `close`."""
         opening, closing = (epochs_of(part, epochs) for part in (self.options.open, self.options.close))
@@ -131,28 +156,34 @@ class SamplingSchedule:
     def follow(self, multipliers: Floats, hard: Bools) -> None:
         """Use the multipliers of feedback and the hard images in all later plans."""
         if not (np.array_equal(multipliers, self.multipliers) and np.array_equal(hard, self.hard)):
-            self.multipliers, self.hard, self._balanced = multipliers, hard, None
+            self.multipliers, self.hard, self._balanced, self._pasted = multipliers, hard, None, None
 
     def with_multipliers(self, multipliers: Floats) -> Floats:
         """Return (C,) class factors times multipliers, at most `max_repeat`."""
         factors = self.class_factors * multipliers
         return factors if self.options.max_repeat is None else np.minimum(factors, self.options.max_repeat)
 
-    def _factors(self) -> Floats:
+    def _factors(self, taken_over: Floats | float = 0.0) -> Floats:
+        """Return (num_images,) image factors, those of classes lowered by the share that pastes take over.
+
+        A factor is not lowered below 1, so that pastes are on top of what the data has.
+        """
+        factors = self.with_multipliers(self.multipliers)
+        factors = np.maximum(factors * (1 - np.asarray(taken_over)), np.minimum(factors, 1.0))
         aggregate: Aggregate = "sum" if self.options.strategy == "class_uniform" else self.options.aggregate
-        factors = image_factors(
+        image = image_factors(
             self.statistics,
-            self.with_multipliers(self.multipliers),
+            factors,
             aggregate=aggregate,
             max_repeat=self.options.max_repeat,
         )
         background = self.options.background
         if background is not None and background.hard:
-            factors = np.where(self.hard, 1 + background.gain, factors)
+            image = np.where(self.hard, 1 + background.gain, image)
         share = None if background is None else background.share
         if self.weights is not None:
-            return self.weights.fitted(factors * self.weights.factors, self.statistics.background, share)
-        return background_share(factors, self.statistics.background, share)
+            return self.weights.fitted(image * self.weights.factors, self.statistics.background, share)
+        return background_share(image, self.statistics.background, share)
 
 
 def class_factors(options: SamplingConfig, statistics: ClassStatistics, names: Sequence[str]) -> Floats:

@@ -146,10 +146,13 @@ class ClassStatistics:
         Args:
             expectation: (num_images,) expected appearances; None for each image once, the natural shares.
         """
-        if expectation is None:
-            return shares(self.boxes)
+        return shares(self.boxes if expectation is None else self.boxes_shown(expectation))
+
+    def boxes_shown(self, expectation: Floats) -> Floats:
+        """Return (C,) expected boxes of each class when image I appears `expectation[I]` times."""
         image, label, boxes = self.pairs
-        return shares(np.bincount(label, weights=boxes * expectation[image], minlength=self.num_classes))
+        shown: Floats = np.bincount(label, weights=boxes * expectation[image], minlength=self.num_classes).astype(float)
+        return shown
 
     def largest_image_shares(self, expectation: Floats) -> tuple[Floats, Ints]:
         """Compute the largest share of each class that one image supplies.

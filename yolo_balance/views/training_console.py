@@ -16,6 +16,7 @@ from yolo_balance.sampling import Exposure, SamplingSchedule
 from yolo_balance.sampling.exposure import lost
 from yolo_balance.sampling.feedback import WIDEST, fewest_objects, informative
 from yolo_balance.sampling.group_exposure import GroupExposure
+from yolo_balance.sampling.pastes import pasted_shares
 from yolo_balance.sampling.statistics import shares
 from yolo_balance.text import counted, listed
 from yolo_balance.views.tables import class_table, rare_first, table
@@ -28,13 +29,14 @@ SMALLEST = 2  # px; Ultralytics' augmentation drops boxes whose shorter side is 
 
 def remarks(schedule: SamplingSchedule, names: Sequence[str], files: Sequence[str]) -> list[str]:
     """Return remarks before training: options without use, classes that lean on one image, images drawn very often."""
-    o, statistics, expectation = schedule.options, schedule.statistics, schedule.balanced.expectation
+    o, statistics, expectation = schedule.options, schedule.statistics, schedule.shown.expectation
     lines = []
     if unused := o.unused():
         lines.append(f"balance.sampling: strategy {o.strategy} has no use for {', '.join(unused)}")
     if o.groups is not None and not o.groups.shares:
         lines.append("balance.sampling.groups: no shares, so nothing is grouped")
     share, image = statistics.largest_image_shares(expectation)
+    share = share * (1 - pasted_shares(statistics, schedule.shown))
     leaning = [c for c in np.argsort(-share, kind="stable") if share[c] > o.max_image_share]
     lines += [
         f"balance.sampling: {names[c]} gets {share[c]:.0%} of its boxes from one image, {Path(files[image[c]]).name}, "
@@ -85,10 +87,13 @@ def plan_table(resolution: Any) -> str:
         title += f"; epochs drawn as the data is: {', '.join(natural)}"
     forms = {"images": "d", "boxes": "d", "natural": ".2%", "factor": ".2f", "requested": ".2%"}
     forms["largest_image_share"] = ".2%"
+    headings = ["class", "images", "boxes", "share of boxes", "factor", "share asked for", "most from one image"]
+    if any(row["pasted"] for row in resolution["classes"].values()):
+        forms["pasted"] = ".2%"
+        headings.append("of it pasted")
     rows = [
         (name, *(f"{row[key]:{form}}" for key, form in forms.items())) for name, row in resolution["classes"].items()
     ]
-    headings = ("class", "images", "boxes", "share of boxes", "factor", "share asked for", "most from one image")
     ranks = rare_first(row["boxes"] for row in resolution["classes"].values())
     classes = class_table(headings, rows, ranks, which=RARE, file=BALANCE)
     return "\n".join([title, classes, *_groups(resolution)])

@@ -17,6 +17,7 @@ from ultralytics.data.augment import BaseMixTransform, Compose, Mosaic
 from yolo_balance.arrays import Bools
 from yolo_balance.integration import protocols
 from yolo_balance.integration.compat import mix_in, ranks
+from yolo_balance.integration.hooks.paste import EpochIndex, ImagePaster
 from yolo_balance.sampling import SamplingPlan
 
 if TYPE_CHECKING:
@@ -34,10 +35,15 @@ class PickedImages(list[int]):
     Attributes:
         sampled: Index that the sampler gave.
         stock: Tiles and partners that Ultralytics chose and not the partner stream.
+        pasted: Class of each object pasted into these images, and whether the image was a tile or partner.
     """
 
     sampled = -1
     stock = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pasted: list[tuple[bool, int]] = []
 
 
 class PartnerStream:
@@ -151,17 +157,21 @@ class CountingMixin(Stock):
 
     Attributes:
         partners: Deals tiles and partners; None leaves them to Ultralytics.
+        pasting: Pastes objects into each image as it is loaded; None leaves the images as they are.
     """
 
     partners: PartnerStream | None = None
+    pasting: ImagePaster | None = None
     _picked: PickedImages
+    _epoch: int
 
     def __getitem__(self, index: int) -> dict[str, object]:
         self._picked, stream = PickedImages(), self.partners
-        self._picked.sampled = index
+        self._picked.sampled = int(index)
+        self._epoch = index.epoch if isinstance(index, EpochIndex) else 0
         before = 0 if stream is None else stream.dealt
         if stream is not None:
-            stream.show(index)
+            stream.show(int(index))
         sample = super().__getitem__(index)
         if stream is not None:
             self._picked.stock = max(len(self._picked) - 1 - (stream.dealt - before), 0)
@@ -169,11 +179,15 @@ class CountingMixin(Stock):
         return sample
 
     def get_image_and_label(self, index: int) -> dict[str, object]:
-        """Note the index; the image itself, every tile and every partner come through here."""
-        self._picked.append(index)
+        """Note the index, and paste; the image itself, every tile and every partner come through here."""
+        partner = len(self._picked) > 0
+        self._picked.append(int(index))
         if self.partners is not None:
-            self.partners.last = index
-        return super().get_image_and_label(index)
+            self.partners.last = int(index)
+        sample = super().get_image_and_label(index)
+        if self.pasting is not None:
+            self._picked.pasted += [(partner, label) for label in self.pasting(sample, int(index), self._epoch)]
+        return sample
 
     def build_transforms(self, hyp: object = None) -> object:
         """Build Ultralytics' transforms, which happens again when it closes mosaic, and make them follow the stream."""

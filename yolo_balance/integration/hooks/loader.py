@@ -15,6 +15,7 @@ from ultralytics.data import BaseDataset
 from yolo_balance.arrays import Bools
 from yolo_balance.integration.compat import mix_in, ranks
 from yolo_balance.integration.hooks.dataset import CountingMixin, PartnerStream, follow
+from yolo_balance.integration.hooks.paste import EpochIndex, ImagePaster
 from yolo_balance.integration.protocols import Loader
 from yolo_balance.sampling import SamplingPlan
 from yolo_balance.sampling.plan_sampler import PlanSampler
@@ -45,7 +46,10 @@ class EpochBatches:
 
     def __iter__(self) -> Iterator[list[int]]:
         for epoch in itertools.count(self.images.epoch):
-            yield from BatchSampler(self.images.images(epoch), self.batch_size, self.drop_last)
+            images = self.images.images(epoch)
+            if self.images.plan.pasted is not None:  # a paste depends on its epoch
+                images = [EpochIndex(image, epoch) for image in images]
+            yield from BatchSampler(images, self.batch_size, self.drop_last)
             if self.single:
                 return
 
@@ -66,6 +70,7 @@ def balance_loader(
     partners: bool = True,
     foreground: Bools | None = None,
     changing: bool = False,
+    pasting: ImagePaster | None = None,
 ) -> None:
     """Make a train loader note the images it draws and, with a plan, follow it.
 
@@ -76,10 +81,15 @@ def balance_loader(
         partners: Whether mix transforms draw their other images from the plan too.
         foreground: (num_images,) images that hold an object, where every Mosaic is to hold one of them.
         changing: Whether any epoch may bring another plan.
+        pasting: Pastes objects into each image as it is loaded; None leaves the images as they are.
     """
     # an image folder mixes no images
     dataset = mix_in(loader.dataset, CountingMixin) if isinstance(loader.dataset, BaseDataset) else None
+    if dataset is not None:
+        dataset.pasting = pasting
     if plan is not None:
+        if pasting is not None:
+            pasting.follow(plan)
         if partners and dataset is not None:
             # A deck is dealt while a third as many images are shown, three partners each for a Mosaic. Dealt from three
             # quarters of the images that Ultralytics keeps decoded, the deck's last image is still among them.
@@ -102,7 +112,10 @@ def start_epoch(loader: Loader, epoch: int, plan: SamplingPlan | None) -> None:
     batches, stream = loader.batch_sampler, getattr(loader.dataset, "partners", None)
     if plan is None or not isinstance(batches, EpochBatches):
         return
+    pasting = getattr(loader.dataset, "pasting", None)
     if stream is not None:
         stream.open(epoch, plan)
+    if pasting is not None:
+        pasting.follow(plan)
     if batches.start_epoch(epoch, plan):
         loader.reset()

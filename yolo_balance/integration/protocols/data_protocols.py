@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any, Protocol, TypedDict
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -54,6 +56,7 @@ class Dataset(Sized, Protocol):
     single_cls: bool
     transforms: object
     use_keypoints: bool
+    use_obb: bool
 
     def __getitem__(self, index: int) -> dict[str, object]: ...
     def get_image_and_label(self, index: int) -> dict[str, object]: ...  # before any transform
@@ -70,6 +73,17 @@ class DataContent(TypedDict, total=False):
     test: str | list[str] | None
     names: dict[int, str]
     kpt_shape: list[int]
+    flip_idx: list[int]
+
+
+class ImageSample(TypedDict):
+    """An image with its labels, before any transform."""
+
+    img: npt.NDArray[np.uint8]
+    cls: Floats32  # (n, 1)
+    instances: Any  # Ultralytics' Instances
+    ori_shape: tuple[int, int]
+    resized_shape: tuple[int, int]
 
 
 class ImageLabels(TypedDict):

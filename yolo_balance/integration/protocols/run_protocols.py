@@ -20,7 +20,10 @@ class Arguments(Protocol):
     split: str
     imgsz: int
     multi_scale: float
+    cache: str | bool | None
     copy_paste: float
+    fliplr: float
+    flipud: float
     nbs: int
     time: float | None
     seed: int

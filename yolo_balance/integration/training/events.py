@@ -23,6 +23,7 @@ from yolo_balance.integration.training.data_print import DataPrint
 from yolo_balance.integration.training.other_options import class_factors, option_remarks
 from yolo_balance.integration.training.resolved_trainer import ResolvedTrainer
 from yolo_balance.integration.training.run_losses import RunLosses
+from yolo_balance.integration.training.run_pastes import paste_remarks
 from yolo_balance.integration.training.run_sampling import RunSampling
 from yolo_balance.integration.training.split_remarks import split_remarks
 from yolo_balance.recall import RecallReport
@@ -92,6 +93,8 @@ def start(trainer: RunningTrainer) -> None:
             objects = ClassStatistics.of(box_classes(trainer.test_loader.dataset), len(balance.names))
             if steering := training_console.feedback_line(balance.names, objects.boxes, balance.config.recall.level):
                 LOGGER.warning(steering)
+    for line in paste_remarks(trainer.resolved, trainer.train_loader.dataset):
+        LOGGER.warning(line)
     train, val = trainer.train_loader.dataset, trainer.test_loader.dataset
     absent = absent_remarks(train, val, balance.names, trainer.args.classes)
     factors = class_factors(trainer, trainer.losses)

@@ -140,7 +140,7 @@ def false_alarms(trainer: Trainer, clean: Bools, threshold: float) -> Bools:
     images = np.flatnonzero(clean)[rank::world_size]
     alarmed = torch.zeros(len(clean), dtype=torch.uint8, device=trainer.device)
     dataset: Any = copy(trainer.train_loader.dataset)  # labels and cached images are shared
-    dataset.augment, dataset.partners = False, None
+    dataset.augment, dataset.partners, dataset.pasting = False, None, None
     dataset.transforms = dataset.build_transforms(hyp=copy(trainer.args))
     loader = DataLoader(
         Subset(dataset, images.tolist()),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ultralytics import YOLO
+from ultralytics.cfg import get_cfg
 from ultralytics.utils import LOGGER
 
 from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_section, read_yaml
@@ -34,6 +35,7 @@ from yolo_balance.integration.split_images import check_labelled
 from yolo_balance.integration.training.attach import attach
 from yolo_balance.integration.training.best_checkpoint import rule_of
 from yolo_balance.integration.training.find_run import checkpoint_to_resume
+from yolo_balance.integration.training.made_images import boxes_by_class, made_images
 from yolo_balance.integration.training.resumable_trainer import (
     checkpoint_of,
     claimed,
@@ -41,6 +43,7 @@ from yolo_balance.integration.training.resumable_trainer import (
     run_folder,
     state_to_resume,
 )
+from yolo_balance.integration.training.run_pastes import mask_files, pasteable
 from yolo_balance.recall.report import RecallReport
 from yolo_balance.resolution import ResolvedBalance, conflicts, resolve
 from yolo_balance.run_folder.balance_file import BalanceFile
@@ -122,9 +125,13 @@ def read_run(balance: BalanceConfig, arguments: Mapping[str, object]) -> tuple[Y
     check_labelled(splits[1], balance.recall.unlabelled)
     train, val = (ClassStatistics.of(box_classes(split), len(names)) for split in splits)
     check_units(balance.recall.units, path, image_files(splits[1]))
-    resolved = resolve(
-        balance, train, names, complete({**arguments, "task": model.task, "data": path}), image_files(splits[0])
-    )
+    objects = pasteable(splits[0], balance, len(names))
+    completed = complete({**arguments, "task": model.task, "data": path})
+    known = [file for split in splits for file in image_files(split)]
+    made = boxes_by_class(made_images(balance.made, get_cfg(overrides=completed), data, known), len(names))
+    resolved = resolve(balance, train, names, completed, image_files(splits[0]), objects=objects, made=made)
+    if resolved.config.paste is not None:
+        mask_files(splits[0])  # raises where one does not fit
     if balance.recall.best != "fitness":
         rule_of(balance.recall, names, train, val)
     if balance.recall.calibration is not None:

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from ultralytics.utils import LOGGER, RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
@@ -36,9 +37,11 @@ from yolo_balance.integration.hooks.validator import RecallValidatorMixin, balan
 from yolo_balance.integration.split_images import check_labelled
 from yolo_balance.integration.training import events
 from yolo_balance.integration.training.best_checkpoint import RunSelection, check_rule
+from yolo_balance.integration.training.made_images import boxes_by_class, made_images
 from yolo_balance.integration.training.process_errors import process_errors
 from yolo_balance.integration.training.resumable_trainer import ResumableMixin, checkpoint_of, state_to_resume
 from yolo_balance.integration.training.run_losses import RunLosses
+from yolo_balance.integration.training.run_pastes import pasteable, run_pasting
 from yolo_balance.integration.training.run_sampling import RunSampling
 from yolo_balance.recall import RecallReport
 from yolo_balance.resolution import ResolvedBalance, resolve
@@ -133,9 +136,11 @@ class BalancedTrainerMixin(ResumableMixin):
         if not hasattr(self, "resolved"):
             names = class_names(self.data["names"])
             statistics = ClassStatistics.of(box_classes(loader.dataset), len(names))
-            self.resolved = resolve(
-                self.asked, statistics, names, complete(vars(self.args)), image_files(loader.dataset)
-            )
+            files = image_files(loader.dataset)
+            objects = pasteable(loader.dataset, self.asked, len(names))
+            made = boxes_by_class(made_images(self.asked.made, self.args, self.data, files), len(names))
+            arguments = complete(vars(self.args))
+            self.resolved = resolve(self.asked, statistics, names, arguments, files, objects=objects, made=made)
             if self.resolved.schedule is not None:
                 self.sampling = RunSampling(self.resolved.schedule, names, image_files(loader.dataset))
                 self.groups = self.sampling.groups
@@ -147,7 +152,15 @@ class BalancedTrainerMixin(ResumableMixin):
         plan = sampling.schedule.plan(epoch, self.epochs)
         self.exposure.start_epoch(plan)
         partners, foreground = sampling.options.partners, sampling.foreground
-        balance_loader(loader, plan, epoch=epoch, partners=partners, foreground=foreground, changing=sampling.changing)
+        balance_loader(
+            loader,
+            plan,
+            epoch=epoch,
+            partners=partners,
+            foreground=foreground,
+            changing=sampling.changing,
+            pasting=run_pasting(loader.dataset, self.resolved, self.args),
+        )
 
     def balance_validator(self, validator: protocols.Validator) -> protocols.Validator:
         """Make the validator report recall."""
@@ -208,7 +221,12 @@ class BalancedTrainerMixin(ResumableMixin):
             outside = sum(picked.stock for picked in drawn)
             if self.groups is not None:
                 self.groups.add([picked.sampled for picked in drawn])
-            self.exposure.add(self.resolved.statistics.picked(drawn), batch["cls"].numpy(), len(batch["img"]), outside)
+            pasted = np.zeros((2, len(self.exposure.names)), np.int64)
+            for picked in drawn:
+                for partner, label in picked.pasted:
+                    pasted[int(partner), label] += 1
+            picked_boxes = self.resolved.statistics.picked(drawn)
+            self.exposure.add(picked_boxes, batch["cls"].numpy(), len(batch["img"]), outside, pasted)
 
     def validate(self) -> tuple[dict[str, float] | None, float | None]:
         """Validate as Ultralytics does, and append recall to recall.csv; the rule of `best` replaces the fitness."""
