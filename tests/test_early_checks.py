@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from yolo_balance import cli
 from yolo_balance.cli import VERBS, main
 from yolo_balance.early_checks import argument_problems, model_problems
 from yolo_balance.parser import build_parser
@@ -104,3 +105,9 @@ def test_the_section_of_a_file_is_checked_with_the_words(tmp_path, capsys):
     file.write_text(yaml.safe_dump({"model": "yolo26n.pt", "data": "coco8.yaml", "balance": {"sampling": {"powr": 1}}}))
     assert main(["train", str(file), "epoch=2"]) == 1
     assert [line.split(": ")[1] for line in capsys.readouterr().err.splitlines()] == ["balance.sampling.powr", "epoch"]
+
+
+def test_the_page_of_exit_codes_has_each_code_of_the_command_line():
+    page = (Path(__file__).parents[1] / "docs" / "exit_codes.md").read_text(encoding="utf-8")
+    rows = [int(line.split("|")[1]) for line in page.splitlines() if line.startswith("| ") and line[2].isdigit()]
+    assert rows == sorted({cli.OK, cli.USER_ERROR, 2, cli.UNKNOWN_ERROR, cli.INTERRUPTED})

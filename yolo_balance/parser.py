@@ -113,7 +113,7 @@ def _add_training(verbs: _Verbs) -> None:
     analyze = verbs.add_parser(
         "analyze",
         help="report the cost of imbalance before any training",
-        usage="yolo_balance analyze [-h] FILE [key=value ...] [--out FOLDER] [--suggest [PATH]]",
+        usage="yolo_balance analyze [-h] FILE [key=value ...] [--out FOLDER] [--suggest [PATH]] [options]",
         epilog=_notes(
             "yolo_balance analyze mine.yaml --suggest",
             results="<stem of FILE>_analysis, or FOLDER: analysis.html, analysis.json",
