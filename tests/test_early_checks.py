@@ -110,4 +110,4 @@ def test_the_section_of_a_file_is_checked_with_the_words(tmp_path, capsys):
 def test_the_page_of_exit_codes_has_each_code_of_the_command_line():
     page = (Path(__file__).parents[1] / "docs" / "exit_codes.md").read_text(encoding="utf-8")
     rows = [int(line.split("|")[1]) for line in page.splitlines() if line.startswith("| ") and line[2].isdigit()]
-    assert rows == sorted({cli.OK, cli.USER_ERROR, 2, cli.UNKNOWN_ERROR, cli.INTERRUPTED})
+    assert rows == sorted({cli.OK, cli.USER_ERROR, 2, cli.UNKNOWN_ERROR, cli.JUDGE_ERROR, cli.INTERRUPTED})

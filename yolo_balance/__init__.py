@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from yolo_balance.integration.analyze import analyze
     from yolo_balance.integration.compare import compare
     from yolo_balance.integration.finished.calibrate_run import calibrate
+    from yolo_balance.integration.finished.certify_model import certify
     from yolo_balance.integration.finished.report_model import report
     from yolo_balance.integration.prediction.attach_thresholds import attach_thresholds
     from yolo_balance.integration.prediction.predict import predict
@@ -46,6 +47,7 @@ __all__ = [
     "attach",
     "attach_thresholds",
     "calibrate",
+    "certify",
     "compare",
     "gate",
     "predict",
@@ -65,6 +67,7 @@ _HOMES = {
     "Thresholds": "yolo_balance.recall.decisions.thresholds",
     "analyze": "yolo_balance.integration.analyze",
     "attach": "yolo_balance.integration.training.attach",
+    "certify": "yolo_balance.integration.finished.certify_model",
     "attach_thresholds": "yolo_balance.integration.prediction.attach_thresholds",
     "calibrate": "yolo_balance.integration.finished.calibrate_run",
     "compare": "yolo_balance.integration.compare",

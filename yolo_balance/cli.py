@@ -25,15 +25,16 @@ from yolo_balance.files import write_whole
 from yolo_balance.parser import build_parser
 from yolo_balance.text import plain
 
-OK, USER_ERROR, UNKNOWN_ERROR, INTERRUPTED = 0, 1, 3, 130  # 2: gate cannot conclude
+OK, USER_ERROR, UNKNOWN_ERROR, JUDGE_ERROR, INTERRUPTED = 0, 1, 3, 4, 130  # 2: gate cannot conclude
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
 
     0 is success, 1 a user's error with one line for each problem, 3 a bug with its traceback. `gate` returns 0 if all
-    targets are met, 1 if a target is missed and 2 if the report cannot decide.
+    targets are met, 1 if a target is missed, 2 if the report cannot decide, and 4 for a user's error.
     """
+    given = list(sys.argv[1:] if argv is None else argv)
     arguments = argparse.Namespace(verb="yolo_balance")
     _open_outputs()
     try:
@@ -43,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = VERBS[arguments.verb](arguments)
         sys.stdout.flush()
     except BalanceError as e:
-        return _user_error(str(e))
+        code = _user_error(str(e))
+        return JUDGE_ERROR if given[:1] and given[0] in JUDGES else code
     except BrokenPipeError:  # the reader of the output has gone, as head does
         return _user_error("")
     except OSError as e:  # of a file, or of the output itself, as on a full disk
@@ -117,6 +119,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         ray=arguments.ray,
         cpus=arguments.cpus,
         out=arguments.out,
+        oracle=arguments.oracle,
         say=_print,
         **given,
     )
@@ -191,6 +194,38 @@ def _gate(arguments: argparse.Namespace) -> int:
     gate = Gate.of(report, targets, budget=arguments.budget)
     _print(render_gate(gate))
     return gate.exit_code
+
+
+def _certify(arguments: argparse.Namespace) -> int:
+    from yolo_balance.config.targets import read_targets
+    from yolo_balance.recall.decisions.certificate import Terms
+    from yolo_balance.recall.decisions.plan import plan_lines
+
+    if arguments.weights is not None and "=" in arguments.weights and not os.path.exists(arguments.weights):
+        arguments.overrides.insert(0, arguments.weights)  # --plan data=...: no weights
+        arguments.weights = None
+    overrides = _with_units(arguments)
+    budget = 0.1 if arguments.budget is None and arguments.overkill is None else arguments.budget
+    terms = Terms(
+        targets=read_targets(arguments.targets) if arguments.targets else {},
+        budget=budget,
+        overkill=arguments.overkill,
+        cap=arguments.cap,
+        hit=arguments.hit,
+        level=arguments.level,
+        grows=arguments.grows,
+        unit="image" if arguments.units is None else "part",
+    )
+    if arguments.plan:
+        _print("\n".join(plan_lines(terms)))
+        return OK
+    if arguments.weights is None:
+        raise ConfigError("weights: missing, expected a model; only --plan needs none")
+    from yolo_balance.integration.finished.certify_model import certify
+
+    return certify(
+        arguments.weights, terms=terms, thresholds=arguments.thresholds, out=arguments.out, **overrides
+    ).exit_code
 
 
 def _predict(arguments: argparse.Namespace) -> int:
@@ -318,6 +353,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
+JUDGES = ("gate", "certify")
+"""Verbs whose exit code 1 is an answer."""
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "train": _train,
     "compare": _compare,
@@ -326,6 +363,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "report": _report,
     "calibrate": _calibrate,
     "gate": _gate,
+    "certify": _certify,
     "predict": _predict,
     "init": _init,
     "validate": _validate,

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,8 @@ PARTIAL = ".part"
 GROWING, COMPLETE = f".growing{PARTIAL}", f".complete{PARTIAL}"
 """Folders of files that are written together: not yet all there; all there, not yet in their places."""
 CHUNK = 1 << 20
+DIGITS = 16
+"""Hexadecimal digits of a SHA-256 by which an image is known: two of a million differ all the same."""
 """Bytes read at once."""
 
 
@@ -53,6 +55,11 @@ def sha256(path: str | Path) -> str:
                 while chunk := content.read(CHUNK):
                     digest.update(chunk)
     return digest.hexdigest()
+
+
+def image_ids(files: Iterable[str]) -> list[str]:
+    """Return what images are known by, wherever they are copied: 16 digits of a file's SHA-256, else its name."""
+    return [sha256(file)[:DIGITS] if Path(file).is_file() else Path(file).name for file in files]
 
 
 @contextmanager

@@ -97,6 +97,12 @@ def _add_training(verbs: _Verbs) -> None:
         metavar="ARM",
         help="one YAML per arm, with the keys of CONFIG that change; the first is the baseline. Default: CONFIG itself",
     )
+    compare.add_argument(
+        "--oracle",
+        metavar="DATA",
+        help="a data YAML with the same val and nothing removed from train: one more arm, stock on it, and the share "
+        "of the gap between stock and the oracle that each arm closes",
+    )
     compare.add_argument("--seeds", default="5", metavar="5", help="how many, from 0 on, or a list such as 0,3,7")
     compare.add_argument("--jobs", type=int, default=1, metavar="N", help="runs side by side on the device; 1")
     compare.add_argument(
@@ -208,8 +214,8 @@ def _add_finished(verbs: _Verbs) -> None:
             "yolo_balance gate runs/detect/train/recall.json --targets run.yaml",
             results="printed only",
             keys="docs/keys.md, balance.recall.targets",
-            codes="0 all targets are met; 1 one is missed, or an error in one line; 2 none is missed, and the report "
-            "cannot say of one (too few objects, or none)",
+            codes="0 all targets are met; 1 one is missed; 2 none is missed, and the report cannot say of one (too few "
+            "objects, or none); 4 an error in arguments or files, in one line each",
         ),
     )
     gate.add_argument("file", metavar="RECALL_JSON", help="the recall.json of a run or of report")
@@ -219,6 +225,32 @@ def _add_finished(verbs: _Verbs) -> None:
     gate.add_argument(
         "--budget", type=float, metavar="0.1", help="false boxes per clean image; the report's first when left out"
     )
+
+    certify = verbs.add_parser(
+        "certify",
+        help="certify what a model promises on the next parts, on a split that chose nothing",
+        epilog=_notes(
+            "yolo_balance certify best.pt data=mine.yaml split=test --targets run.yaml",
+            results="FOLDER of --out, or Ultralytics' own: certificate.json",
+            keys="docs/keys.md, balance.recall.*",
+            codes="0 certified; 1 refuted; 2 not yet certified; 4 an error in arguments or files, in one line each",
+        ),
+    )
+    certify.add_argument("weights", nargs="?", help="a model, as for report; none with --plan")
+    _add_overrides(certify, "data=... (required), split=..., what else Ultralytics' val accepts")
+    certify.add_argument("--thresholds", metavar="PATH", help="thresholds.yaml; that beside the weights when left out")
+    certify.add_argument("--targets", metavar="CFG", help="YAML of promised recall, as for gate; else bounds alone")
+    certify.add_argument("--budget", type=float, metavar="0.1", help="false boxes per clean unit; 0.1")
+    certify.add_argument("--overkill", type=float, metavar="0.05", help="share of rejected clean units instead")
+    certify.add_argument("--cap", type=int, default=3, metavar="3", help="false boxes that a unit counts at most; 3")
+    certify.add_argument("--hit", choices=("all", "any", "objects"), default="all", help="share that recall means; all")
+    certify.add_argument("--level", type=float, default=0.95, metavar="0.95", help="confidence of the statement; 0.95")
+    certify.add_argument(
+        "--grows", action="store_true", help="data will grow and be looked at again: look k spends (1 - level) / 2^k"
+    )
+    certify.add_argument("--plan", action="store_true", help="only say how many units it takes; no weights are needed")
+    certify.add_argument("--out", metavar="FOLDER", help="folder of the files; Ultralytics' own when left out")
+    _add_units(certify)
 
     predict = verbs.add_parser(
         "predict",

@@ -15,6 +15,7 @@ from yolo_balance.cli import main, parse_seeds
 from yolo_balance.comparison.resampling import resampled_recall
 from yolo_balance.errors import ConfigError
 from yolo_balance.integration.arms import lay_over, read
+from yolo_balance.integration.oracle_arm import oracle_arm, stock_of
 from yolo_balance.recall import RecallReport
 from yolo_balance.run_folder.detections import Detections
 
@@ -31,22 +32,46 @@ def calibrated(rule, **given):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def test_an_experiment_is_run_reported_taken_up_again_and_extended(base, write, tmp_path, capsys):
+@pytest.fixture
+def oracle(tiny_data, make_data, write):
+    """A data YAML with 40 train images and the val of the tiny data."""
+    train = make_data([[0], [1], [2], [2, 1], []] * 8, [[0]]).parent / "images" / "train"
+    content = yaml.safe_load(tiny_data.read_text())
+    (file,) = write(whole={**content, "train": str(train), "val": str(tiny_data.parent / content["val"])})
+    return file
+
+
+def test_an_experiment_is_run_reported_taken_up_again_and_extended(base, oracle, write, tmp_path, capsys):
     arms = write(
         stock={"balance": None}, drawn={"balance": {"sampling": {"strategy": "class_uniform", "epoch_size": 16}}}
     )
     out = tmp_path / "out"
     words = ["compare", base, "--arms", *arms, "epochs=1", "--seeds", "2", "--jobs", "2", "--out", str(out)]
+    words += ["--oracle", oracle]
 
     assert main(words) == 0
     printed = capsys.readouterr().out
     assert "stock: 1 epoch of 24 images, about 3 optimiser steps" in printed
     assert "drawn: 2 epochs of 16 images, about 4 optimiser steps; epochs 2 instead of 1" in printed
-    assert "4 of 4 runs finished" in printed
+    assert "oracle: 1 epoch of 24 images, about 3 optimiser steps; data " in printed
+    assert "warning: --oracle has fewer boxes in train than stock, of scratch 8 of " in printed
+    assert "6 of 6 runs finished" in printed
     assert "drawn against stock" in printed
-    assert {p.name for p in out.iterdir()} == {"stock", "drawn", "compare.json", "compare.csv", "compare.html"}
+    assert "Share of the gap between stock and oracle that an arm closes" in printed
+    names = {"stock", "drawn", "oracle"}
+    assert {p.name for p in out.iterdir()} == names | {"compare.json", "compare.csv", "compare.html"}
     content = json.loads((out / "compare.json").read_text())
-    assert [arm["name"] for arm in content["arms"]] == ["stock", "drawn"]
+    assert [arm["name"] for arm in content["arms"]] == ["stock", "drawn", "oracle"]
+    metrics = ["rare_recall_fa0.5", "rare_recall_fa1.0", "rare_ap50", "common_ap50", "map50_95"]
+    for arm in content["arms"]:
+        assert list(arm["share"]) == list(arm["share_interval"]) == metrics
+    figures = [{(f["measure"], f["name"]): f["runs"] for f in arm["figures"]} for arm in content["arms"]]
+    assert figures[2]["steps", ""] == figures[0]["steps", ""] == {"0": 3, "1": 3}
+    assert sum(
+        runs["0"]
+        for (measure, name), runs in figures[2].items()
+        if measure == "reached" and name in {"scratch", "pit", "crack"}
+    ) == pytest.approx(1)
     assert content["budgets"] == [0.5, 1.0]
     steps = next(figure for figure in content["arms"][1]["figures"] if figure["measure"] == "steps")
     assert steps["runs"] == {"0": 4, "1": 4}
@@ -91,7 +116,7 @@ def test_an_experiment_is_run_reported_taken_up_again_and_extended(base, write, 
     assert str(out / "broken" / "seed1" / "log.txt") in printed
     after = stamps(out)
     assert {path: after[path] for path in before} == before
-    prior, stock = json.loads((out / "compare.json").read_text())["arms"]
+    prior, stock, _ = json.loads((out / "compare.json").read_text())["arms"]
     assert [arm["name"] for arm in (prior, stock)] == ["prior", "stock"]
     runs = [{f["measure"]: f["runs"] for f in arm["figures"]} for arm in (prior, stock)]
     assert runs[0]["steps"] == runs[1]["steps"]
@@ -226,6 +251,52 @@ def test_a_mistake_in_an_arm_is_one_line(base, write, tmp_path, capsys, arm, lin
     lines = fails(capsys, tmp_path, base, "--arms", *arms)
     assert len(lines) == 1
     assert lines[0].startswith(f"{arms[1]}: {line}")
+
+
+@pytest.mark.parametrize(
+    ("arms", "change", "line"),
+    [
+        ({"stock": {}}, {"names": ["scratch", "crack", "pit"]}, "{data}: expected the classes of stock, scratch, pit and crack, got scratch, crack and pit"),
+        ({"stock": {}}, {"val": "train"}, "{data}: expected the val images of stock, which arms are paired by; got 40 images, of 12"),
+        ({"stock": {}}, {"val": "nowhere"}, "{data} cannot be used ("),
+        ({"stock": {}}, {"names": None}, "{data} cannot be used ("),
+        ({"stock": {}, "Oracle": {"imgsz": 64}}, {}, "{folder}/Oracle.yaml: expected another name, oracle is that of the arm of --oracle"),
+        ({"drawn": {"balance": {"sampling": {}}}, "calibrated": calibrated("fitted"), "cls_pw": {"cls_pw": 0.5}, "flip": {"flipud": 0.5}}, {}, "expected a stock arm among the arms, with `balance: {{}}` and no train argument of its own, as cfg/arms/stock.yaml is; got drawn, calibrated, cls_pw and flip"),
+    ],
+)  # fmt: skip
+def test_an_oracle_that_does_not_fit_is_one_line(base, oracle, write, tmp_path, capsys, arms, change, line):
+    content = yaml.safe_load(Path(oracle).read_text())
+    (data,) = write(unfit={**content, **change, **({"val": content["train"]} if change.get("val") == "train" else {})})
+    (found,) = fails(capsys, tmp_path, base, "--arms", *write(**arms), "--oracle", data)
+    assert found.removeprefix("--oracle: ").startswith(line.format(data=data, folder=tmp_path))
+
+
+def test_an_oracle_that_is_not_there_is_one_line(base, tmp_path, capsys):
+    data = tmp_path / "none.yaml"
+    (line,) = fails(capsys, tmp_path, base, "--oracle", str(data))
+    assert line.startswith(f"--oracle: {data}")
+
+
+def test_the_oracle_is_stock_on_other_data_for_as_many_steps(base, oracle, write):
+    files = write(drawn={"balance": {"sampling": {"epoch_size": 0.5}}}, stock={"balance": None, "mosaic": 1.0})
+    arms = planned(base, files, epochs=5)
+    found = oracle_arm(oracle, arms)
+    stock = arms[1]
+    assert stock_of(arms) is stock
+    assert (found.name, found.epochs, found.steps) == ("oracle", stock.epochs, stock.steps)
+    assert found.data.resolved.images_per_epoch == 24
+    np.testing.assert_array_equal(found.data.resolved.schedule.balanced.factors, np.ones(40))
+    assert [change.split()[0] for change in found.changes(stock)] == ["data"]
+    assert found.value("data") == oracle
+    same = {k: v for k, v in found.content.items() if k not in ("data", "balance")}
+    assert same == {k: v for k, v in stock.content.items() if k not in ("data", "balance")}
+    assert found.balance.recall == stock.balance.recall
+
+
+def test_an_oracle_of_as_many_images_is_stock_to_the_bit(base, write):
+    arms = planned(base, write(stock={"balance": {}}))
+    found = oracle_arm(arms[0].value("data"), arms)
+    assert found.content == arms[0].content
 
 
 def test_epochs_that_steps_shorten_are_checked_again(base, write, tmp_path, capsys):

@@ -145,7 +145,7 @@ def test_the_printed_table():
     assert str(report).splitlines() == [
         "Recall per class on val (IoU 0.5, 95% Wilson interval, clustered by image; 2 defect-free of 4 images)",
         "            at 0.1 false boxes per clean image            at 1 false boxes per clean image",
-        "            (conf 0.500, measured 0)                      (conf 0.001, measured 0.5)",
+        "            (conf 0.500, measured 0 [0.00, 2.53])         (conf 0.001, measured 0.5 [0.00, 2.61])",
         "class   n   hits  recall                                  hits  recall",
         "a       3      1  0.33 [0.06, 0.79]  target 0.9: missed      2  0.67 [0.21, 0.94]  target 0.9: cannot conclude",
         "b [x]   1      1  1.00 [0.21, 1.00]                          1  1.00 [0.21, 1.00]",

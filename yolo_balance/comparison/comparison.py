@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from yolo_balance.comparison.figures import COMMON, GROUPS, RARE, Figure, Key, Resampling, Split, figures
-from yolo_balance.comparison.paired_statistics import RESAMPLES, SEED
+from yolo_balance.comparison.figures import COMMON, GROUPS, RARE, Difference, Figure, Key, Resampling, Split, figures
+from yolo_balance.comparison.gap_shares import ArmReadings, Gap, share_keys
+from yolo_balance.comparison.paired_statistics import RESAMPLES, SEED, Bounds
 from yolo_balance.comparison.run_figures import RunFigures
 from yolo_balance.errors import DataError
 from yolo_balance.files import csv_text, write_whole
@@ -52,12 +53,17 @@ class ArmFigures:
         changes: Differences to the first arm's training besides the method, one phrase each.
         figures: Recall, precision, exposure and time.
         in_train: Images of val that the arm's train has too; None where that is not known.
+        share: By metric the share of the gap between stock and the oracle that the arm closes, (arm - stock) / (oracle
+            - stock); None where no gap is shown. Empty without an oracle.
+        share_interval: By metric the interval of the share, None beside a share that is None.
     """
 
     name: str
     changes: tuple[str, ...]
     figures: tuple[Figure, ...]
     in_train: int | None = 0
+    share: Mapping[str, float | None] = field(default_factory=dict)
+    share_interval: Mapping[str, Bounds | None] = field(default_factory=dict)
 
     def figure(self, key: Key) -> Figure:
         """Return the figure with this key. Raises StopIteration if the arm has none."""
@@ -84,6 +90,8 @@ class Comparison(Result, SplitCounts):
         confidence: Level of the intervals.
         resamples: Number of bootstrap resamples.
         failed: Runs that did not finish, one phrase each.
+        stock, oracle: Names of the arms between which the gap lies; None without an oracle.
+        gap: By metric the oracle's mean minus stock's; None where no seed of both finished. Empty without an oracle.
         ignored, first_ignored, unlabelled, filtered, filtered_by, copies, in_train: As in `SplitCounts`, of the first
             run; `in_train` is the largest of any arm.
     """
@@ -98,6 +106,9 @@ class Comparison(Result, SplitCounts):
     confidence: float
     resamples: int
     failed: tuple[str, ...] = ()
+    stock: str | None = None
+    oracle: str | None = None
+    gap: Mapping[str, Difference | None] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -111,6 +122,7 @@ class Comparison(Result, SplitCounts):
         failed: Sequence[str] = (),
         confidence: float = 0.95,
         resamples: int = RESAMPLES,
+        gap: tuple[str, str] | None = None,
     ) -> Comparison:
         """Compare runs.
 
@@ -123,6 +135,7 @@ class Comparison(Result, SplitCounts):
             failed: Runs that did not finish.
             confidence: Level of the intervals.
             resamples: Number of bootstrap resamples.
+            gap: Names of stock and of the oracle; None without an oracle.
 
         Raises:
             DataError: There is no run; or one was read on other images, classes or budgets than the first.
@@ -144,18 +157,29 @@ class Comparison(Result, SplitCounts):
         for arm, found in finished.items():
             of_arm = figures(found, recall[arm], split, resampling, None if arm == first else reference)
             arms.append(ArmFigures(arm, tuple((changes or {}).get(arm, ())), of_arm, _most([r.counts for r in found])))
+        budgets = tuple(map(float, d.budgets))
+        apart: dict[str, Difference | None] = {}
+        if gap is not None:
+            readings = {arm.name: ArmReadings.of(arm.figures, recall[arm.name]) for arm in arms}
+            ends = [readings[name] for name in gap if name in readings]
+            both = Gap(ends[0], ends[1], budgets, split, resampling) if len(ends) == len(gap) else None
+            apart = dict.fromkeys(share_keys(budgets)) if both is None else both.differences()
+            arms = [_with_shares(arm, both, readings[arm.name], apart) for arm in arms]
         every = [run.counts for found in finished.values() for run in found]
         return cls(
             first=first,
             arms=tuple(arms),
             seeds=tuple(seeds),
-            budgets=tuple(map(float, d.budgets)),
+            budgets=budgets,
             classes=classes,
             images=len(d.counted),
             clean_images=len(d.counted) - len(np.unique(d.object_image)),
             confidence=confidence,
             resamples=resamples,
             failed=tuple(failed),
+            stock=gap and gap[0],
+            oracle=gap and gap[1],
+            gap=apart,
             **{**asdict(every[0]), "in_train": _most(every)},
         )
 
@@ -199,6 +223,10 @@ class Comparison(Result, SplitCounts):
                 for key, count in counts.items()
                 if count
             ]
+            for metric, share in arm.share.items():
+                low, high = arm.share_interval[metric] or (None, None)
+                closed = (csv_text(arm.name), "share", "metric", metric, "", str(len(arm.seeds)), _decimals(share))
+                rows.append((*closed, "", _decimals(low), _decimals(high), "", "", ""))
         return rows
 
     def columns(self) -> dict[str, list[object]]:
@@ -225,6 +253,13 @@ class Comparison(Result, SplitCounts):
     def to_json(self) -> str:
         """Return the text of `compare.json`."""
         return json.dumps({"schema": SCHEMA, **counts_last(asdict(self))}, indent=1) + "\n"
+
+
+def _with_shares(arm: ArmFigures, gap: Gap | None, readings: ArmReadings, metrics: Iterable[str]) -> ArmFigures:
+    """Return the arm with its share of the gap by metric, None for each without a gap."""
+    found = dict.fromkeys(metrics) if gap is None else gap.shares(readings)
+    share = {metric: None if closed is None else closed[0] for metric, closed in found.items()}
+    return replace(arm, share=share, share_interval={m: None if c is None else c[1] for m, c in found.items()})
 
 
 def _most(counts: Sequence[SplitCounts]) -> int | None:

@@ -57,6 +57,25 @@ class Difference:
     seeds: int
     verdict: DifferenceVerdict | None
 
+    @classmethod
+    def judged(
+        cls, value: float, bounds: tuple[float, float] | None, over: Over, seeds: int, enough: bool = True
+    ) -> Difference:
+        """Return the difference with its verdict.
+
+        Args:
+            value: The difference.
+            bounds: Interval, None without one.
+            over: Sources of chance that the interval covers.
+            seeds: Number of seeds.
+            enough: Whether so many images hold the class that a difference could be shown.
+        """
+        if bounds is None:
+            return cls(value, None, None, over, seeds, None)
+        low, high = bounds
+        verdict: DifferenceVerdict = "gain" if low > EPSILON else "loss" if high < -EPSILON else "null"
+        return cls(value, low, high, over, seeds, verdict if enough else "too few images")
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -138,7 +157,7 @@ def figures(
         pairs = [(value, before[key].get(seed)) for seed, value in values[key].items() if key.measure in PRECISION]
         if d := [own - other for own, other in pairs if own is not None and other is not None]:
             bounds = student_interval(d, confidence=resampling.confidence)
-            differences[key] = _difference(float(np.mean(d)), bounds, "seeds", len(d))
+            differences[key] = Difference.judged(float(np.mean(d)), bounds, "seeds", len(d))
     return tuple(Figure(*key, found, _mean(found), differences.get(key)) for key, found in values.items())
 
 
@@ -186,18 +205,9 @@ def _recall_differences(
             value = float(apart[0, :, k, c].mean())
             if math.isfinite(value):
                 bounds = float(low[k, c]), float(high[k, c])
-                found[Key("recall", scope, name, float(budget))] = _difference(value, bounds, over, len(pairs), enough)
+                key = Key("recall", scope, name, float(budget))
+                found[key] = Difference.judged(value, bounds, over, len(pairs), enough)
     return found
-
-
-def _difference(
-    value: float, bounds: tuple[float, float] | None, over: Over, seeds: int, enough: bool = True
-) -> Difference:
-    if bounds is None:
-        return Difference(value, None, None, over, seeds, None)
-    low, high = bounds
-    verdict: DifferenceVerdict = "gain" if low > EPSILON else "loss" if high < -EPSILON else "null"
-    return Difference(value, low, high, over, seeds, verdict if enough else "too few images")
 
 
 def _over(recall: Floats) -> Floats:

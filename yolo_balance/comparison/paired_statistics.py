@@ -36,35 +36,64 @@ def widening(seeds: int, confidence: float) -> float:
     return float(np.sqrt(seeds / (seeds - 1)) * stdtrit(seeds - 1, tail) / ndtri(tail))
 
 
-def bootstrap_interval(differences: Floats, seeds: Ints, *, confidence: float = 0.95) -> tuple[Floats, Floats]:
-    """Return the percentile interval of a mean difference over seeds and images.
+def replicates(differences: Floats, seeds: Ints, confidence: float) -> Floats:
+    """Compute (B, ...) replicates of a mean difference over seeds and images.
 
     With d_s(b) the difference at seed s on resample b of the images, 0 being all images once, d(b) its mean over seeds
     and c_s(b) the times the seed is drawn, a replicate is
 
         d(b) + widening * (1/S) sum over s of c_s(b) (d_s(0) - d(0)),
 
-    d(b) alone with a single seed. Replicates without data are left out.
+    d(b) alone with a single seed.
 
     Args:
         differences: (1 + B, S, ...) first on all images, then on the resamples; NaN where a resample has no object.
+        seeds: (1 + B, S) from `resample_counts`.
+        confidence: Level of the interval that is read from them.
+    """
+    found: Floats = differences[1:].mean(axis=1)
+    if (count := differences.shape[1]) > 1:
+        apart = differences[0] - differences[0].mean(axis=0)
+        found = found + widening(count, confidence) / count * np.tensordot(seeds[1:], apart, 1)
+    return found
+
+
+def bootstrap_interval(differences: Floats, seeds: Ints, *, confidence: float = 0.95) -> tuple[Floats, Floats]:
+    """Return the percentile interval of a mean difference over seeds and images.
+
+    Args:
+        differences: (1 + B, S, ...) as in `replicates`; replicates without data are left out.
         seeds: (1 + B, S) from `resample_counts`.
         confidence: Level.
 
     Returns:
         Lower and upper bounds (...); NaN where there is no data at all.
     """
-    replicates = differences[1:].mean(axis=1)
-    if (count := differences.shape[1]) > 1:
-        apart = differences[0] - differences[0].mean(axis=0)
-        replicates = replicates + widening(count, confidence) / count * np.tensordot(seeds[1:], apart, 1)
-    flat = replicates.reshape(len(replicates), -1)
+    drawn = replicates(differences, seeds, confidence)
+    flat = drawn.reshape(len(drawn), -1)
     low, high = np.full((2, flat.shape[1]), np.nan)
     tail = (1 - confidence) / 2
     for column in np.flatnonzero(np.isfinite(flat).any(axis=0)):
         known = flat[np.isfinite(flat[:, column]), column]
         low[column], high[column] = np.quantile(known, [tail, 1 - tail])
-    return low.reshape(replicates.shape[1:]), high.reshape(replicates.shape[1:])
+    return low.reshape(drawn.shape[1:]), high.reshape(drawn.shape[1:])
+
+
+def ratio_interval(differences: Floats, gaps: Floats, seeds: Ints, *, confidence: float = 0.95) -> Bounds:
+    """Return the percentile interval of a mean difference over a mean gap, both on the same seeds and images.
+
+    Args:
+        differences: (1 + B, S) as in `replicates`.
+        gaps: (1 + B, S) of the gap, whose interval does not hold 0; the few replicates in which the gap has not the
+            sign that was measured, or there is no data, are left out.
+        seeds: (1 + B, S) from `resample_counts`.
+        confidence: Level.
+    """
+    above, below = (replicates(part, seeds, confidence) for part in (differences, gaps))
+    known = np.isfinite(above) & (below * np.sign(gaps[0].mean()) > 0)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(above[known] / below[known], [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def student_interval(differences: npt.ArrayLike, *, confidence: float = 0.95) -> Bounds | None:

@@ -17,6 +17,7 @@ from yolo_balance.files import write_whole, written_together
 from yolo_balance.integration.arms import Arm
 from yolo_balance.integration.arms import read as read_arms
 from yolo_balance.integration.compat import one_line, quiet
+from yolo_balance.integration.oracle_arm import fewer, oracle_arm, stock_of
 from yolo_balance.text import counted, plain
 from yolo_balance.views.comparison import comparison_page
 from yolo_balance.views.comparison.runs_progress import RunsProgress
@@ -33,6 +34,7 @@ def compare(
     ray: bool | str = False,
     cpus: int | None = None,
     out: str | Path | None = None,
+    oracle: str | Path | None = None,
     say: Callable[[str], None] = print,
     **overrides: object,
 ) -> tuple[Comparison, list[Path]]:
@@ -52,6 +54,9 @@ def compare(
             Every machine has this package, and this folder, the data and `out` at the same paths.
         cpus: CPUs of a run on the cluster, 1 when left out.
         out: Folder of the runs and the results; `<stem of config>_compare` when left out.
+        oracle: A data YAML with the same val and nothing removed from train. One more arm, `oracle`, trains the stock
+            arm on it for as many steps, and of each arm's figures the share of the gap between stock and the oracle is
+            read that the arm closes.
         say: Called with each line of progress.
         **overrides: Keys that replace those of the configuration; dotted keys reach into sections.
 
@@ -68,7 +73,13 @@ def compare(
         found = read_arms(config, arms, overrides)
     if ray:
         _check_devices(found, config)
-    for line in planned(found):
+    stock, remarks = None, []
+    if oracle is not None:
+        stock = stock_of(found)
+        with quiet():
+            found.append(oracle_arm(oracle, found))
+        remarks = fewer(found[-1], found[0])
+    for line in planned(found) + remarks:
         say(line)
     folder = Path(f"{Path(config).stem}_compare" if out is None else out)
     runs = _runs(found, seeds, folder)
@@ -85,7 +96,7 @@ def compare(
         if isinstance(e, OSError):
             raise ConfigError(f"--out: {folder} cannot be written ({one_line(e)})") from e
         raise
-    return _results(found, runs, failed, seeds, folder)
+    return _results(found, runs, failed, seeds, folder, None if stock is None else (stock.name, found[-1].name))
 
 
 def _check_options(seeds: Sequence[int], jobs: int, ray: bool | str, cpus: int | None) -> None:
@@ -170,7 +181,12 @@ def _queue(arms: Sequence[Arm], jobs: int, ray: bool | str, cpus: int, say: Call
 
 
 def _results(
-    arms: Sequence[Arm], runs: Sequence[Run], failed: Mapping[Run, str], seeds: Sequence[int], folder: Path
+    arms: Sequence[Arm],
+    runs: Sequence[Run],
+    failed: Mapping[Run, str],
+    seeds: Sequence[int],
+    folder: Path,
+    gap: tuple[str, str] | None,
 ) -> tuple[Comparison, list[Path]]:
     figures: dict[str, list[RunFigures]] = {arm.name: [] for arm in arms}
     missing = {run: run.failure(reason) for run, reason in failed.items()}
@@ -191,6 +207,7 @@ def _results(
         changes={arm.name: arm.changes(arms[0]) for arm in arms},
         failed=list(missing.values()),
         confidence=arms[0].balance.recall.level,
+        gap=gap,
     )
     table = io.StringIO()
     csv.writer(table).writerows([COLUMNS, *comparison.rows()])

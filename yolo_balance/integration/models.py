@@ -8,10 +8,11 @@ from ultralytics import YOLO
 from ultralytics.utils import LOGGER
 from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
 
-from yolo_balance.errors import HostError
+from yolo_balance.errors import ConfigError, HostError
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import BOX_TASKS
 from yolo_balance.integration.protocols import YOLOModel
+from yolo_balance.run_folder.names import THRESHOLDS
 
 
 def resolve_model(model: str | Path) -> str:
@@ -38,6 +39,16 @@ def resolve_model(model: str | Path) -> str:
         f"model: {model} is neither on disk nor downloadable ({reason}): training starts from scratch, {architecture}"
     )
     return architecture
+
+
+def thresholds_beside(weights: Path) -> Path:
+    """Return the thresholds file of weights; raise ConfigError with the places searched."""
+    folder = weights.absolute().parent
+    places = [folder / THRESHOLDS, folder.parent / THRESHOLDS]
+    for place in places:
+        if place.exists():
+            return place
+    raise ConfigError(f"--thresholds: not given, and found neither {places[0]} nor {places[1]}")
 
 
 def box_model(key: str, file: str | Path, task: object) -> YOLOModel:

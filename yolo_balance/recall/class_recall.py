@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from yolo_balance.arrays import Floats, Ints
 from yolo_balance.bounded_files import shown
 from yolo_balance.ranges import Confidence, Count, Share
-from yolo_balance.recall.evidence.intervals import effective_interval, interval
+from yolo_balance.recall.evidence.intervals import effective_interval, exact_high, exact_low, interval
 from yolo_balance.recall.evidence.verdicts import Bounds, RecallVerdict, verdict
 from yolo_balance.recall.outcomes import Outcomes
 
+Range: TypeAlias = tuple[int, int]
 ROUNDING = 0.006
 """Most that figures of a report which were rounded to two decimals contradict each other by."""
 
@@ -37,6 +39,7 @@ class ClassRecall:
         false_boxes: Boxes of the class at or above the threshold that found nothing, over all images.
         precision: hits / (hits + false_boxes); None without any box.
         images: Images, or units of images, that hold the n objects; `n_effective` if all objects had been found.
+        whole: Number of these on which every object of the class is found; None in an older report.
     """
 
     n: int
@@ -53,6 +56,7 @@ class ClassRecall:
     false_boxes: Count = 0
     precision: Share | None = None
     images: int | None = None
+    whole: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse a row that cannot be; raises ValueError that begins with the key."""
@@ -86,28 +90,62 @@ class ClassRecall:
             raise ValueError(f"target: expected a recall in (0, 1], got {self.target}")
         if self.images is not None and not min(self.n, 1) <= self.images <= self.n:
             raise ValueError(f"images: expected 1 to n = {self.n}, got {self.images}")
+        if self.whole is not None and not 0 <= self.whole <= min(self.hits, self.judged_n):
+            raise ValueError(f"whole: expected 0 to {min(self.hits, self.judged_n)}, got {self.whole}")
         if not 0 < self.confidence < 1:
             raise ValueError(f"confidence: expected a level in (0, 1), got {self.confidence}")
 
     @property
-    def independent(self) -> float:
-        """`n_effective` where that is known, else n."""
-        return self.n if self.n_effective is None else self.n_effective
+    def judged_n(self) -> int:
+        """Units that verdicts count: images that hold the class, of which objects share; objects if none share."""
+        return self.n if self.images is None else self.images
+
+    @property
+    def judged_hits(self) -> Range:
+        """Fewest and most of `judged_n` that have every object found; they differ in an older report only."""
+        misses = self.n - self.hits
+        if self.whole is not None:
+            return self.whole, self.whole
+        if self.judged_n == self.n:
+            return self.hits, self.hits
+        return max(self.judged_n - misses, 0), self.judged_n - min(misses, 1)
+
+    @property
+    def judged_recall(self) -> float | None:
+        """Share of `judged_n` that has every object found, the lowest it may be; None without data."""
+        return self.judged_hits[0] / self.judged_n if self.judged_n else None
+
+    @property
+    def judged_bounds(self) -> Bounds | None:
+        """Clopper and Pearson's interval of `judged_hits`, which verdicts use; None without data."""
+        if not self.judged_n:
+            return None
+        (fewest, most), tail = self.judged_hits, (1 - self.confidence) / 2
+        return exact_low(fewest, self.judged_n, tail), exact_high(most, self.judged_n, tail)
+
+    @property
+    def shared(self) -> bool:
+        """Whether objects share images, so that verdicts count images with every object found."""
+        return self.judged_n != self.n
 
     @property
     def bounds(self) -> Bounds | None:
-        """Interval that verdicts use: Wilson's, clustered by image where that is known; None without data."""
+        """Interval that describes the recall of objects: Wilson's, approximate where objects share images."""
         if self.wilson is not None:
             return self.wilson
         return None if self.low is None or self.high is None else (self.low, self.high)
+
+    @property
+    def counted(self) -> str:
+        """Name of one of `judged_n`."""
+        return "unit" if self.shared else "object"
 
     @property
     def verdict(self) -> RecallVerdict | None:
         """Verdict of `verdicts.verdict` on the target; None without a target."""
         if self.target is None:
             return None
-        bounds = self.bounds or (None, None)
-        return verdict(self.independent, *bounds, target=self.target, confidence=self.confidence, most=self.images)
+        return verdict(self.judged_n, *(self.judged_bounds or (None, None)), target=self.target)
 
 
 def read_classes(
@@ -125,7 +163,10 @@ def read_classes(
     """
     hits = outcomes.hits_at(thresholds)
     false = np.bincount(outcomes.predicted[outcomes.counts(thresholds) & ~outcomes.hit], minlength=len(names))
-    columns = [array.tolist() for array in (outcomes.objects, hits, thresholds, n_effective, images, false)]
+    missed = ~outcomes.detected(thresholds)
+    classes, _ = np.unique(np.stack([outcomes.object_class, outcomes.object_unit])[:, missed], axis=1)
+    whole = images - np.bincount(classes, minlength=len(names))
+    columns = [array.tolist() for array in (outcomes.objects, hits, thresholds, n_effective, images, whole, false)]
     return {
         name: _class_recall(*row, confidence=confidence, target=targets.get(name))
         for name, *row in zip(names, *columns, strict=True)
@@ -138,6 +179,7 @@ def _class_recall(
     threshold: float,
     size: float,
     images: int,
+    whole: int,
     false: int,
     *,
     confidence: float,
@@ -146,8 +188,8 @@ def _class_recall(
     precision = hits / (hits + false) if hits + false else None
     at = (threshold, target, confidence)
     if n == 0:
-        return ClassRecall(0, 0, None, None, None, *at, None, None, None, false, precision, 0)
+        return ClassRecall(0, 0, None, None, None, *at, None, None, None, false, precision, 0, 0)
     low, high = interval(hits, n, confidence=confidence)
     wilson = (low, high) if size == n else effective_interval(hits / n, size, confidence=confidence)
     exact = effective_interval(hits / n, size, confidence=confidence, method="exact")
-    return ClassRecall(n, hits, hits / n, low, high, *at, size, wilson, exact, false, precision, images)
+    return ClassRecall(n, hits, hits / n, low, high, *at, size, wilson, exact, false, precision, images, whole)

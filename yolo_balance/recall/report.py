@@ -22,6 +22,7 @@ from yolo_balance.recall.details import Details
 from yolo_balance.recall.diagnosis.detection_probability import pod_by_class
 from yolo_balance.recall.diagnosis.error_types import ErrorTypes
 from yolo_balance.recall.diagnosis.recall_by_size import RecallBySize
+from yolo_balance.recall.evidence.betting import CAP, alarm_interval
 from yolo_balance.recall.evidence.effective_size import effective_sizes
 from yolo_balance.recall.images import ImageRates, zones
 from yolo_balance.recall.operating_point import alarm_unit, threshold_at
@@ -70,6 +71,8 @@ class BudgetRecall:
         classes: By class name, in class-id order.
         per_class: The same with a confidence for each class.
         images: Escapes and overkill at the threshold.
+        measured_low, measured_high: Bounds of false boxes per clean image, by unit, each unit counted with three at
+            most; None in a report without them. On the split that chose the threshold they show no budget.
     """
 
     false_alarms: Amount
@@ -78,6 +81,8 @@ class BudgetRecall:
     classes: Mapping[str, ClassRecall]
     per_class: PerClassRecall | None = None
     images: ImageRates | None = None
+    measured_low: Amount | None = None
+    measured_high: Amount | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,8 @@ class RecallReport(Result, SplitCounts):
             rate = float((false_confidence >= common[i]).sum()) / images
             of_all, of_each = (ImageRates.of(outcomes, t, names, confidence=confidence) for t in (common[i], own[i]))
             per_class = PerClassRecall(shared, readings[len(common) + i], of_each)
-            budgets.append(BudgetRecall(float(budget), common[i], rate, readings[i], per_class, of_all))
+            bounds = _alarm_bounds(outcomes, common[i], budget, confidence)
+            budgets.append(BudgetRecall(float(budget), common[i], rate, readings[i], per_class, of_all, *bounds))
         units = None if outcomes.units == outcomes.images else outcomes.units
         return cls(split, iou, confidence, outcomes.images, outcomes.clean_images, tuple(budgets), units=units)
 
@@ -281,6 +287,19 @@ class RecallReport(Result, SplitCounts):
         from yolo_balance.views.recall.report_console import render_report
 
         return render_report(self)
+
+
+def _alarm_bounds(outcomes: Outcomes, threshold: float, budget: float, level: float) -> tuple[float, float]:
+    """Return bounds of false boxes per image at a threshold, the units counted that hold the images of a budget."""
+    images = outcomes.clean if outcomes.clean_images else np.ones(outcomes.images, bool)
+    units, unit = np.unique(outcomes.unit[images], return_inverse=True)
+    place = np.zeros(outcomes.images, np.int64)
+    place[images] = unit
+    boxes = outcomes.counts(threshold) & outcomes.alarming
+    counts = np.bincount(place[outcomes.image[boxes]], minlength=len(units))
+    per_unit = max(int(images.sum()), 1) / max(len(units), 1)
+    low, high = alarm_interval(counts, min(budget * per_unit, CAP / 2), level)
+    return low / per_unit, high / per_unit
 
 
 def _decimals(value: float | None) -> str:

@@ -18,6 +18,9 @@ OF_BEST = (*REPORT, MEASURED, DETECTIONS, PRIME_SAMPLES)
 COMPARED = (MEASURED, DETECTIONS, RECALL)
 """The files of a finished run, which `compare` looks for; recall.json is written last of the three."""
 
+CERTIFICATE = "certificate.json"
+"""Answer of `certify`."""
+
 # In weights/
 WEIGHTS, BEST, LAST = "weights", "best.pt", "last.pt"
 STATE, BEST_FITNESS, UNCALIBRATED = "balance_state.json", "best_fitness.pt", "best_uncalibrated.pt"

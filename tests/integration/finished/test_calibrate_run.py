@@ -20,7 +20,7 @@ from yolo_balance import BalancedDetectionTrainer, RecallReport, train
 from yolo_balance.cli import main
 from yolo_balance.config import BalanceConfig, RecallConfig, read_yaml
 from yolo_balance.errors import ConfigError
-from yolo_balance.files import sha256
+from yolo_balance.files import image_ids, sha256
 from yolo_balance.integration.arguments import complete
 from yolo_balance.integration.arms import lay_over
 from yolo_balance.integration.finished.class_shifts import fold, shift_classes
@@ -148,14 +148,16 @@ def test_what_a_run_reports_is_of_the_calibrated_model(runs, found_data, rule, t
     folder = runs[0] / rule
     report, again = RecallReport.load(folder / "recall.json"), read(found_data, folder / "weights" / "best.pt")
     other = read(found_data, folder / "weights" / UNCALIBRATED).recall_report
-    thresholds = [[budget.threshold for budget in r.budgets] for r in (report, again.recall_report, other)]
-    assert thresholds[0] == pytest.approx(thresholds[1], abs=1e-3)
-    assert thresholds[0] != pytest.approx(thresholds[2], abs=2e-3)
+    common = [[budget.threshold for budget in r.budgets] for r in (report, again.recall_report, other)]
+    assert common[0] == pytest.approx(common[1], abs=1e-3)
+    assert common[0] != pytest.approx(common[2], abs=2e-3)
     measured = Conditions(
         **{"weights": "best.pt", "weights_sha256": sha256(folder / "weights" / "best.pt"), "imgsz": 64, "rect": True},
         **{"nms_iou": 0.7, "agnostic_nms": False, "max_det": 300, "end2end": False, "augment": False},
     )
-    Thresholds.of(report, measured).save(tmp_path / "thresholds.yaml")
+    chosen_on = " ".join(sorted(image_ids(again.outcomes.files)))
+    thresholds = Thresholds.of(report, measured).model_copy(update={"chosen_on": chosen_on})
+    thresholds.save(tmp_path / "thresholds.yaml")
     assert (folder / "thresholds.yaml").read_text() == (tmp_path / "thresholds.yaml").read_text()
     assert report.weights_sha256 == measured.weights_sha256
 

@@ -28,7 +28,7 @@ def test_without_objects_a_first_look_takes_as_many_as_a_narrow_interval():
 @pytest.mark.parametrize("target", [0.3, 0.6, 0.9])
 def test_with_a_target_it_is_what_the_gate_says(target):
     row = found(8, 10, target, 7.5)
-    assert needed(row) == verdicts.needed(7.5, 0.8, row.verdict, target=target)
+    assert needed(row) == verdicts.needed(10, 0.8, row.verdict, target=target)
 
 
 def test_independent_objects_are_told_where_they_read_otherwise():
@@ -40,5 +40,5 @@ def test_independent_objects_are_told_where_they_read_otherwise():
 def test_verdicts_are_in_the_house_s_words():
     assert verdict(found(0, 0, target=0.9)) == "no data"
     assert verdict(found(3, 4)) == "no target"
-    assert verdict(found(3, 4, target=0.3)) == "target met"
-    assert verdict(found(3, 4, target=0.95)) == "target missed"
+    assert verdict(found(6, 7, target=0.3)) == "target met"
+    assert verdict(found(4, 9, target=0.95)) == "target missed"

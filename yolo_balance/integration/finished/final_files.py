@@ -10,7 +10,7 @@ from ultralytics.utils import LOGGER
 
 from yolo_balance.config import RecallConfig
 from yolo_balance.errors import ConfigError, DataError
-from yolo_balance.files import sha256, write_whole, written_together
+from yolo_balance.files import image_ids, sha256, write_whole, written_together
 from yolo_balance.integration.finished.class_shifts import Calibrated
 from yolo_balance.integration.finished.validate_once import reading_of
 from yolo_balance.integration.hooks.validator import RecallValidatorMixin
@@ -74,9 +74,11 @@ def write_report(folder: Path, reading: Reading, weights: Path) -> RecallReport:
         exposure=read_exposure(folder) if (folder / EXPOSURE).exists() else None,
         weights=BalanceFile.load(folder).classes if (folder / BALANCE).exists() else None,
     )
+    thresholds = Thresholds.of(full.report, full.conditions.model_copy(update=known))
+    chosen_on = " ".join(sorted(image_ids(full.outcomes.files)))
     with written_together(folder) as together:  # a full disk leaves no new recall beside old thresholds
         full.report.save(together / RECALL)
-        Thresholds.of(full.report, full.conditions.model_copy(update=known)).save(together / THRESHOLDS)
+        thresholds.model_copy(update={"chosen_on": chosen_on}).save(together / THRESHOLDS)
         write_whole(together / PAGE, page)
     report, first = full.report, full.report.budgets[0]
     assert first.images is not None

@@ -118,8 +118,8 @@ def finished_model(weights: str | Path, task: object) -> YOLOModel:
     return box_model("weights", path, task)
 
 
-def check_data(model: YOLOModel, options: RecallConfig, arguments: dict[str, object]) -> None:
-    """Check files, labels and classes of the split before anything is written."""
+def check_data(model: YOLOModel, options: RecallConfig, arguments: dict[str, object]) -> list[str]:
+    """Check files, labels and classes of the split before anything is written; return its images."""
     path, split = str(arguments["data"]), str(arguments["split"])
     data = read_data(path, download=False)
     if not data.get(split):
@@ -140,4 +140,6 @@ def check_data(model: YOLOModel, options: RecallConfig, arguments: dict[str, obj
         raise ConfigError(problems)
     dataset = scan(get_cfg(overrides={**arguments, "cache": False, "task": model.task}), data, split, "val")
     check_labelled(dataset, options.unlabelled)
-    check_units(options.units, path, image_files(dataset))
+    files = image_files(dataset)
+    check_units(options.units, path, files)
+    return files

@@ -18,13 +18,13 @@ from yolo_balance.files import csv_text
 from yolo_balance.integration.arguments import argument_problems
 from yolo_balance.integration.compat import one_line
 from yolo_balance.integration.data import class_names
+from yolo_balance.integration.models import thresholds_beside
 from yolo_balance.integration.outside_errors import outside_errors
 from yolo_balance.integration.prediction.attach_thresholds import attach_thresholds
 from yolo_balance.integration.prediction.file_names import leave_out_pictures
 from yolo_balance.integration.prediction.sources import passed_over, source_files
 from yolo_balance.integration.protocols import Prediction
 from yolo_balance.recall.decisions.thresholds import Zone
-from yolo_balance.run_folder.names import THRESHOLDS
 from yolo_balance.text import plain
 
 ZONES = "zones.csv"
@@ -91,7 +91,7 @@ def predict(
     problems += argument_problems({key: value for key, value in options.items() if key not in TAKEN})
     if problems:
         raise ConfigError(problems)
-    found = _beside(Path(weights)) if thresholds is None else Path(thresholds)
+    found = thresholds_beside(Path(weights)) if thresholds is None else Path(thresholds)
     try:
         model = attach_thresholds(YOLO(str(weights), task=options.get("task")), found)
     except BalanceError:
@@ -126,16 +126,6 @@ def _decided(results: Iterable[Prediction], files: Sequence[str]) -> Iterator[Im
         yield _decision(result)
     for file in sorted(unread):  # Ultralytics goes on with a warning
         yield ImageDecision(file, "unread")
-
-
-def _beside(weights: Path) -> Path:
-    """Return the thresholds file of weights; raise ConfigError with the places searched."""
-    folder = weights.absolute().parent
-    places = [folder / THRESHOLDS, folder.parent / THRESHOLDS]
-    for place in places:
-        if place.exists():
-            return place
-    raise ConfigError(f"--thresholds: not given, and found neither {places[0]} nor {places[1]}")
 
 
 def _quoted(name: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from yolo_balance.errors import ConfigError
 from yolo_balance.recall.class_recall import ClassRecall
-from yolo_balance.recall.evidence.intervals import effective_interval
+from yolo_balance.recall.evidence.intervals import chance, exact_high, exact_low
+from yolo_balance.recall.evidence.several_tests import holm
 from yolo_balance.recall.evidence.verdicts import RecallVerdict, needed, verdict
 from yolo_balance.recall.report import BudgetRecall, RecallReport
 from yolo_balance.recall.split_counts import SplitCounts
@@ -40,6 +41,9 @@ class Promise:
 class Gate:
     """All promises at one budget.
 
+    The answer "all targets hold" tests each at the full level, which is no more often wrong than one test. A list of
+    those that hold, where not all do, is Holm's.
+
     Attributes:
         report: The report that is compared with the promises.
         budget: Entry of the report at the budget.
@@ -68,8 +72,8 @@ class Gate:
             classes = ", ".join(map(plain, known))
             lines = [f"targets: the report has no class {plain(name)}, its classes are {classes}" for name in unknown]
             raise ConfigError(lines)
-        promises = [_promise(name, row, targets[name], report) for name, row in known.items() if name in targets]
-        return cls(report, entry, tuple(promises))
+        promised = {name: (row, targets[name]) for name, row in known.items() if name in targets}
+        return cls(report, entry, tuple(_promises(promised, report)))
 
     @property
     def exit_code(self) -> int:
@@ -83,12 +87,28 @@ class Gate:
         return MET if verdicts <= {"met"} else CANNOT_CONCLUDE
 
 
+def _promises(rows: Mapping[str, tuple[ClassRecall, float]], report: RecallReport) -> list[Promise]:
+    """Judge each promise by itself; unless all of them are met, only those of Holm's list are called met."""
+    promises = [_promise(name, row, target, report) for name, (row, target) in rows.items()]
+    if all(promise.verdict == "met" for promise in promises):
+        return promises
+    chances = {name: chance(row.judged_hits[0], row.judged_n, target) for name, (row, target) in rows.items()}
+    proven = holm(chances, (1 - report.confidence) / 2)
+    return [
+        replace(promise, verdict="cannot conclude", needed="met alone, not beside the other promises; more objects")
+        if promise.verdict == "met" and promise.name not in proven
+        else promise
+        for promise in promises
+    ]
+
+
 def _promise(name: str, row: ClassRecall, target: float, counts: SplitCounts) -> Promise:
-    n, options = row.independent, {"target": target, "confidence": row.confidence}
-    judged = verdict(n, *(row.bounds or (None, None)), most=row.images, **options)
+    n, bounds = row.judged_n, row.judged_bounds or (None, None)
+    judged = verdict(n, *bounds, target=target)
     if doubt := _doubt(row, target, judged, counts):
         return Promise(name, target, row, "cannot conclude", doubt)
-    return Promise(name, target, row, judged, needed(n, row.recall, judged, most=row.images, **options))
+    words = needed(n, row.judged_recall, judged, target=target, confidence=row.confidence, noun=row.counted)
+    return Promise(name, target, row, judged, words)
 
 
 def _doubt(row: ClassRecall, target: float, judged: RecallVerdict, counts: SplitCounts) -> str:
@@ -97,19 +117,17 @@ def _doubt(row: ClassRecall, target: float, judged: RecallVerdict, counts: Split
     The worst case: each image that was left out holds an object of the class, found or missed as it speaks against the
     verdict; and the images that are also in train hold objects of the class as far as there are any, all of them found.
     """
-    n, unknown, memory = row.independent, counts.left_out, (counts.in_train or 0) * (judged == "met")
-    if judged not in ("met", "missed") or row.recall is None or not unknown + memory:
+    unknown, memory = counts.left_out, (counts.in_train or 0) * (judged == "met")
+    if judged not in ("met", "missed") or not unknown + memory:
         return ""
-    hits, holding = row.recall * n, n if row.images is None else float(row.images)
+    (fewest, most), tail = row.judged_hits, (1 - row.confidence) / 2
     if judged == "met":
-        remembered = min(memory / holding, 1) * n
-        found, size = max(hits - remembered, 0.0), n - remembered + unknown
+        remembered = min(memory, row.judged_n)
+        kept = exact_low(max(fewest - remembered, 0), row.judged_n - remembered + unknown, tail) >= target
     else:
-        found, size = hits + unknown, n + unknown
-    if size > 0:
-        bounds = effective_interval(min(found / size, 1), size, confidence=row.confidence)
-        if verdict(size, *bounds, target=target, confidence=row.confidence, most=holding + unknown) == judged:
-            return ""
+        kept = exact_high(most + unknown, row.judged_n + unknown, tail) < target
+    if kept:
+        return ""
     reasons = []
     if unknown:
         fate = "missed" if judged == "met" else "found"

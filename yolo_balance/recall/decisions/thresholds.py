@@ -69,6 +69,8 @@ class Thresholds(Result, Conditions):
         clean_images: Images without objects; 0 means false boxes were counted per image instead.
         zones: Budgets of the zones.
         budgets: Thresholds of each budget.
+        chosen_on: Images that the thresholds were chosen on, or certified on, as `image_ids` knows them, parted by
+            spaces; None in a file without them.
     """
 
     split: str
@@ -77,6 +79,7 @@ class Thresholds(Result, Conditions):
     clean_images: Count
     zones: ZoneBudgets
     budgets: Annotated[list[BudgetThresholds], Field(min_length=1)]
+    chosen_on: str | None = None
 
     @classmethod
     def of(cls, report: RecallReport, conditions: Conditions | None = None) -> Thresholds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import Literal
 
-from scipy.special import betaincinv, ndtri  # the quantiles of scipy.stats, without its checks of every call
+from scipy.special import betainc, betaincinv, ndtri  # the quantiles of scipy.stats, without its checks of every call
 
 
 def interval(
@@ -42,6 +42,21 @@ def interval(
     if n == 0:
         return 0.0, 1.0
     return effective_interval(hits / n, n, confidence=confidence, method=method)
+
+
+def exact_low(hits: int, n: int, alpha: float) -> float:
+    """Return the one-sided lower bound of a share, wrong at most alpha of the time (Clopper and Pearson, 1934)."""
+    return float(betaincinv(hits, n - hits + 1, alpha)) if hits else 0.0
+
+
+def exact_high(hits: int, n: int, alpha: float) -> float:
+    """Return the one-sided upper bound of a share, wrong at most alpha of the time (Clopper and Pearson, 1934)."""
+    return float(betaincinv(hits + 1, n - hits, 1 - alpha)) if hits < n else 1.0
+
+
+def chance(hits: int, n: int, target: float) -> float:
+    """Return the chance that a detector whose recall is just the target finds `hits` or more of n."""
+    return float(betainc(hits, n - hits + 1, target)) if hits else 1.0
 
 
 def effective_interval(

@@ -6,14 +6,15 @@ from functools import cache
 from math import ceil, floor, log, sqrt
 
 import numpy as np
+from scipy.special import betainc
 from scipy.stats import norm
 
-from yolo_balance.recall.evidence.intervals import interval
+from yolo_balance.recall.evidence.intervals import exact_low, interval
 
 RECALL, HALF_WIDTH, CONFIDENCE = 0.9, 0.1, 0.95
 STEADY = 20  # sizes in a row that have to keep to it: hits come in whole numbers, so nothing is quite monotone in n
 CLOSEST = 1e-6  # a recall nearer to the target than this counts as not above it; it would take 10^11 objects and more
-CHUNK = 100_000  # sizes looked at together
+CHUNK = 5_000  # sizes looked at together
 
 
 @cache
@@ -49,21 +50,23 @@ def boxes_to_show(recall: float = RECALL, confidence: float = CONFIDENCE) -> int
 def boxes_for_verdict(recall: float = RECALL, confidence: float = CONFIDENCE) -> int:
     """Fewest objects at which the recall report can call a target `met`, every one of them being found.
 
-    Its verdict asks the lower end of the two-sided Wilson interval, which is stricter than `boxes_to_show`.
+    Its verdict asks the lower end of the two-sided exact interval, which is stricter than `boxes_to_show`: recall^n is
+    to be at most (1 - confidence) / 2.
     """
     n = 1
-    while interval(n, n, confidence=confidence)[0] < recall:
+    while exact_low(n, n, (1 - confidence) / 2) < recall:
         n += 1
     return n
 
 
 @cache
 def objects_to_show(recall: float, target: float, confidence: float = CONFIDENCE) -> int | None:
-    """Fewest objects n at which floor(recall * n) hits show a target: their Wilson lower bound reaches it.
+    """Fewest objects n at which h = floor(recall * n) hits show a target t: their exact lower bound reaches it.
 
-    The Wilson interval holds the recalls p that a score test does not reject, so its lower bound reaches the target t
-    just when h / n >= t and h - t n >= z sqrt(t (1 - t) n), with h hits and z the two-sided normal quantile of the
-    level. Hits come in whole numbers, so the next 20 sizes have to keep to it as well.
+    The lower bound of Clopper and Pearson reaches t just when a detector of recall t finds h or more of n with a
+    probability of at most (1 - confidence) / 2. Wilson's reaches t about as soon, when
+    h - t n >= z sqrt(t (1 - t) n), z the two-sided normal quantile of the level: counting starts below that n. Hits
+    come in whole numbers, so the next 20 sizes have to keep to it as well.
 
     Args:
         recall: Share of the objects that the detector finds, in [0, 1].
@@ -78,11 +81,13 @@ def objects_to_show(recall: float, target: float, confidence: float = CONFIDENCE
     if above < CLOSEST:
         return None
     spread = float(norm.ppf(0.5 + confidence / 2)) * sqrt(target * (1 - target))
-    start = max(floor((spread / above) ** 2) - 1, 1)  # with h = recall * n, not rounded down, none below this fits
+    roughly = (spread / above) ** 2  # with h = recall * n, not rounded down
+    start = max(floor(roughly - 2 * sqrt(roughly / (target * (1 - target)))), 1)
     steady = 0
     while True:
         n = np.arange(start, start + CHUNK, dtype=np.float64)
-        fits = np.floor(recall * n + 1e-9) - target * n >= spread * np.sqrt(n)
+        hits = np.floor(recall * n + 1e-9)
+        fits = np.where(hits > 0, betainc(np.maximum(hits, 1), n - hits + 1, target), 1.0) <= (1 - confidence) / 2
         misses = np.concatenate([[-1 - steady], np.flatnonzero(~fits), [CHUNK]])
         gaps = np.diff(misses) - 1  # sizes in a row that fit, the first row having begun in the chunk before
         if (gaps >= STEADY).any():

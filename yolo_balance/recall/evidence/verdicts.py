@@ -1,96 +1,72 @@
-"""Verdicts of intervals: on a promised recall, and on the change between two recalls.
-
-Every verdict reads the number of objects n and the bounds of the interval, so n may be an effective sample size.
-"""
+"""Verdicts of intervals: on a promised recall, and on the change between two recalls."""
 
 from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from scipy.stats import norm
-
 from yolo_balance.recall.evidence.needs import CONFIDENCE, more_objects, objects_to_show
+from yolo_balance.text import counted
 
 RecallVerdict: TypeAlias = Literal["met", "missed", "cannot conclude", "no data"]
 Bounds: TypeAlias = tuple[float, float]
 RecallChange: TypeAlias = Literal["rose", "fell", "cannot conclude"]
 
 
-def verdict(
-    n: float,
-    low: float | None,
-    high: float | None,
-    *,
-    target: float,
-    confidence: float = CONFIDENCE,
-    most: float | None = None,
-) -> RecallVerdict:
-    """Decide whether n objects show a promised recall.
-
-    A promise is kept by the lower bound of the interval, or it is missed; but so few objects that no result of theirs
-    could have kept it decide nothing, unless even the upper bound lies below.
+def verdict(n: int, low: float | None, high: float | None, *, target: float) -> RecallVerdict:
+    """Decide whether n units show a promised recall.
 
     Args:
-        n: Objects, or their effective number.
-        low: Lower bound of the interval, None without objects.
-        high: Upper bound.
+        n: Units with the class, or objects where each has a unit of its own.
+        low: Exact lower bound of the recall (Clopper-Pearson), None without units.
+        high: Exact upper bound.
         target: Recall promised, in (0, 1].
-        confidence: Level of the interval.
-        most: Effective number of objects had all been found, which then is as many as images; n when left out.
 
     Returns:
-        `met`: the lower bound reaches the target. `missed`: it does not, though it would have, had all n been found;
-        or the upper bound is below the target. `cannot conclude`: with all n found it would still lie under the
-        target, and the upper bound does not rule it out. `no data`: no objects.
+        `met`: the lower bound reaches the target. `missed`: the upper bound is below the target. `cannot conclude`:
+        neither. `no data`: no units. With an interval of 95 %, `met` and `missed` are each wrong at most 2.5 % of the
+        time.
 
     Example:
-        >>> verdict(20, 0.39, 0.78, target=0.8), verdict(12, 0.47, 0.91, target=0.9)
+        >>> verdict(20, 0.27, 0.73, target=0.8), verdict(20, 0.68, 0.99, target=0.8)
         ('missed', 'cannot conclude')
     """
     if n == 0 or low is None or high is None:
         return "no data"
     if low >= target:
         return "met"
-    possible = best_lower_bound(n if most is None else most, confidence) >= target
-    return "missed" if high < target or possible else "cannot conclude"
-
-
-def best_lower_bound(n: float, confidence: float = CONFIDENCE) -> float:
-    """Return the lower bound of the Wilson interval when all n objects are found: n / (n + z^2)."""
-    return n / (n + float(norm.ppf(0.5 + confidence / 2)) ** 2)
+    return "missed" if high < target else "cannot conclude"
 
 
 def needed(
-    n: float,
+    n: int,
     recall: float | None,
     judged: RecallVerdict,
     *,
     target: float,
     confidence: float = CONFIDENCE,
-    most: float | None = None,
+    noun: str = "object",
 ) -> str:
     """Return in words what is needed to show a target, after the verdict on it; empty if the target is met.
 
-    `recall` is the share found of n objects, None without objects; the other arguments are those of `verdict`.
+    `recall` is the share found of n, None without any; `noun` is the name of one of them.
 
     Example:
-        >>> needed(20, 0.95, "missed", target=0.8)
-        '13 more objects at this recall'
+        >>> needed(20, 0.95, "cannot conclude", target=0.8)
+        '14 more objects at this recall'
     """
     if judged == "met":
         return ""
     fewest = objects_to_show(1.0, target, confidence)
     if fewest is None:
-        return f"no number of objects shows a recall of {target:g}"
+        return f"no number of {noun}s shows a recall of {target:g}"
     if recall is None:
-        return f"{fewest} objects, every one being found"
+        return f"{fewest} {noun}s, every one being found"
+    if judged == "missed":
+        return "retrain: the target is ruled out, more images will not help"
     if (more := more_objects(n, recall, target, confidence=confidence)) is not None:
-        return f"{max(more, 1)} more object{'s' if more > 1 else ''} at this recall"
-    retrain = "retrain: measured recall is not above the target"
-    if judged == "cannot conclude":
-        short = more_objects(n if most is None else most, 1.0, target, confidence=confidence)
-        return f"{retrain}, and at least {short} more object{'' if short == 1 else 's'}"
-    return f"{retrain}, more images will not help"
+        return f"{counted(max(more, 1), f'more {noun}')} at this recall"
+    short = f", and at least {counted(fewest - n, f'more {noun}')}" if fewest > n else ""
+    return f"retrain: measured recall is not above the target{short}"
 
 
 def change(before: Bounds | None, after: Bounds | None) -> RecallChange:

@@ -23,6 +23,8 @@ def render(comparison: Comparison) -> str:
         heading = f"{plain(arm.name)} against {plain(comparison.first)}"
         changes = f" ({'; '.join(map(plain, arm.changes))})" if arm.changes else ""
         parts.append(f"{heading}{changes}\n{_class_table(comparison, headings, rows)}")
+    if comparison.oracle is not None:
+        parts.append(f"{shares_title(comparison)}\n{_table(*shares(comparison))}")
     reached = _class_table(comparison, *exposure(comparison))
     parts.append(f"Shares of boxes that reached the network, mean over seeds\n{reached}")
     parts.append("\n".join(notes(comparison)))
@@ -76,6 +78,30 @@ def differences(c: Comparison, name: str) -> tuple[list[str], Rows]:
         figures = [a.figure(Key(measure)) for a in (first, arm)]  # type: ignore[arg-type]
         rows.append([text, "", "", *[""] * len(c.budgets), pair(*figures)])
     return headings, rows
+
+
+def shares_title(c: Comparison) -> str:
+    """Return the heading of the table of shares."""
+    return f"Share of the gap between {plain(c.stock or '')} and {plain(c.oracle or '')} that an arm closes"
+
+
+def shares(c: Comparison) -> tuple[list[str], Rows]:
+    """Return headings, the row of the gap, and a row per arm between: share and interval in per cent of the gap."""
+    words = {f"{group}_ap50": f"AP50 {group}" for group in GROUPS} | {"map50_95": MEASURES["map50_95"]}
+    words |= {f"rare_recall_fa{budget}": f"recall rare\nat {budget:g}" for budget in c.budgets}
+    rows = [["the gap itself", *("no data" if gap is None else difference_text(gap) for gap in c.gap.values())]]
+    for arm in c.arms:
+        if arm.name not in (c.stock, c.oracle):
+            cells = [share_text(share, arm.share_interval[metric]) for metric, share in arm.share.items()]
+            rows.append([plain(arm.name), *cells])
+    return ["", *(words[metric] for metric in c.gap)], rows
+
+
+def share_text(share: float | None, interval: tuple[float, float] | None) -> str:
+    """Write a share with its interval: `83 % [70, 95]`."""
+    if share is None or interval is None:
+        return "no gap shown"
+    return f"{share:.0%} [{interval[0]:.0%}, {interval[1]:.0%}]".replace("%", " %")
 
 
 def exposure(c: Comparison) -> tuple[list[str], Rows]:
@@ -137,6 +163,7 @@ def notes(c: Comparison) -> list[str]:
             f"With {counted(c.verdicts, 'comparison')}, {by_chance:.1f} would look different by chance on average. Do "
             "not rely on a single one."
         )
+    lines += share_notes(c)
     lines.append("s/step: seconds of training over optimiser steps, longer where runs share a device")
     lines += step_warnings(c)
     lines += [f"failed: {plain(line)}" for line in c.failed]
@@ -156,6 +183,29 @@ def interval_note(c: Comparison) -> str:
         f"{level}: recall by paired bootstrap over seeds and images ({c.resamples:,} resamples, thresholds chosen anew "
         "in each), AP by Student's t over paired seeds. No clear difference: the interval holds 0"
     )
+
+
+def share_notes(c: Comparison) -> list[str]:
+    """Return notes on the shares of the gap; none without an oracle."""
+    if c.stock is None or c.oracle is None:
+        return []
+    stock, oracle = plain(c.stock), plain(c.oracle)
+    lines = [
+        f"Share: (arm - {stock}) / ({oracle} - {stock}) over the seeds of all three, {c.confidence:.0%} intervals by "
+        f"the same bootstrap, of AP over seeds alone. No gap shown: the interval of {oracle} - {stock} holds 0, too "
+        "few images hold the classes, or one seed gives no interval"
+    ]
+    lines += [
+        f"warning: no gap can be read without a finished run of {plain(name)}"
+        for name in (c.stock, c.oracle)
+        if name not in [arm.name for arm in c.arms]
+    ]
+    lines += [
+        f"warning: {oracle} has a lower {metric} than {stock}, so a share there says how much of that is lost"
+        for metric, gap in c.gap.items()
+        if gap is not None and gap.verdict == "loss"
+    ]
+    return lines
 
 
 def step_warnings(c: Comparison) -> list[str]:

@@ -18,6 +18,8 @@ def render(comparison: Comparison) -> str:
             title=comparison_console.title(comparison),
             caveats=comparison_console.caveats(comparison),
             means=comparison_console.means(comparison),
+            shares=None if comparison.oracle is None else comparison_console.shares(comparison),
+            shares_title=comparison_console.shares_title(comparison),
             exposure=comparison_console.exposure(comparison),
             verdict=comparison_console.verdict,
             notes=comparison_console.notes(comparison),

@@ -23,7 +23,7 @@ def render_report(report: RecallReport) -> str:
     level = f"IoU {report.iou:g}, {report.confidence:.0%} Wilson interval, clustered by {report.cluster}"
     headings = ["class", "n"]
     for budget in report.budgets:
-        measured = "" if budget.measured is None else f", measured {budget.measured:.3g}"
+        measured = "" if budget.measured is None else f", measured {budget.measured:.3g}{_bounds(budget)}"
         at = f"at {budget.false_alarms:g} false boxes per {report.per}"
         headings.append(f"{at}\n(conf {budget.threshold:.3f}{measured})\nhits  recall")
     rows = [
@@ -87,6 +87,13 @@ def sharing(budget: BudgetRecall, per: str) -> str:
         f"With a confidence for each class, {budget.false_alarms:g} false boxes per {per} give a worst recall of "
         f"{own:.2f} ({plain(of_own)}) instead of {common:.2f} ({plain(of_common)})"
     )
+
+
+def _bounds(budget: BudgetRecall) -> str:
+    """Write the interval of false boxes, as `[0.03, 0.14]`; empty in a report without it."""
+    if budget.measured_low is None or budget.measured_high is None:
+        return ""
+    return f" [{budget.measured_low:.2f}, {budget.measured_high:.2f}]"
 
 
 def _worst(classes: Mapping[str, ClassRecall]) -> tuple[float, str]:

@@ -26,8 +26,8 @@ def needed(row: ClassRecall) -> str:
     """
     n = row.n if row.n_effective is None else row.n_effective
     if row.target is not None and row.verdict is not None:
-        level, most = row.confidence, row.images
-        return verdicts.needed(n, row.recall, row.verdict, target=row.target, confidence=level, most=most)
+        options = {"target": row.target, "confidence": row.confidence}
+        return verdicts.needed(row.judged_n, row.judged_recall, row.verdict, noun=row.counted, **options)
     if row.recall is None:
         return f"{boxes_for_half_width(confidence=row.confidence)} for a first look"
     more = more_objects(n, row.recall, confidence=row.confidence)
