@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from yolo_balance.config import BalanceConfig
+    from yolo_balance.integration.analyze import analyze
+    from yolo_balance.integration.compare import compare
+    from yolo_balance.integration.finished.calibrate_run import calibrate
     from yolo_balance.integration.finished.certify_model import certify
+    from yolo_balance.integration.finished.report_model import report
     from yolo_balance.integration.prediction.attach_thresholds import attach_thresholds
+    from yolo_balance.integration.prediction.predict import predict
     from yolo_balance.integration.training.attach import attach
     from yolo_balance.integration.training.classification import BalancedClassificationTrainer
     from yolo_balance.integration.training.train import train
@@ -22,7 +27,10 @@ if TYPE_CHECKING:
         BalancedPoseTrainer,
         BalancedSegmentationTrainer,
     )
+    from yolo_balance.recall.decisions.gate_files import gate
+    from yolo_balance.recall.decisions.thresholds import Thresholds
     from yolo_balance.recall.report import RecallReport
+    from yolo_balance.sampling.plan_sampler import PlanSampler
 
 __version__ = "0.1.0"
 __all__ = [
@@ -32,10 +40,18 @@ __all__ = [
     "BalancedOBBTrainer",
     "BalancedPoseTrainer",
     "BalancedSegmentationTrainer",
+    "PlanSampler",
     "RecallReport",
+    "Thresholds",
+    "analyze",
     "attach",
     "attach_thresholds",
+    "calibrate",
     "certify",
+    "compare",
+    "gate",
+    "predict",
+    "report",
     "train",
 ]
 
@@ -46,10 +62,18 @@ _HOMES = {
     "BalancedOBBTrainer": "yolo_balance.integration.training.trainers",
     "BalancedPoseTrainer": "yolo_balance.integration.training.trainers",
     "BalancedSegmentationTrainer": "yolo_balance.integration.training.trainers",
+    "PlanSampler": "yolo_balance.sampling.plan_sampler",
     "RecallReport": "yolo_balance.recall.report",
+    "Thresholds": "yolo_balance.recall.decisions.thresholds",
+    "analyze": "yolo_balance.integration.analyze",
     "attach": "yolo_balance.integration.training.attach",
     "certify": "yolo_balance.integration.finished.certify_model",
     "attach_thresholds": "yolo_balance.integration.prediction.attach_thresholds",
+    "calibrate": "yolo_balance.integration.finished.calibrate_run",
+    "compare": "yolo_balance.integration.compare",
+    "gate": "yolo_balance.recall.decisions.gate_files",
+    "predict": "yolo_balance.integration.prediction.predict",
+    "report": "yolo_balance.integration.finished.report_model",
     "train": "yolo_balance.integration.training.train",
 }
 _ROOMS = {"analysis", "comparison", "integration", "losses", "recall", "sampling"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import logging
 import os
@@ -16,9 +17,13 @@ from pathlib import Path
 
 import yaml
 
+from yolo_balance.config import SECTION, apply_overrides, read_yaml
+from yolo_balance.config.reading import AUTO
+from yolo_balance.early_checks import check_analysis, check_calibration, check_prediction, check_report, check_run
 from yolo_balance.errors import BalanceError, ConfigError
 from yolo_balance.files import write_whole
 from yolo_balance.parser import build_parser
+from yolo_balance.text import plain
 
 OK, USER_ERROR, UNKNOWN_ERROR, JUDGE_ERROR, INTERRUPTED = 0, 1, 3, 4, 130  # 2: gate cannot conclude
 
@@ -80,10 +85,16 @@ def _thread_stopped(ended: threading.ExceptHookArgs) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    file: str | None = arguments.file
+    if file is not None and "=" in file and not os.path.exists(file):  # train data=mine.yaml: no file, an override
+        arguments.overrides.insert(0, file)
+        file = None
     overrides = _with_units(arguments)
+    content = {SECTION: AUTO} if file is None else read_yaml(file)
+    check_run(apply_overrides(content, overrides))
     from yolo_balance.integration.training.train import train  # torch and ultralytics are needed from here on
 
-    train(arguments.file, **overrides)
+    train(file, **overrides)
     return OK
 
 
@@ -94,6 +105,9 @@ def _compare(arguments: argparse.Namespace) -> int:
     overrides = [word for word in arguments.arms if "=" in word and not os.path.exists(word)]  # --arms a.yaml epochs=3
     arms = [word for word in arguments.arms if word not in overrides]
     seeds, given = parse_seeds(arguments.seeds), parse_overrides(arguments.overrides + overrides)
+    config = apply_overrides(read_yaml(arguments.file), given)
+    for content in [read_yaml(arm) for arm in arms] or [{}]:
+        check_run({**config, **{key: value for key, value in content.items() if key != SECTION}})
     from yolo_balance.integration.compare import compare
     from yolo_balance.views.comparison.comparison_console import render
 
@@ -121,6 +135,7 @@ def _analyze(arguments: argparse.Namespace) -> int:
         arguments.overrides.append(arguments.preview)
         arguments.preview = True
     overrides = parse_overrides(arguments.overrides)
+    check_analysis(arguments.file, overrides)
     from yolo_balance.integration.analyze import analyze
     from yolo_balance.views.analysis.analysis_console import render
 
@@ -134,6 +149,7 @@ def _analyze(arguments: argparse.Namespace) -> int:
 
 
 def _split(arguments: argparse.Namespace) -> int:
+    check_analysis(arguments.data, {})
     from yolo_balance.integration.split_data import split_data
     from yolo_balance.views.division_console import render_division
 
@@ -152,6 +168,7 @@ def _split(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     overrides = _with_units(arguments)
+    check_report(arguments.weights, overrides, arguments.config)
     from yolo_balance.integration.finished.report_model import report  # torch and ultralytics are needed from here on
 
     report(arguments.weights, recall=arguments.config, out=arguments.out, **overrides)
@@ -160,6 +177,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 def _calibrate(arguments: argparse.Namespace) -> int:
     overrides = _with_units(arguments)
+    check_calibration(arguments.run, overrides, arguments.config)
     from yolo_balance.integration.finished.calibrate_run import calibrate
 
     calibrate(arguments.run, recall=arguments.config, out=arguments.out, **overrides)
@@ -212,6 +230,7 @@ def _certify(arguments: argparse.Namespace) -> int:
 
 def _predict(arguments: argparse.Namespace) -> int:
     overrides = parse_overrides(arguments.overrides)
+    check_prediction(arguments.weights, arguments.source, overrides, arguments.thresholds)
     os.environ.setdefault("YOLO_OFFLINE", "true")  # read when Ultralytics is imported: it then fetches no package
     from yolo_balance.integration.prediction.predict import predict
 
@@ -246,7 +265,7 @@ def _init(arguments: argparse.Namespace) -> int:
 
 
 def _validate(arguments: argparse.Namespace) -> int:
-    from yolo_balance.config import BalanceConfig, apply_overrides, read_yaml
+    from yolo_balance.config import BalanceConfig
 
     BalanceConfig.load(apply_overrides(read_yaml(arguments.file), parse_overrides(arguments.overrides)))
     _print(f"{arguments.file}: the balance section is valid; the keys of Ultralytics and the data were not checked")
@@ -318,7 +337,14 @@ def _value(text: str) -> object:
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse; `key=value` words may also follow an option, where argparse itself does not take them."""
     parser = build_parser()
-    arguments, rest = parser.parse_known_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
+    if words and not words[0].startswith("-") and words[0] not in VERBS:
+        nearest = difflib.get_close_matches(words[0], VERBS, n=1, cutoff=0.5)
+        hint = f"did you mean {nearest[0]}" if nearest else f"expected one of {', '.join(VERBS)}"
+        parser.error(f"{plain(words[0])}: no such verb, {hint}")
+    arguments, rest = parser.parse_known_args(words)
     takes = hasattr(arguments, "overrides")
     if unknown := [word for word in rest if word.startswith("-") or "=" not in word or not takes]:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")

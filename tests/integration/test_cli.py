@@ -63,6 +63,13 @@ def test_the_command_trains_and_reports(tiny_data, write, tmp_path):
     assert "Images over three zones" in printed
 
 
+def test_without_a_file_data_and_model_are_trained_as_auto(tiny_data, tmp_path):
+    words = [f"{key}={value}" for key, value in {**RUN, "project": tmp_path / "runs"}.items()]
+    assert main(["train", f"data={tiny_data}", *words]) == 0
+    kept = yaml.safe_load((tmp_path / "runs" / "train" / "balance.yaml").read_text())
+    assert kept["balance"] == {"auto": True}
+
+
 def test_train_returns_the_report(tiny_data, write):
     report = train(write(data=str(tiny_data)), epochs=1, **{"balance.recall.false_alarms": [2.0]})
     assert [b.false_alarms for b in report.budgets] == [2.0]
@@ -124,7 +131,7 @@ def test_all_problems_of_both_parts_are_reported_at_once(tiny_data, write, capsy
         ({"balance": {"recall": {"units": "meta.csv:tile"}}}, "balance.recall.units: meta.csv does not exist, neither in"),
         ({"balance": {"sampling": {"images": "factors.csv"}}}, "balance.sampling.images: factors.csv does not exist, neither in"),
         ({"balance": {"sampling": {"groups": {"shares": {"cam1": 0.5}}}}}, "balance.sampling.groups.shares.cam1: no train image is of this group, there are train (24 images)"),
-        ({"resume": "runs/none.pt"}, "resume: expected the last.pt of an unfinished run, got runs/none.pt"),
+        ({"resume": "runs/none.pt"}, "resume: expected the last.pt of an unfinished run, or the run's folder, got runs/none.pt"),
     ],
 )  # fmt: skip
 def test_a_users_mistake_is_one_line(tiny_data, write, capsys, content, line):
@@ -249,7 +256,7 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path, capsys):
 
 
 def test_usage_errors_are_one_line(capsys):
-    for words in ([], ["trian", "x.yaml"], ["train"], ["train", "x.yaml", "--epochs"]):
+    for words in ([], ["trian", "x.yaml"], ["report"], ["train", "x.yaml", "--epochs"]):
         assert main(words) == 1
         assert len(capsys.readouterr().err.splitlines()) == 1
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -14,14 +15,17 @@ from yolo_balance.analysis.duplicates import Copy, Duplicates, find_duplicates
 from yolo_balance.analysis.findings import Finding, find
 from yolo_balance.analysis.split import Labels, SplitFigures
 from yolo_balance.analysis.val_needs import Need
+from yolo_balance.files import write_whole
 from yolo_balance.recall.evidence.needs import boxes_for_half_width, boxes_for_verdict, boxes_to_show
+from yolo_balance.results import Result, file_in
 from yolo_balance.sampling import ClassPlan, SamplingSchedule, class_plans
+from yolo_balance.text import counted, listed, plain
 
 SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class DataAnalysis:
+class DataAnalysis(Result):
     """Cost of imbalance before any training.
 
     Attributes:
@@ -109,6 +113,26 @@ class DataAnalysis:
     def to_json(self) -> str:
         """Build the text of `analysis.json`."""
         return json.dumps(self.to_dict(), indent=1) + "\n"
+
+    def save(self, path: str | Path) -> None:
+        """Write `analysis.json`, a path that ends so or in a folder, whole or not at all."""
+        write_whole(file_in(path, "analysis.json"), self.to_json())
+
+    def columns(self) -> dict[str, list[object]]:
+        """Return the table of splits and classes."""
+        rows = [(split, *item) for split, figures in self.splits.items() for item in figures.classes.items()]
+        return {
+            "split": [split for split, _, _ in rows],
+            "class": [name for _, name, _ in rows],
+            "boxes": [counts.boxes for _, _, counts in rows],
+            "images": [counts.images for _, _, counts in rows],
+        }
+
+    def __repr__(self) -> str:
+        """Return one line: the data, the images of each split, and the number of findings."""
+        splits = listed([f"{split} {counted(figures.images, 'image')}" for split, figures in self.splits.items()])
+        of = f"{counted(len(self.needs), 'class', 'classes')}, {counted(len(self.findings), 'finding')}"
+        return f"DataAnalysis({plain(self.data)}: {splits}; {of})"
 
 
 def duplicates_of(labels: Sequence[Labels], names: Sequence[str]) -> Duplicates:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -13,11 +14,13 @@ from yolo_balance.comparison.gap_shares import ArmReadings, Gap, share_keys
 from yolo_balance.comparison.paired_statistics import RESAMPLES, SEED, Bounds
 from yolo_balance.comparison.run_figures import RunFigures
 from yolo_balance.errors import DataError
-from yolo_balance.files import csv_text
+from yolo_balance.files import csv_text, write_whole
 from yolo_balance.recall.decisions.selection import rare_classes
 from yolo_balance.recall.operating_point import alarm_unit
 from yolo_balance.recall.split_counts import COUNTS, SplitCounts, counts_last
+from yolo_balance.results import Result, file_in
 from yolo_balance.run_folder.detections import Detections
+from yolo_balance.text import counted, listed, plain
 
 SCHEMA = 1
 STEP_TOLERANCE = 0.02
@@ -73,7 +76,7 @@ class ArmFigures:
 
 
 @dataclass(frozen=True)
-class Comparison(SplitCounts):
+class Comparison(Result, SplitCounts):
     """Arms over seeds; differences are to the first arm.
 
     Attributes:
@@ -225,6 +228,27 @@ class Comparison(SplitCounts):
                 closed = (csv_text(arm.name), "share", "metric", metric, "", str(len(arm.seeds)), _decimals(share))
                 rows.append((*closed, "", _decimals(low), _decimals(high), "", "", ""))
         return rows
+
+    def columns(self) -> dict[str, list[object]]:
+        """Return the table of arms and figures; None where there is no data."""
+        rows = [(arm, figure, figure.difference) for arm in self.arms for figure in arm.figures]
+        table: dict[str, list[object]] = {"arm": [arm.name for arm, _, _ in rows]}
+        for key in ("measure", "scope", "name", "budget", "mean"):
+            table[key] = [getattr(figure, key) for _, figure, _ in rows]
+        for key, attribute in {"difference": "value", "low": "low", "high": "high"}.items():
+            table[key] = [None if d is None else getattr(d, attribute) for _, _, d in rows]
+        return table
+
+    def __repr__(self) -> str:
+        """Return one line: arms, seeds, and how many runs failed."""
+        arms, seeds = listed([plain(arm.name) for arm in self.arms]), listed([str(seed) for seed in self.seeds])
+        failed = f"; {counted(len(self.failed), 'run')} failed" if self.failed else ""
+        classes = counted(len(self.classes), "class", "classes")
+        return f"Comparison({arms}; seeds {seeds}; {classes}, {counted(self.images, 'image')}{failed})"
+
+    def save(self, path: str | Path) -> None:
+        """Write `compare.json`, a path that ends so or in a folder, whole or not at all."""
+        write_whole(file_in(path, "compare.json"), self.to_json())
 
     def to_json(self) -> str:
         """Return the text of `compare.json`; `arms` is by name, in the order of the arms."""

@@ -7,14 +7,25 @@ The schema needs neither torch nor Ultralytics, so a file can be checked on any 
 from __future__ import annotations
 
 import difflib
+import html
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import yaml
 from pydantic import BeforeValidator, ValidationError, model_validator
 
 from yolo_balance.config.losses import LossesConfig
-from yolo_balance.config.reading import AUTO, SECTION, apply_overrides, opened, problem_lines, read_yaml, unknown_key
+from yolo_balance.config.reading import (
+    AUTO,
+    SECTION,
+    apply_overrides,
+    opened,
+    problem_lines,
+    read_yaml,
+    shown,
+    unknown_key,
+)
 from yolo_balance.config.recall import RecallConfig
 from yolo_balance.config.sampling import SamplingConfig
 from yolo_balance.config.section import COMPARED, RECOMMENDED, Section, subsection
@@ -92,6 +103,17 @@ class BalanceConfig(Section):
         if config is None:
             raise ConfigError(problems)
         return config
+
+    def __repr__(self) -> str:
+        """Return the stated keys on one line, cut to 60 characters."""
+        return f"BalanceConfig({shown(self.model_dump(exclude_unset=True))})"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the stated keys as YAML."""
+        text = yaml.safe_dump({SECTION: self.model_dump(exclude_unset=True)}, sort_keys=False, allow_unicode=True)
+        return f"<pre>{html.escape(text)}</pre>"
 
     def off(self) -> bool:
         """Return whether the run trains exactly as stock Ultralytics does (recall is still reported)."""

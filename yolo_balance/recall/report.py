@@ -29,6 +29,8 @@ from yolo_balance.recall.operating_point import alarm_unit, threshold_at
 from yolo_balance.recall.outcomes import Outcomes
 from yolo_balance.recall.report_json import SCHEMA, read
 from yolo_balance.recall.split_counts import SplitCounts, counts_last
+from yolo_balance.results import Result, file_in
+from yolo_balance.text import counted, plain
 
 COLUMNS = (
     *("epoch", "class", "budget", "n", "hits", "recall", "low", "high", "threshold", "false_alarms"),
@@ -84,7 +86,7 @@ class BudgetRecall:
 
 
 @dataclass(frozen=True)
-class RecallReport(SplitCounts):
+class RecallReport(Result, SplitCounts):
     """Recall per class at each false-alarm budget, with intervals.
 
     Attributes:
@@ -253,13 +255,29 @@ class RecallReport(SplitCounts):
         return read(cls, content, source)
 
     def save(self, path: str | Path) -> None:
-        """Write `recall.json`, whole or not at all."""
-        write_whole(Path(path), json.dumps(self.to_dict(), indent=1) + "\n")
+        """Write `recall.json`, a path that ends so or in a folder, whole or not at all."""
+        write_whole(file_in(path, "recall.json"), json.dumps(self.to_dict(), indent=1) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> RecallReport:
         """Read `recall.json`; raises DataError in one line that names the file, and the key where it is one."""
         return read(cls, read_json(path, "the recall.json of a run"), str(path))
+
+    def columns(self) -> dict[str, list[object]]:
+        """Return the table of budgets and classes."""
+        rows = [(budget, name, row) for budget in self.budgets for name, row in budget.classes.items()]
+        figures = ("n", "hits", "recall", "low", "high", "threshold", "precision", "target")
+        table: dict[str, list[object]] = {"budget": [b.false_alarms for b, _, _ in rows]}
+        table["class"] = [name for _, name, _ in rows]
+        return table | {figure: [getattr(row, figure) for _, _, row in rows] for figure in figures}
+
+    def __repr__(self) -> str:
+        """Return one line: the split, and the worst class at the first budget."""
+        first = self.budgets[0]
+        read = [(row.recall, name) for name, row in first.classes.items() if row.recall is not None]
+        worst = f"worst recall {min(read)[0]:.2f} ({plain(min(read)[1])})" if read else "no objects"
+        of = f"{counted(len(first.classes), 'class', 'classes')}, {counted(self.images, 'image')}"
+        return f"RecallReport({plain(self.split)}: {of}; {worst} at {first.false_alarms:g} false boxes per {self.per})"
 
     def __str__(self) -> str:
         """Draw the console table: users print the report that `train` returns.

@@ -252,7 +252,7 @@ def test_every_mistake_is_a_line_and_nothing_is_written(predict, tmp_path):
     code, _, errors = predict("epoch=3", "conf=high", "model=x.pt", "embed=[1]", weights="no.pt", source="nowhere")
     assert code == 1
     assert errors[:5] == [
-        "weights: expected a checkpoint or exported model on disk, found no no.pt",
+        "weights: expected a file with a trained model, got no.pt",
         "source: expected an image, a video, a folder or glob of them, or a .txt or .csv file that lists them, got nowhere",
         "model: not an option of predict, WEIGHTS is the model",
         "embed: not an option of predict, embeddings have no boxes",
@@ -290,7 +290,7 @@ def test_a_pipe_is_not_waited_for(predict, tmp_path):
     code, _, errors = predict(source=tmp_path / "in", weights=tmp_path / "w.pt")
     assert code == 1
     assert errors == [
-        f"weights: expected a checkpoint or exported model on disk, found no {tmp_path / 'w.pt'}",
+        f"weights: expected a file with a trained model, got {tmp_path / 'w.pt'}",
         f"source: expected files, got the pipe or device {tmp_path / 'in' / 'a.png'}",
     ]
 

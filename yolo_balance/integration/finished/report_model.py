@@ -12,6 +12,7 @@ from ultralytics.utils import LOGGER
 from ultralytics.utils.checks import check_imgsz
 
 from yolo_balance.config import SECTION, BalanceConfig, RecallConfig, apply_overrides, parse_section
+from yolo_balance.early_checks import OURS, SPLITS, other_sections, reading_problems, refuse_calibration
 from yolo_balance.errors import ConfigError, DataError, HostError
 from yolo_balance.integration.arguments import argument_problems
 from yolo_balance.integration.compat import one_line
@@ -25,9 +26,6 @@ from yolo_balance.integration.split_images import check_labelled
 from yolo_balance.recall import RecallReport
 from yolo_balance.resolution import name_problems
 from yolo_balance.text import listed
-
-SPLITS = ("val", "test", "train")
-OURS = f"{SECTION}.recall"
 
 
 def report(
@@ -61,8 +59,7 @@ def report(
     Example:
         report("best.pt", data="defects.yaml", split="test", recall={"targets": {"crack": 0.9}})
     """
-    if any(key.startswith(f"{OURS}.calibration") for key in arguments):
-        raise ConfigError(f"{OURS}.calibration: expected none in report, which changes no model; calibrate does")
+    refuse_calibration(arguments)
     options = check_arguments(recall, arguments)
     baseline = final_files.read_baseline(options)
     if out is not None:
@@ -86,11 +83,7 @@ def check_arguments(
 ) -> RecallConfig:
     """Take the `balance` keys out of the arguments and check both parts. Raises ConfigError with all problems."""
     ours = {key: arguments.pop(key) for key in list(arguments) if key.partition(".")[0] == SECTION}
-    problems = [
-        f"{key}: expected a key of {OURS}; the other sections have no effect on a finished model"
-        for key in ours
-        if key != OURS and not key.startswith(f"{OURS}.")
-    ]
+    problems = other_sections(ours)
     asked = {key: value for key, value in ours.items() if key.startswith(OURS)}
     if isinstance(recall, (str, Path)):
         recall = BalanceConfig.load(recall).recall
@@ -101,14 +94,8 @@ def check_arguments(
         check_imgsz(arguments.get("imgsz", 32), max_dim=1)
     except (TypeError, ValueError) as e:
         problems.append(f"imgsz: {one_line(e)}")
-    if not arguments.get("data"):
-        problems.append("data: missing, expected the data YAML to read the model on, or demo")
-    elif "://" in str(arguments["data"]):
-        problems.append(f"data: expected a file, got {arguments['data']}; nothing is downloaded")
-    if arguments.setdefault("split", "val") not in SPLITS:
-        problems.append(f"split: expected one of {', '.join(SPLITS)}, got {arguments['split']}")
-    if (fraction := arguments.get("fraction")) not in (None, 1):
-        problems.append(f"fraction: expected 1, got {fraction}; recall is read on the whole split")
+    arguments.setdefault("split", "val")
+    problems += reading_problems(arguments)
     if problems or balance is None:
         raise ConfigError(problems)
     return balance.recall

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from torch.utils.data import BatchSampler, Sampler
+from torch.utils.data import BatchSampler
 from ultralytics.data import BaseDataset
 
 from yolo_balance.arrays import Bools
@@ -18,29 +18,15 @@ from yolo_balance.integration.hooks.dataset import CountingMixin, PartnerStream,
 from yolo_balance.integration.hooks.paste import EpochIndex, ImagePaster
 from yolo_balance.integration.protocols import Loader
 from yolo_balance.sampling import SamplingPlan
+from yolo_balance.sampling.plan_sampler import PlanSampler
 
 
-class EpochSampler(Sampler[int]):
-    """Streams this rank's share of the plan of one epoch, `epoch`."""
+class EpochSampler(PlanSampler):
+    """Plan sampler of this process; under distributed training Ultralytics calls its `set_epoch`."""
 
     def __init__(self, plan: SamplingPlan, epoch: int):
-        self.plan, self.epoch = plan, epoch
-        self.rank, self.world_size = ranks()
-
-    def images(self, epoch: int) -> list[int]:
-        """Return this rank's images of an epoch."""
-        images: list[int] = self.plan.epoch(epoch, rank=self.rank, world_size=self.world_size).tolist()
-        return images
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.images(self.epoch))
-
-    def __len__(self) -> int:
-        return -(-self.plan.size // self.world_size)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Set the epoch a new iterator starts with; Ultralytics calls this under distributed training."""
-        self.epoch = epoch
+        rank, world_size = ranks()
+        super().__init__(plan, epoch=epoch, rank=rank, world_size=world_size)
 
 
 class EpochBatches:

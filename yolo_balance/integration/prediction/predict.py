@@ -12,6 +12,7 @@ from typing import Literal
 
 from ultralytics import YOLO
 
+from yolo_balance.early_checks import MISSING, TAKEN, taken
 from yolo_balance.errors import BalanceError, ConfigError, HostError
 from yolo_balance.files import csv_text
 from yolo_balance.integration.arguments import argument_problems
@@ -28,13 +29,6 @@ from yolo_balance.text import plain
 
 ZONES = "zones.csv"
 COLUMNS = ("file", "zone", "boxes", "found")
-TAKEN = {
-    "model": "WEIGHTS is the model",
-    "source": "SOURCE is the source",
-    "mode": "the verb is the mode",
-    "embed": "embeddings have no boxes",
-}
-"""Arguments of Ultralytics that have no place here, and why."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +86,8 @@ def predict(
     options = {"save": True, "verbose": False, **(arguments or {})}
     files, problems = source_files(source)
     if not (Path(weights).is_file() or Path(weights).is_dir()):
-        problems.insert(0, f"weights: expected a checkpoint or exported model on disk, found no {weights}")
-    problems += [f"{key}: not an option of predict, {why}" for key, why in TAKEN.items() if key in options]
+        problems.insert(0, MISSING["weights"].format(weights))
+    problems += taken(options)
     problems += argument_problems({key: value for key, value in options.items() if key not in TAKEN})
     if problems:
         raise ConfigError(problems)

@@ -12,6 +12,8 @@ from ultralytics.cfg import get_cfg
 from ultralytics.utils import LOGGER
 
 from yolo_balance.config import SECTION, BalanceConfig, apply_overrides, parse_section, read_yaml
+from yolo_balance.config.reading import AUTO
+from yolo_balance.early_checks import not_stated
 from yolo_balance.errors import ConfigError
 from yolo_balance.integration.arguments import argument_problems, complete
 from yolo_balance.integration.compat import one_line
@@ -44,15 +46,18 @@ from yolo_balance.integration.training.resumable_trainer import (
 from yolo_balance.integration.training.run_pastes import mask_files, pasteable
 from yolo_balance.recall.report import RecallReport
 from yolo_balance.resolution import ResolvedBalance, conflicts, resolve
+from yolo_balance.run_folder.balance_file import BalanceFile
 from yolo_balance.run_folder.names import RECALL, WEIGHTS
 from yolo_balance.sampling import ClassStatistics
 
 
-def train(config: str | Path | Mapping[str, object], **overrides: object) -> RecallReport:
+def train(config: str | Path | Mapping[str, object] | None = None, **overrides: object) -> RecallReport:
     """Train as a YAML says and read recall per class.
 
     Args:
-        config: A YAML file or mapping: what Ultralytics' `train` accepts, and our sections under `balance`.
+        config: A YAML file or mapping: what Ultralytics' `train` accepts, and our sections under `balance`. Without
+            one, `balance: auto` on Ultralytics' own defaults; the overrides then name `data` and `model`, or with
+            `resume` a run, whose own section is taken.
         **overrides: Keys that replace those of the file; dotted keys reach into sections, as in
             `train("cfg/defects.yaml", epochs=5, **{"balance.losses.carl.gain": 0.1})`.
 
@@ -64,7 +69,11 @@ def train(config: str | Path | Mapping[str, object], **overrides: object) -> Rec
         DataError: The data set is missing, unreadable or without objects; no run folder was made.
         HostError: The model cannot be loaded or has no boxes, or the run was stopped from outside, as by a full disk.
     """
-    content = read_yaml(config) if isinstance(config, (str, Path)) else config
+    content: Mapping[str, object]
+    if config is None:
+        content = {SECTION: _section_of(overrides.get("resume"))}
+    else:
+        content = read_yaml(config) if isinstance(config, (str, Path)) else config
     arguments = apply_overrides(content, overrides)
     balance, arguments = check(arguments)
     with ExitStack() as at_the_end:
@@ -142,21 +151,24 @@ def check(content: Mapping[str, object]) -> tuple[BalanceConfig, dict[str, objec
     if balance is not None:
         problems += conflicts(balance, complete(arguments))
     if not arguments.get("resume"):
-        problems += _not_stated(arguments)
+        problems += not_stated(arguments)
     if problems or balance is None:
         raise ConfigError(problems)
     final_files.read_baseline(balance.recall)  # an error comes before anything is written
     return balance, arguments
 
 
-def _not_stated(arguments: Mapping[str, object]) -> list[str]:
-    """Return a line for each argument without which no new run starts."""
-    expected = {"model": "a checkpoint or architecture such as yolo26n.pt", "data": "a data YAML or demo"}
-    return [f"{key}: missing, expected {what}" for key, what in expected.items() if not arguments.get(key)]
+def _section_of(resume: object) -> object:
+    """Return the section of a run without a YAML: that of the run to resume where it is named, else `auto`."""
+    if not isinstance(resume, (str, Path)):
+        return AUTO
+    path = Path(resume)
+    folder = path if path.is_dir() else run_folder(path)
+    return AUTO if folder is None else BalanceFile.load(folder).asked
 
 
 def _check_stated(arguments: Mapping[str, object]) -> None:
-    if problems := _not_stated(arguments):
+    if problems := not_stated(arguments):
         raise ConfigError(problems)
 
 

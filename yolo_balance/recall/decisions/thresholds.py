@@ -19,7 +19,8 @@ from yolo_balance.files import write_whole
 from yolo_balance.ranges import Amount, Confidence, Count
 from yolo_balance.recall.conditions import Conditions
 from yolo_balance.recall.report import RecallReport
-from yolo_balance.text import listed
+from yolo_balance.results import Result, file_in
+from yolo_balance.text import counted, listed, plain
 
 SCHEMA = 1
 MOST_BYTES = 8 << 20
@@ -54,7 +55,7 @@ class BudgetThresholds(Section):
     classes: Annotated[dict[str, Confidence], Field(min_length=1)]
 
 
-class Thresholds(Conditions):
+class Thresholds(Result, Conditions):
     """Thresholds of a set of weights: the confidence from which on a box of a class counts, and their conditions.
 
     A class's review threshold is the lower of its thresholds at the two budgets of `zones`, its reject threshold the
@@ -116,9 +117,12 @@ class Thresholds(Conditions):
         return thresholds
 
     def save(self, path: str | Path) -> None:
-        """Write `thresholds.yaml`, whole or not at all; every number loads to the same float."""
+        """Write `thresholds.yaml`, a path that ends so or in a folder, whole or not at all; floats load the same."""
         content = {"schema": SCHEMA, **self.model_dump()}
-        write_whole(Path(path), self._head() + yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+        write_whole(
+            file_in(path, "thresholds.yaml"),
+            self._head() + yaml.safe_dump(content, sort_keys=False, allow_unicode=True),
+        )
 
     @cached_property
     def review(self) -> dict[str, float]:
@@ -141,6 +145,23 @@ class Thresholds(Conditions):
             bool((score >= [threshold[name] for name in classes]).any()) for threshold in (self.reject, self.review)
         )
         return "reject" if reject else "review" if review else "pass"
+
+    def columns(self) -> dict[str, list[object]]:
+        """Return the table of budgets and classes."""
+        rows = [(budget.false_alarms, *item) for budget in self.budgets for item in budget.classes.items()]
+        return {key: [row[i] for row in rows] for i, key in enumerate(("budget", "class", "threshold"))}
+
+    def __repr__(self) -> str:
+        """Return one line: classes, budgets, and the range of the reject thresholds."""
+        lowest, highest = (pick(self.reject, key=self.reject.__getitem__) for pick in (min, max))
+        budgets = listed([f"{budget.false_alarms:g}" for budget in self.budgets])
+        classes = counted(len(self.reject), "class", "classes")
+        return (
+            f"Thresholds({plain(self.split)}: {classes}, budgets {budgets}; reject "
+            f"from {self.reject[lowest]:.3f} ({plain(lowest)}) to {self.reject[highest]:.3f} ({plain(highest)}))"
+        )
+
+    __str__ = __repr__
 
     def _zone_thresholds(self) -> dict[str, tuple[float, float]]:
         at = {budget.false_alarms: budget.classes for budget in self.budgets}
