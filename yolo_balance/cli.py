@@ -105,9 +105,6 @@ def _compare(arguments: argparse.Namespace) -> int:
     overrides = [word for word in arguments.arms if "=" in word and not os.path.exists(word)]  # --arms a.yaml epochs=3
     arms = [word for word in arguments.arms if word not in overrides]
     seeds, given = parse_seeds(arguments.seeds), parse_overrides(arguments.overrides + overrides)
-    config = apply_overrides(read_yaml(arguments.file), given)
-    for content in [read_yaml(arm) for arm in arms] or [{}]:
-        check_run({**config, **{key: value for key, value in content.items() if key != SECTION}})
     from yolo_balance.integration.compare import compare
     from yolo_balance.views.comparison.comparison_console import render
 

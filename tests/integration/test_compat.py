@@ -28,7 +28,7 @@ def test_a_release_before_the_oldest_supported_one_is_refused(monkeypatch, relea
 
 
 def test_the_command_line_refuses_an_old_release_in_one_line():
-    code = AGED + "sys.exit(main(['train', 'demo.yaml']))"
+    code = AGED + "sys.exit(main(['train', 'data=demo', 'model=yolo11n.yaml']))"
     ended = subprocess.run([sys.executable, "-c", code, "8.3.252"], capture_output=True, text=True)
     assert ended.returncode == 1
     assert ended.stderr == "error: ultralytics: expected release 8.3.253 or later, got 8.3.252\n"
@@ -44,7 +44,7 @@ class OnTwoDevices(DetectionTrainer):
         self.ddp, self.world_size = True, 2
 
     def train(self):
-        type(self).started = True
+        OnTwoDevices.started = True
 
 
 class BalancedOnTwoDevices(BalancedDetectionTrainer, OnTwoDevices):
@@ -71,7 +71,7 @@ def test_several_devices_are_refused_where_their_processes_are_not_balanced(
             HostError, match=rf"^device: expected one device with ultralytics {release}, got 2; several"
         ):
             model.train(trainer=trainer, **options)
-    assert trainer.started == fits
+    assert OnTwoDevices.started == fits
 
 
 def test_one_device_is_balanced_on_a_release_that_refuses_several(tiny_data, tmp_path, monkeypatch):

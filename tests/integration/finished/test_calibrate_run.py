@@ -31,7 +31,7 @@ from yolo_balance.recall.decisions.calibration import fit, out_of_fold, prior_sh
 from yolo_balance.resolution import conflicts
 from yolo_balance.run_folder.detections import Detections
 from yolo_balance.run_folder.measured import Measured
-from yolo_balance.run_folder.names import UNCALIBRATED
+from yolo_balance.run_folder.names import STATE, UNCALIBRATED
 
 ROOT = Path(__file__).parents[3]
 RULES = {"fitted": {"rule": "fitted", "strength": 50.0}, "logit_adjustment": {"rule": "logit_adjustment", "tau": 0.5}}
@@ -131,7 +131,7 @@ def test_best_pt_holds_the_shifts_that_balance_yaml_says(runs, found_data, rule,
     assert torch.equal(state_dict(again), state_dict(weights / "best.pt"))
     assert (tmp_path / "kept.pt").read_bytes() == (weights / UNCALIBRATED).read_bytes()
     assert b"yolo_balance.integration" not in (weights / "best.pt").read_bytes()
-    assert sorted(p.name for p in weights.iterdir()) == ["best.pt", UNCALIBRATED, "last.pt"]
+    assert sorted(p.name for p in weights.iterdir()) == [STATE, "best.pt", UNCALIBRATED, "last.pt"]
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -281,7 +281,7 @@ def test_resume_without_the_state_says_so_and_keeps_best_pt(found_data, tmp_path
 
     with pytest.raises(Interrupted):
         run(found_data, tmp_path, "run", balance=rule, callbacks={"on_train_start": look}, **options)
-    assert any(f"{file} cannot be read" in line for line in said)
+    assert any(f"{file}: expected" in line and "these start anew: selection" in line for line in said)
     assert seen == {"best": best, "stock": None}
 
 

@@ -125,7 +125,8 @@ def test_resume_without_the_state_says_so_and_goes_on(tail_data, tmp_path, caplo
     weights_folder = tmp_path / "run" / "weights"
     (weights_folder / STATE).write_text("{}")
     run(tail_data, tmp_path, "run", model=str(weights_folder / "last.pt"), resume=True, **options)
-    assert "cannot be read" in caplog.text
+    assert f"{weights_folder / STATE}: schema: missing" in caplog.text
+    assert "these start anew: recall" in caplog.text
     assert "val is too small to steer by for crack (3): their factors stay" in caplog.text
 
 

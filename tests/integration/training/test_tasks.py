@@ -159,14 +159,14 @@ def test_oriented_boxes_overlap_as_ultralytics_measures_it(data_of, tmp_path):
 
     def watch(trainer):
         term = trainer.model.criterion.bce.terms[0]
-        stock = term.classification_weights
+        stock = term.anchor_weights
 
-        def classification_weights(assignment, loss):
+        def anchor_weights(assignment, loss):
             a, mask = assignment, assignment.foreground
             seen.append((a.iou[mask], probiou(a.boxes[mask], a.target_boxes[mask]).squeeze(-1).clamp(min=0)))
             return stock(assignment, loss)
 
-        term.classification_weights = classification_weights
+        term.anchor_weights = anchor_weights
 
     model = attach(YOLO("yolo11n-obb.yaml"), {"losses": {"isr": {}}})
     model.add_callback("on_train_start", watch)

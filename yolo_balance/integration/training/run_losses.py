@@ -145,10 +145,10 @@ class RunLosses:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take what terms had learnt from a saved state."""
         saved = state.get("gradients", {})
-        if saved and set(saved) != set(self.gradients):
+        if saved and self.gradients and set(saved) != set(self.gradients):
             raise ValueError(f"gradients: expected the heads {', '.join(self.gradients)}, got {plain(str([*saved]))}")
         for head, ratio in saved.items():
-            self.gradients[head].restore(ratio)
+            self.gradients.setdefault(head, GradientRatio(len(self.names))).restore(ratio)
         for head, averages in state.get("class_weights", {}).items():
             if (scale := self._scales().get(head)) is not None:
                 scale.restore(averages)
