@@ -58,7 +58,7 @@ FOLLOWERS = {
 STEPS = 120
 
 
-@pytest.fixture(scope="module", params=["yolo11n.yaml", "yolo26n.yaml"])
+@pytest.fixture(scope="module", params=["yolo26n.yaml", pytest.param("yolo11n.yaml", marks=pytest.mark.long)])
 def stages(request):
     """A network at its start and near convergence, and the batches that it was trained on."""
     torch.manual_seed(0)

@@ -81,7 +81,7 @@ def test_terms_reach_both_criteria_and_both_heads(balanced):
 def test_a_run_leaves_its_records(balanced):
     folder = balanced[0] / "class"
     exposure = rows(folder, "exposure.csv")
-    assert list(exposure[0]) == ["epoch", "class", "natural", "requested", "drawn", "reached", "boxes"]
+    assert list(exposure[0]) == ["epoch", "class", "natural", "requested", "drawn", "reached", "boxes", "pasted"]
     assert [r["epoch"] for r in exposure] == [e for e in "123" for _ in range(3)]
     assert [r["class"] for r in exposure[:3]] == ["scratch", "pit", "crack"]
     for column in ("natural", "requested", "drawn", "reached"):
