@@ -8,7 +8,7 @@ from yolo_balance.run_folder.kept_epochs import COLUMNS, keep_epochs
 from yolo_balance.run_folder.names import EXPOSURE, RESULTS
 
 HEADER = ",".join(COLUMNS[EXPOSURE])
-ROWS = [f"{epoch},{name},0.5,0.5,0.25,0.25,8" for epoch in (1, 2, 3) for name in ("pit", '"two\nlines, quoted"')]
+ROWS = [f"{epoch},{name},0.5,0.5,0.25,0.25,8,0" for epoch in (1, 2, 3) for name in ("pit", '"two\nlines, quoted"')]
 WHOLE = "\r\n".join([HEADER, *ROWS, ""]).encode()
 RESULT = "epoch,time,loss\n1,1.5,0.25\n2,3,0.125\n3,4.5,0.0625\n"
 COLUMNS_OF_CHECKPOINT = {"epoch": [1, 2, 3], "time": [1.5, 3.0, 4.5], "loss": [0.25, 0.125, 0.0625]}
