@@ -21,7 +21,10 @@ def render_gate(gate: Gate) -> str:
             recall += " [{:.2f}, {:.2f}]".format(*row.judged_bounds)
         limits = f"{promise.target:g}", f"{gate.budget.false_alarms:g}"
         rows.append((promise.verdict, promise.name, recall, _count(row), *limits, promise.needed))
-    ranks = [(promise.verdict == "met", promise.verdict != "missed", promise.row.n) for promise in gate.promises]
+    ranks = [
+        (promise.verdict == "met", promise.verdict != "missed", promise.row.recall is not None, promise.row.recall or 0)
+        for promise in gate.promises
+    ]
     headings = ("verdict", "class", "recall", "n", "target", "budget", "needed")
     return (
         f"Promised recall on {plain(report.split)} (IoU {report.iou:g}, exact {report.confidence:.0%} intervals; "
