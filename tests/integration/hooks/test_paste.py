@@ -104,7 +104,7 @@ def test_the_same_image_in_the_same_epoch_is_pasted_alike_by_everyone(pasting, t
     assert any(not np.array_equal(loaded(one, i, 2)["img"], first[i]["img"]) for i in order)
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@pytest.mark.parametrize("start_method", ["fork", pytest.param("spawn", marks=pytest.mark.long)])
 def test_workers_paste_by_the_plan(tail, tmp_path, start_method):
     t = built(tail, tmp_path, workers=2, mosaic=0.0)
     t.train_loader.multiprocessing_context = start_method

@@ -21,7 +21,7 @@ from yolo_balance.integration.hooks.loader import EpochBatches
 from yolo_balance.integration.training.trainer import BalancedTrainerMixin
 
 
-@pytest.mark.parametrize("model", ["yolo11n.yaml", "yolo26n.yaml"])
+@pytest.mark.parametrize("model", [pytest.param("yolo11n.yaml", marks=pytest.mark.long), "yolo26n.yaml"])
 def test_off_is_stock_bit_for_bit(tiny_data, tmp_path, model):
     run(tiny_data, tmp_path, "stock", way="stock", model=model)
     run(tiny_data, tmp_path, "class", way="class", balance={}, model=model)
