@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 
 import numpy as np
@@ -90,7 +89,6 @@ def test_a_data_frame_without_its_package_is_one_line(package, monkeypatch):
         getattr(a_report(), f"to_{package}")()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("pandas") is None, reason="pandas is not installed")
 def test_a_report_is_a_pandas_data_frame():
     assert a_report().to_pandas().shape == (2 * (MANY + 1), 10)
 

@@ -15,8 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import yaml
-
 from yolo_balance.config import SECTION, apply_overrides, read_yaml
 from yolo_balance.config.reading import AUTO
 from yolo_balance.early_checks import check_analysis, check_calibration, check_prediction, check_report, check_run
@@ -24,6 +22,7 @@ from yolo_balance.errors import BalanceError, ConfigError
 from yolo_balance.files import write_whole
 from yolo_balance.parser import build_parser
 from yolo_balance.text import plain
+from yolo_balance.words import parse_overrides, parse_seeds
 
 OK, USER_ERROR, UNKNOWN_ERROR, JUDGE_ERROR, INTERRUPTED = 0, 1, 3, 4, 130  # 2: gate cannot conclude
 
@@ -105,6 +104,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     overrides = [word for word in arguments.arms if "=" in word and not os.path.exists(word)]  # --arms a.yaml epochs=3
     arms = [word for word in arguments.arms if word not in overrides]
     seeds, given = parse_seeds(arguments.seeds), parse_overrides(arguments.overrides + overrides)
+    read_yaml(arguments.file)  # a file that is not there is named before torch is imported
     from yolo_balance.integration.compare import compare
     from yolo_balance.views.comparison.comparison_console import render
 
@@ -282,53 +282,10 @@ def _print(text: str) -> None:
     print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
-def parse_overrides(words: Sequence[str]) -> dict[str, object]:
-    """Parse `key=value` words; values are read as YAML, so that 5, 0.1, true, null and [1, 2] mean the same.
-
-    Raises:
-        ConfigError: For every word that is not of that form.
-    """
-    overrides, problems = {}, []
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals or not key:
-            problems.append(f"{word}: expected key=value, as in epochs=50 or balance.sampling.power=1.0")
-            continue
-        try:
-            overrides[key] = _value(text)
-        except yaml.YAMLError:
-            problems.append(f"{key}: expected a YAML value, got {text}")
-    if problems:
-        raise ConfigError(problems)
-    return overrides
-
-
 def _with_units(arguments: argparse.Namespace) -> dict[str, object]:
     """Parse the overrides of a verb that takes --units, which is no YAML: a pattern has characters of its own."""
     units = {} if arguments.units is None else {"balance.recall.units": arguments.units}
     return {**parse_overrides(arguments.overrides), **units}
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Parse seeds: `5` is 0 to 4, `0,3,7` are these three, `3,` is the one.
-
-    Raises:
-        ConfigError: For anything else.
-    """
-    try:
-        return [int(word) for word in text.split(",") if word] if "," in text else list(range(int(text)))
-    except ValueError:
-        raise ConfigError(f"--seeds: expected a number of seeds or a list such as 0,3,7, got {text}") from None
-
-
-def _value(text: str) -> object:
-    value = yaml.safe_load(text)
-    if isinstance(value, str):
-        try:
-            return float(value)  # 1e-3 is a number to everyone but YAML 1.1
-        except ValueError:
-            return value
-    return value
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import importlib
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,12 @@ if TYPE_CHECKING:
     import polars
 
 
-class Result:
+class Result(ABC):
     """Base of results: a subclass names its table in `columns` and describes itself in `__repr__`."""
 
+    @abstractmethod
     def columns(self) -> dict[str, list[object]]:
         """Return the table of the result, a list of equal length per column."""
-        raise NotImplementedError
 
     def to_polars(self) -> polars.DataFrame:
         """Return the table as a polars data frame. Raises BalanceError in one line where polars is not installed."""

@@ -8,7 +8,7 @@ from helpers.scenes import bank_of, draw, scene, surface
 
 from yolo_balance.synthesis import ImageObjects, Paster
 from yolo_balance.synthesis.objects import overlaps
-from yolo_balance.synthesis.policy import DistractorDraw
+from yolo_balance.synthesis.paste_draw import DistractorDraw
 
 WAYS = ("feather", "poisson", "poisson_mixed", "residual")
 CHANGES = [

@@ -11,8 +11,9 @@ Modeling Visual Context (2018), for places that look like those around real obje
 
 from yolo_balance.synthesis.bank import Bank
 from yolo_balance.synthesis.objects import ImageObjects
+from yolo_balance.synthesis.paste_draw import PasteDraw
 from yolo_balance.synthesis.pasteable import Sources
 from yolo_balance.synthesis.pasting import Paster
-from yolo_balance.synthesis.policy import PasteDraw, PastePolicy
+from yolo_balance.synthesis.policy import PastePolicy
 
 __all__ = ["Bank", "ImageObjects", "PasteDraw", "PastePolicy", "Paster", "Sources"]

@@ -13,8 +13,9 @@ from yolo_balance.synthesis.blending import BLENDS, FEATHER, blend
 from yolo_balance.synthesis.cutting import CutObject
 from yolo_balance.synthesis.jitter import JitteredObject, jittered, matched
 from yolo_balance.synthesis.objects import ImageObjects, Pixels, bounds, grey_of
+from yolo_balance.synthesis.paste_draw import PasteDraw
 from yolo_balance.synthesis.placement import mirrored, place
-from yolo_balance.synthesis.policy import SCALES, PasteDraw
+from yolo_balance.synthesis.policy import SCALES
 
 
 @dataclass(frozen=True)
